@@ -1,0 +1,1 @@
+//! The node's one log: frames, segments, group commit, recovery, reclaim.

@@ -1,0 +1,1 @@
+//! The storage engine: memtable, tables, manifest, compaction, snapshots.

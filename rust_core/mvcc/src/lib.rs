@@ -1,0 +1,1 @@
+//! Versioned keys, latches, commit timestamps: one transaction's work on one group.

@@ -1,0 +1,1 @@
+//! NodeCore: storage, replication, requests and sessions of one node behind one object.

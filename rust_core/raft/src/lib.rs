@@ -1,0 +1,1 @@
+//! Many Raft groups of one node as one sans-IO machine.

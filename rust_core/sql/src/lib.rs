@@ -1,0 +1,1 @@
+//! Parser, binder, point plans and the batch executor.

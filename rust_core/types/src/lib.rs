@@ -1,0 +1,1 @@
+//! PostgreSQL's types: values, formats, operators, casts, row and key codecs.

@@ -1,0 +1,1 @@
+//! The file layer: real, simulated, and scripts of faults.
