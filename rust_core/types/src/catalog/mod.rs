@@ -1,0 +1,147 @@
+//! The built-in operators, casts and procedures, under PostgreSQL's OIDs.
+//!
+//! The binder resolves names, overloads and coercions over these tables as PostgreSQL does over
+//! `pg_operator`, `pg_cast` and `pg_proc`; a bound expression then holds a procedure's OID. What
+//! PostgreSQL has and these tables lack is 0A000, which is the binder's to say.
+
+mod casts;
+mod operators;
+
+use phantom_base::Result;
+
+use crate::{Argument, Column, Datum, EvalContext, Kernel, Selection, TypeId};
+
+pub use casts::CASTS;
+pub use operators::OPERATORS;
+
+/// What a procedure's result depends on beside its arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Volatility {
+    /// Nothing: a call with constant arguments may be folded.
+    Immutable,
+    /// The statement's settings and time.
+    Stable,
+    /// Anything; it is called once for each row.
+    Volatile,
+}
+
+/// A row of `pg_proc`.
+#[derive(Clone, Copy, Debug)]
+pub struct Procedure {
+    /// `oid`
+    pub oid: u32,
+    /// `proname`
+    pub name: &'static str,
+    /// `proargtypes`; of a variadic procedure the last stands for one or more of its kind.
+    pub args: &'static [TypeId],
+    /// `provariadic`
+    pub variadic: Option<TypeId>,
+    /// `prorettype`
+    pub ret: TypeId,
+    /// `proisstrict`: NULL in, NULL out, without a call.
+    pub strict: bool,
+    /// `provolatile`
+    pub volatility: Volatility,
+    /// What it does.
+    pub kernel: Kernel,
+}
+
+impl Procedure {
+    /// One row.
+    pub fn call(&self, arguments: &[Datum], cx: &EvalContext) -> Result<Datum> {
+        self.kernel.call(self.strict, arguments, cx)
+    }
+
+    /// The rows of `selection`; the column has type `ret` and the length of the batch.
+    pub fn evaluate(
+        &self,
+        arguments: &[Argument<'_>],
+        selection: Selection<'_>,
+        cx: &EvalContext,
+    ) -> Result<Column> {
+        self.kernel.evaluate((self.strict, self.ret), arguments, selection, cx)
+    }
+}
+
+/// A row of `pg_operator`.
+#[derive(Clone, Copy, Debug)]
+pub struct Operator {
+    /// `oid`
+    pub oid: u32,
+    /// `oprname`
+    pub name: &'static str,
+    /// `oprleft`; a prefix operator has none.
+    pub left: Option<TypeId>,
+    /// `oprright`
+    pub right: TypeId,
+    /// `oprresult`
+    pub ret: TypeId,
+    /// `oprcode`, a procedure's OID
+    pub procedure: u32,
+    /// `oprcom`: the operator with its sides swapped; 0 is none.
+    pub commutator: u32,
+    /// `oprnegate`; 0 is none.
+    pub negator: u32,
+}
+
+/// Where a cast applies without being asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CastContext {
+    /// Anywhere.
+    Implicit,
+    /// Where a value is assigned to a column.
+    Assignment,
+    /// Nowhere: only as `CAST` or `::`.
+    Explicit,
+}
+
+/// How a cast is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CastHow {
+    /// The value stays as it is.
+    Binary,
+    /// By this procedure, given the value (and, for a cast of a type to itself, the modifier and
+    /// whether it was asked for).
+    Function(u32),
+}
+
+/// A row of `pg_cast`. Casts through text are not rows: PostgreSQL allows them from any type to a
+/// string type (assignment) and back (explicit), see `in_out_cast`.
+#[derive(Clone, Copy, Debug)]
+pub struct CastRow {
+    /// `castsource`
+    pub source: TypeId,
+    /// `casttarget`; equal to the source for a cast that applies a modifier.
+    pub target: TypeId,
+    /// `castcontext`
+    pub context: CastContext,
+    /// `castmethod` and `castfunc`
+    pub how: CastHow,
+}
+
+/// The operator with this OID.
+pub fn operator(oid: u32) -> Option<&'static Operator> {
+    OPERATORS.binary_search_by_key(&oid, |operator| operator.oid).ok().map(|at| &OPERATORS[at])
+}
+
+/// The operators of this name.
+pub fn operators_named(name: &str) -> impl Iterator<Item = &'static Operator> {
+    OPERATORS.iter().filter(move |operator| operator.name == name)
+}
+
+/// The cast from one type to another, or of a type to itself by its modifier.
+pub fn cast(source: TypeId, target: TypeId) -> Option<&'static CastRow> {
+    CASTS.iter().find(|cast| (cast.source, cast.target) == (source, target))
+}
+
+/// In which context a value of `source` becomes one of `target` by being printed and read again,
+/// where `cast` finds nothing: `format::write_text`, then `format::read_text`.
+pub fn in_out_cast(source: TypeId, target: TypeId) -> Option<CastContext> {
+    use crate::Category::{Pseudo, String};
+    match (source.category(), target.category()) {
+        (Pseudo, _) | (_, Pseudo) => None,
+        (_, String) => Some(CastContext::Assignment),
+        (String, _) => Some(CastContext::Explicit),
+        _ => None,
+    }
+}

@@ -1,0 +1,3 @@
+//! Keys and rows as bytes.
+
+pub mod key;

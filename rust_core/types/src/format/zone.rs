@@ -1,0 +1,194 @@
+//! Time zones: the session's, and those named inside a timestamp.
+//!
+//! The rules come from the tz database that is compiled in (crate `jiff`), never from the
+//! machine's. Beyond year 9999, where that library ends, the rules repeat every 400 years.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use jiff::tz::{AmbiguousOffset, Offset};
+
+const MICROS_PER_SECOND: i64 = 1_000_000;
+/// 2000-01-01 00:00 UTC in seconds since 1970.
+const EPOCH_SECONDS: i64 = 946_684_800;
+/// The Gregorian calendar repeats after so many seconds: 400 years.
+const CYCLE_SECONDS: i64 = 146_097 * 86_400;
+/// A little before the library's last second, at the end of year 9999.
+const LIBRARY_MAX_SECONDS: i64 = 253_402_000_000;
+/// How far from UTC a number of hours may set the zone: PostgreSQL's 167:59:59.
+const HOURS_MAX: f64 = 168.0;
+
+/// A zone that a setting names.
+#[derive(Clone, Debug)]
+pub struct TimeZone {
+    name: Arc<str>,
+    rules: Rules,
+}
+
+#[derive(Clone, Debug)]
+enum Rules {
+    Fixed { seconds: i32, abbreviation: Arc<str> },
+    Named(jiff::tz::TimeZone),
+}
+
+/// What a clock on the wall is ahead of UTC, and what people call that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalOffset {
+    /// Seconds east of Greenwich.
+    pub seconds: i32,
+    /// `CET`, `-03`, `LMT`
+    pub abbreviation: String,
+}
+
+impl PartialEq for TimeZone {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl TimeZone {
+    /// `UTC`
+    pub fn utc() -> Self {
+        Self { name: Arc::from("UTC"), rules: Rules::Named(jiff::tz::TimeZone::UTC) }
+    }
+
+    /// Reads a value of `TimeZone`: a name of the database, hours east of Greenwich, or a POSIX
+    /// zone (`XYZ+3`, west is positive). `None` if it is none of these.
+    pub fn from_setting(text: &str) -> Option<Self> {
+        match text.trim().parse::<f64>() {
+            Ok(hours) if hours.abs() < HOURS_MAX => {
+                return Some(Self::fixed((hours * 3600.0) as i32));
+            }
+            Ok(_) => return None,
+            Err(_) => {}
+        }
+        Self::from_name(text).or_else(|| {
+            let rules = jiff::tz::TimeZone::posix(text).ok()?;
+            Some(Self { name: Arc::from(text), rules: Rules::Named(rules) })
+        })
+    }
+
+    /// A zone of the database, in any case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        // The library has names for what it does not know, which are not zones.
+        let known = name.starts_with(|c: char| c.is_ascii_alphabetic())
+            && !name.eq_ignore_ascii_case("unknown")
+            && !name.eq_ignore_ascii_case("etc/unknown");
+        let rules = known.then(|| jiff::tz::TimeZone::get(name).ok()).flatten()?;
+        let name = Arc::from(rules.iana_name().unwrap_or("UTC"));
+        Some(Self { name, rules: Rules::Named(rules) })
+    }
+
+    /// So many seconds east of Greenwich, all year.
+    pub fn fixed(seconds: i32) -> Self {
+        let abbreviation = short_offset(seconds);
+        let name = format!("<{abbreviation}>{}", short_offset(-seconds));
+        Self {
+            name: Arc::from(name),
+            rules: Rules::Fixed { seconds, abbreviation: Arc::from(abbreviation) },
+        }
+    }
+
+    /// What `SHOW TimeZone` shows.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The offset at an instant, in microseconds since 2000-01-01 UTC.
+    pub fn offset_at(&self, micros: i64) -> LocalOffset {
+        let rules = match &self.rules {
+            Rules::Fixed { seconds, abbreviation } => {
+                return LocalOffset { seconds: *seconds, abbreviation: abbreviation.to_string() };
+            }
+            Rules::Named(rules) => rules,
+        };
+        let second = in_library_range(micros.div_euclid(MICROS_PER_SECOND) + EPOCH_SECONDS);
+        let instant = jiff::Timestamp::from_second(second).expect("within the library's range");
+        let info = rules.to_offset_info(instant);
+        LocalOffset {
+            seconds: info.offset().seconds(),
+            abbreviation: info.abbreviation().to_owned(),
+        }
+    }
+
+    /// The offset of a reading of a clock on the wall, in seconds. A reading that was skipped, or
+    /// that came twice, counts as standard time's: the offset before a gap, after a fold.
+    pub fn offset_of_local(&self, local_micros: i64) -> i32 {
+        let rules = match &self.rules {
+            Rules::Fixed { seconds, .. } => return *seconds,
+            Rules::Named(rules) => rules,
+        };
+        let second = local_micros.div_euclid(MICROS_PER_SECOND) + EPOCH_SECONDS;
+        let reading = Offset::UTC.to_datetime(
+            jiff::Timestamp::from_second(in_library_range(second)).expect("within the range"),
+        );
+        let offset = match rules.to_ambiguous_timestamp(reading).offset() {
+            AmbiguousOffset::Unambiguous { offset } => offset,
+            AmbiguousOffset::Gap { before, .. } => before,
+            AmbiguousOffset::Fold { after, .. } => after,
+        };
+        offset.seconds()
+    }
+}
+
+fn in_library_range(second: i64) -> i64 {
+    if second <= LIBRARY_MAX_SECONDS {
+        return second;
+    }
+    let cycles = (second - LIBRARY_MAX_SECONDS + CYCLE_SECONDS - 1) / CYCLE_SECONDS;
+    second - cycles * CYCLE_SECONDS
+}
+
+/// `+03`, `-05:30`: minutes and seconds only where there are some.
+fn short_offset(seconds: i32) -> String {
+    let sign = if seconds < 0 { '-' } else { '+' };
+    let (hours, rest) = (seconds.abs() / 3600, seconds.abs() % 3600);
+    let mut out = format!("{sign}{hours:02}");
+    if rest > 0 {
+        write!(out, ":{:02}", rest / 60).expect("a String takes all");
+        if rest % 60 > 0 {
+            write!(out, ":{:02}", rest % 60).expect("a String takes all");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Microseconds since 2000-01-01 of a Unix second.
+    fn micros(unix_seconds: i64) -> i64 {
+        (unix_seconds - EPOCH_SECONDS) * MICROS_PER_SECOND
+    }
+
+    #[test]
+    fn skipped_and_repeated_readings_are_standard_time() {
+        let berlin = TimeZone::from_name("europe/berlin").unwrap();
+        assert_eq!(berlin.name(), "Europe/Berlin");
+        // 2024-03-31 02:30 does not exist, 2024-10-27 02:30 comes twice.
+        assert_eq!(berlin.offset_of_local(micros(1_711_852_200)), 3600);
+        assert_eq!(berlin.offset_of_local(micros(1_729_996_200)), 3600);
+        assert_eq!(berlin.offset_of_local(micros(1_720_000_000)), 7200);
+    }
+
+    #[test]
+    fn rules_go_on_after_year_9999() {
+        let berlin = TimeZone::from_name("Europe/Berlin").unwrap();
+        let july = 1_720_000_000 + 40 * CYCLE_SECONDS;
+        assert_eq!(berlin.offset_at(micros(july)).abbreviation, "CEST");
+        assert_eq!(berlin.offset_at(i64::MAX - 1).seconds, 3600);
+        assert_eq!(berlin.offset_at(micros(-30_000_000_000)).abbreviation, "LMT");
+    }
+
+    #[test]
+    fn settings_are_names_hours_or_posix_zones() {
+        let shown = |text: &str| TimeZone::from_setting(text).map(|zone| zone.name().to_owned());
+        assert_eq!(shown("3").as_deref(), Some("<+03>-03"));
+        assert_eq!(shown("-5.5").as_deref(), Some("<-05:30>+05:30"));
+        assert_eq!(shown("utc").as_deref(), Some("UTC"));
+        assert_eq!(TimeZone::from_setting("XYZ+3").unwrap().offset_at(0).seconds, -3 * 3600);
+        assert_eq!(shown("Mars/Olympus"), None);
+        assert_eq!(shown("500"), None);
+    }
+}
