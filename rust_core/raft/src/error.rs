@@ -1,0 +1,52 @@
+//! Why a verb was refused. A refusal has changed nothing.
+
+use phantom_base::{NodeId, SqlState, sqlstate};
+
+/// A typed no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Another node leads, or nobody.
+    #[error("this node does not lead the group; leader: {leader}")]
+    NotLeader {
+        /// Who is believed to lead; `NodeId::NONE` if nobody is known.
+        leader: NodeId,
+    },
+    /// Too much is in flight; nothing was queued.
+    #[error("too many bytes or requests are in flight in the group or on the node")]
+    Busy,
+    /// The entry is over the limit.
+    #[error("an entry of {bytes} bytes is over the limit")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// This node has no replica of the group.
+    #[error("this node has no replica of the group")]
+    NoGroup,
+    /// The machine was stopped.
+    #[error("the node is stopping")]
+    Stopped,
+    /// A campaign of the leader itself.
+    #[error("this node leads the group already")]
+    Leads,
+    /// A campaign while the leader is heard.
+    #[error("this node hears the leader of the group")]
+    SupportsLeader,
+    /// A campaign of a replica that lacks entries which nobody keeps.
+    #[error("this replica is too far behind to take part")]
+    TooFarBehind,
+}
+
+impl Refused {
+    /// The code that a client gets where the refusal becomes its answer.
+    pub fn sqlstate(&self) -> SqlState {
+        match self {
+            Self::NotLeader { .. } | Self::NoGroup | Self::Stopped => sqlstate::CANNOT_CONNECT_NOW,
+            Self::Busy => sqlstate::INSUFFICIENT_RESOURCES,
+            Self::TooLarge { .. } => sqlstate::PROGRAM_LIMIT_EXCEEDED,
+            Self::Leads | Self::SupportsLeader | Self::TooFarBehind => {
+                sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! What a leader knows of one follower, and when it may send it more.
+//!
+//! A follower is *probed* until the point is found where the logs meet: one append at a time. From
+//! then on entries are *replicated*: sent without waiting for answers, within a window. A rejected
+//! append, a new connection, or silence where answers are due falls back to probing. (The states
+//! are those of etcd's library; its third, sending a snapshot, is here `TooFarBehind`.)
+
+use std::collections::VecDeque;
+
+use phantom_base::{LogIndex, Nanos};
+
+use crate::{Limits, Member};
+
+/// A probe whose answer did not come is repeated after so long: two heartbeats.
+const PROBE_AGAIN_NS: Nanos = 300_000_000;
+
+/// The same for an entry that travels in pieces: 20 MiB at 2 MiB/s.
+const PROBE_LARGE_AGAIN_NS: Nanos = 10_000_000_000;
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum State {
+    /// One append at a time; the next after `again`, or at once if it is `None`.
+    Probe { again: Option<Nanos> },
+    /// Appends follow each other; the last index and size of each unanswered one.
+    Replicate { inflight: VecDeque<(LogIndex, usize)>, since: Nanos, alone: bool },
+    /// It needs entries that are gone.
+    TooFarBehind,
+}
+
+/// A follower.
+#[derive(Debug)]
+pub struct Progress {
+    pub member: Member,
+    /// Its log equals ours up to here, durably.
+    pub matched: LogIndex,
+    /// What it is sent next.
+    pub next: LogIndex,
+    pub state: State,
+    /// When it last said anything in this term.
+    pub heard_at: Nanos,
+    /// What it said that it has applied.
+    pub applied: LogIndex,
+    /// The newest commit index that it was told, unless the message was lost.
+    pub commit_told: LogIndex,
+}
+
+impl Progress {
+    /// Of a follower that nothing is known of.
+    pub fn new(member: Member, next: LogIndex, now: Nanos) -> Self {
+        Self {
+            member,
+            matched: LogIndex(0),
+            next,
+            state: State::Probe { again: None },
+            heard_at: now,
+            applied: LogIndex(0),
+            commit_told: LogIndex(0),
+        }
+    }
+
+    /// Whether an append may leave now.
+    pub fn may_send(&self, now: Nanos, limits: &Limits) -> bool {
+        match &self.state {
+            State::Probe { again } => again.is_none_or(|at| now >= at),
+            State::Replicate { inflight, alone, .. } => {
+                let bytes: usize = inflight.iter().map(|(_, bytes)| bytes).sum();
+                !alone && inflight.len() < limits.window_messages && bytes < limits.window_bytes
+            }
+            State::TooFarBehind => false,
+        }
+    }
+
+    /// Records an append of `bytes` that ends at `last`; `last` is before `next` in a bare probe.
+    pub fn sent(&mut self, last: LogIndex, bytes: usize, now: Nanos, limits: &Limits) {
+        let large = bytes > limits.alone_bytes;
+        match &mut self.state {
+            State::Probe { again } => {
+                let wait = if large { PROBE_LARGE_AGAIN_NS } else { PROBE_AGAIN_NS };
+                *again = Some(now + wait);
+            }
+            State::Replicate { inflight, since, alone } => {
+                assert!(last >= self.next, "replication sends what comes next");
+                if inflight.is_empty() {
+                    *since = now;
+                }
+                inflight.push_back((last, bytes));
+                *alone = large;
+                self.next = last.next();
+            }
+            State::TooFarBehind => unreachable!("nothing is sent to who is too far behind"),
+        }
+    }
+
+    /// Records that the follower matches up to `matched`; whether that was news.
+    pub fn accepted(&mut self, matched: LogIndex, now: Nanos) -> bool {
+        let news = matched > self.matched;
+        self.matched = self.matched.max(matched);
+        self.next = self.next.max(self.matched.next());
+        match &mut self.state {
+            State::Probe { .. } => {
+                self.next = self.matched.next();
+                self.state =
+                    State::Replicate { inflight: VecDeque::new(), since: now, alone: false };
+            }
+            State::Replicate { inflight, since, alone } => {
+                while inflight.front().is_some_and(|(last, _)| *last <= matched) {
+                    inflight.pop_front();
+                    *since = now;
+                }
+                *alone = *alone && !inflight.is_empty();
+            }
+            State::TooFarBehind => {}
+        }
+        news
+    }
+
+    /// Records that the follower has no entry that equals ours at `prev`; `meet` is the last
+    /// index at which the logs may be equal. Stale rejections change nothing and return false.
+    pub fn rejected(&mut self, prev: LogIndex, meet: LogIndex) -> bool {
+        let stale = match &self.state {
+            State::Probe { .. } => prev.next() != self.next,
+            State::Replicate { .. } => prev <= self.matched,
+            State::TooFarBehind => true,
+        };
+        if stale || prev <= self.matched {
+            return false;
+        }
+        self.next = match &self.state {
+            // What is known to match need not be searched.
+            State::Replicate { .. } => self.matched.next(),
+            _ => meet.min(prev.previous()).max(self.matched).next(),
+        };
+        self.state = State::Probe { again: None };
+        self.commit_told = LogIndex(0);
+        true
+    }
+
+    /// Starts again from what is known to match: answers in flight may be lost.
+    pub fn probe(&mut self) {
+        if self.state != State::TooFarBehind {
+            self.next = self.matched.next().max(match self.state {
+                State::Probe { .. } => self.next,
+                _ => LogIndex(1),
+            });
+            self.state = State::Probe { again: None };
+            self.commit_told = LogIndex(0);
+        }
+    }
+
+    /// Falls back to probing if answers are overdue.
+    pub fn suspect_loss(&mut self, now: Nanos, limits: &Limits) {
+        if let State::Replicate { inflight, since, alone } = &self.state {
+            let patience = if *alone { PROBE_LARGE_AGAIN_NS } else { limits.election_min_ns };
+            if !inflight.is_empty() && now.saturating_sub(*since) > patience {
+                phantom_base::mark!("append_answers_overdue");
+                self.probe();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use phantom_base::{NodeId, ReplicaId};
+
+    use super::*;
+
+    fn replicating() -> Progress {
+        let member = Member { node: NodeId(2), replica: ReplicaId(2) };
+        let mut progress = Progress::new(member, LogIndex(10), 0);
+        progress.sent(LogIndex(9), 0, 0, &Limits::default());
+        assert!(progress.accepted(LogIndex(9), 0));
+        progress
+    }
+
+    #[test]
+    fn a_probe_waits_for_its_answer() {
+        let member = Member { node: NodeId(2), replica: ReplicaId(2) };
+        let limits = Limits::default();
+        let mut progress = Progress::new(member, LogIndex(10), 0);
+        assert!(progress.may_send(0, &limits));
+        progress.sent(LogIndex(9), 0, 0, &limits);
+        assert!(!progress.may_send(PROBE_AGAIN_NS - 1, &limits));
+        assert!(progress.may_send(PROBE_AGAIN_NS, &limits), "its answer may be lost");
+    }
+
+    #[test]
+    fn the_window_closes_by_count_and_by_bytes() {
+        let limits = Limits { window_messages: 2, window_bytes: 100, ..Limits::default() };
+        let mut progress = replicating();
+        progress.sent(LogIndex(10), 10, 0, &limits);
+        assert!(progress.may_send(0, &limits));
+        progress.sent(LogIndex(11), 10, 0, &limits);
+        assert!(!progress.may_send(0, &limits));
+        progress.accepted(LogIndex(11), 0);
+        progress.sent(LogIndex(12), 100, 0, &limits);
+        assert!(!progress.may_send(0, &limits));
+    }
+
+    #[test]
+    fn nothing_follows_a_large_entry_before_its_answer() {
+        let limits = Limits { alone_bytes: 50, ..Limits::default() };
+        let mut progress = replicating();
+        progress.sent(LogIndex(10), 51, 0, &limits);
+        assert!(!progress.may_send(0, &limits));
+        progress.accepted(LogIndex(10), 0);
+        assert!(progress.may_send(0, &limits));
+    }
+
+    #[test]
+    fn a_late_rejection_changes_nothing() {
+        let mut progress = replicating();
+        assert!(!progress.rejected(LogIndex(5), LogIndex(2)), "it matches up to 9 since");
+        assert!(matches!(progress.state, State::Replicate { .. }));
+        assert!(progress.rejected(LogIndex(12), LogIndex(10)));
+        assert_eq!(progress.next, LogIndex(10), "what matches is not searched again");
+    }
+}

@@ -1,0 +1,5 @@
+//! The machine whole: scripts whose file name is the claim, and clusters under a seed.
+
+mod cluster;
+mod random;
+mod scripts;
