@@ -1,17 +1,41 @@
 //! The node's one log: frames, segments, group commit, recovery, reclaim.
+//!
+//! It is the write-ahead log of the storage engine and the entry log of every replicated group at
+//! once, so that one fsync serves them all. It knows *streams* of numbered entries with slots of
+//! state beside them, and *batches* of operations; it never looks into either.
+//!
+//! - A record is durable before anybody is told so; what survives a crash is a prefix of the log that
+//!   holds everything told (D1, D2).
+//! - The first failed write or sync poisons: no later success is ever reported (D7). After a failed
+//!   sync the kernel calls lost pages clean, so a second try would lie.
+//! - Torn and damaged are told apart by what later frames know to be durable (`recover.rs`).
+//! - A segment goes only when nothing needs it (`reclaim.rs`, D6).
+//!
+//! It performs I/O only in `open`, `Work::run`, `read` and `reclaim`. It must not know replication,
+//! tables or SQL.
+//!
+//! ```text
+//! push -> queue.rs (frame.rs, codec.rs) -> Work::run -> done -> tickets
+//!      -> index.rs (where entries and slots lie)     open <- recover.rs
+//! ```
 
+mod codec;
 mod error;
+pub mod frame;
+pub mod header;
+mod index;
+mod log;
+mod queue;
+mod reclaim;
 mod record;
+mod recover;
 
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use phantom_base::{Clock, Lsn, Nanos};
-use phantom_vfs::Vfs;
+use phantom_base::Clock;
 
 pub use error::{Error, Result};
+pub use log::{Log, RECORD_BYTES_MAX, Work};
 pub use record::{Bounds, Entries, Entry, Level, Reclaimed, Record, Stream, Ticket};
 
 /// How a log is opened.
@@ -19,7 +43,7 @@ pub use record::{Bounds, Entries, Entry, Level, Reclaimed, Record, Stream, Ticke
 pub struct LogOptions {
     /// The database that the log belongs to; frames of another never verify.
     pub database: [u8; 16],
-    /// Size of a segment in bytes, a multiple of 32 KiB; 4 MiB by default.
+    /// Size of a segment in bytes, a multiple of 32 KiB.
     pub segment_bytes: u32,
     /// Memory for entries kept for `read`, in bytes.
     pub entry_cache_bytes: usize,
@@ -27,16 +51,10 @@ pub struct LogOptions {
     pub clock: Arc<dyn Clock>,
 }
 
-/// The log. Shared between threads by reference; no method but `commit` waits for a disk.
-pub struct Log {}
-
-/// A write or a sync that the log wants done, by whichever thread has time for it.
-pub struct Work {}
-
-impl Work {
-    /// Performs it: the only place where the log waits for a disk after it was opened.
-    pub fn run(&mut self) -> io::Result<()> {
-        unimplemented!()
+impl LogOptions {
+    /// Segments of 4 MiB, 32 MiB of entries in memory.
+    pub fn new(database: [u8; 16], clock: Arc<dyn Clock>) -> Self {
+        Self { database, segment_bytes: 4 << 20, entry_cache_bytes: 32 << 20, clock }
     }
 }
 
@@ -47,112 +65,4 @@ pub struct Recovered {
     pub bytes: u64,
     /// Bytes cut as a torn tail; none of them was ever acknowledged.
     pub cut_bytes: u64,
-}
-
-impl Log {
-    /// Opens or makes the log in `dir` (which exists). Batches are handed to `sink` with the
-    /// address of their end, in order; streams and slots are kept here.
-    pub fn open(
-        fs: Arc<dyn Vfs>,
-        dir: &Path,
-        options: LogOptions,
-        sink: &mut dyn FnMut(Lsn, Record<'_>) -> Result<()>,
-    ) -> Result<Self> {
-        let _ = (fs, dir, options, sink);
-        unimplemented!()
-    }
-    /// What recovery found when the log was opened.
-    pub fn recovered(&self) -> Recovered {
-        unimplemented!()
-    }
-    /// Queues records, in order and adjacent; returns the address of their end.
-    pub fn push(&self, records: &[Record<'_>]) -> Result<Lsn> {
-        let _ = records;
-        unimplemented!()
-    }
-    /// The end of what was handed to the operating system.
-    pub fn written(&self) -> Lsn {
-        unimplemented!()
-    }
-    /// The end of what survives a crash.
-    pub fn durable(&self) -> Lsn {
-        unimplemented!()
-    }
-    /// The end of what was pushed.
-    pub fn end(&self) -> Lsn {
-        unimplemented!()
-    }
-    /// Answers `ticket` once everything below `at` has reached `level`; `Durable` asks for a sync.
-    pub fn notify(&self, at: Lsn, level: Level, ticket: Ticket) {
-        let _ = (at, level, ticket);
-    }
-    /// Takes the tickets answered since the last call, in the order of their addresses.
-    pub fn take_completed(&self) -> Vec<(Ticket, Result<()>)> {
-        unimplemented!()
-    }
-    /// Asks for one step of work; `None` while another step runs or nothing is wanted.
-    pub fn work(&self) -> Option<Work> {
-        unimplemented!()
-    }
-    /// Says how a step ended. The first failure poisons the log.
-    pub fn done(&self, work: Work, result: io::Result<()>) {
-        let _ = (work, result);
-    }
-    /// Waits until there is work, `timeout` passed or the log was closed; for a worker thread.
-    /// Returns false once the log was closed and nothing is left to do.
-    pub fn wait_for_work(&self, timeout: Duration) -> bool {
-        let _ = timeout;
-        unimplemented!()
-    }
-    /// Performs work on this thread, or waits for whoever does, until all below `at` is at `level`.
-    pub fn commit(&self, at: Lsn, level: Level) -> Result<()> {
-        let _ = (at, level);
-        unimplemented!()
-    }
-    /// Writes an idle record if everything is durable and none stands at the end yet, so that
-    /// damage in the last group cannot pass for a torn tail. Call it after 100 ms without a push.
-    pub fn push_idle(&self) -> Result<()> {
-        unimplemented!()
-    }
-    /// Age of the oldest unsynced record that somebody wants durable; over 1 s is a disk stall.
-    pub fn pending_age(&self, now: Nanos) -> Nanos {
-        let _ = now;
-        unimplemented!()
-    }
-    /// What the stream holds; zeros for an unknown one (`first` is then 1).
-    pub fn bounds(&self, stream: Stream) -> Bounds {
-        let _ = stream;
-        unimplemented!()
-    }
-    /// The term of an entry held, or of the one right before the first.
-    pub fn term_at(&self, stream: Stream, index: u64) -> Option<u64> {
-        let _ = (stream, index);
-        unimplemented!()
-    }
-    /// Entries from `from` on, up to `bytes_max` but at least one; none if `from` is past the last.
-    pub fn read(&self, stream: Stream, from: u64, bytes_max: usize) -> Result<Entries> {
-        let _ = (stream, from, bytes_max);
-        unimplemented!()
-    }
-    /// The latest value of a stream's slot.
-    pub fn state(&self, stream: Stream, slot: u16) -> Option<Arc<[u8]>> {
-        let _ = (stream, slot);
-        unimplemented!()
-    }
-    /// The latest value of one of the node's slots.
-    pub fn node_state(&self, slot: u64) -> Option<Arc<[u8]>> {
-        let _ = slot;
-        unimplemented!()
-    }
-    /// The streams that hold anything, in order.
-    pub fn streams(&self) -> Vec<Stream> {
-        unimplemented!()
-    }
-    /// Removes the oldest segments that nothing needs: batches below `batches_below` are in tables.
-    pub fn reclaim(&self, batches_below: Lsn) -> Result<Reclaimed> {
-        let _ = batches_below;
-        unimplemented!()
-    }
-    /// Ends `wait_for_work` once everything wanted is done.
-    pub fn close(&self) {}
 }

@@ -1,9 +1,4 @@
 //! SimFs equals the real file system on random histories.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a test beside the real file system cleans up after itself"
-)]
-
 use std::io;
 use std::path::{Path, PathBuf};
 
