@@ -1,1 +1,11 @@
 //! NodeCore: storage, replication, requests and sessions of one node behind one object.
+//!
+//! - `replication` joins the Raft machine, the log, the engine and the clock: groups of replicas
+//!   whose committed entries are applied here. Requests and sessions sit on top of it.
+//! - `frame` and `link` are the bytes between nodes; `runtime` is the threads, or, in a simulation,
+//!   the queues of jobs in their place.
+
+pub mod frame;
+pub mod link;
+pub mod replication;
+pub mod runtime;

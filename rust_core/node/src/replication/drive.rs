@@ -1,0 +1,233 @@
+//! `poll`: everything that can be done now, without waiting.
+
+use phantom_base::{GroupId, LogIndex, Lsn, Nanos, mutant};
+use phantom_log::{Entry, Record, Stream};
+use phantom_raft::{LogRecord, Ready};
+
+use super::apply::{Mark, Report};
+use super::error::Result;
+use super::formation::{encode_hard_state, group_slot, node_slot};
+use super::log_view::LogView;
+use super::{Effects, Replication};
+use crate::link::{Link, STREAM_BULK, STREAM_CONTROL};
+use crate::runtime::Pool;
+
+/// How often it is looked at what may be released.
+const RELEASE_EVERY_NS: Nanos = 250_000_000;
+
+/// How soon it is looked again whether the clock has passed its former bound, which rings no bell.
+const LOOK_AGAIN_NS: Nanos = 10_000_000;
+
+/// A record of entries is cut in several beyond this: the log's limit is 64 MiB.
+const RECORD_BYTES: usize = 16 << 20;
+
+impl Replication {
+    /// Drives everything: what workers have reported, time, elections, the log, apply, links.
+    /// Ends when nothing is left to do, or after `budget_ns`.
+    pub fn poll(&mut self, budget_ns: Nanos) -> Result<Effects> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        if let Err(error) = self.drive(budget_ns) {
+            self.failed = Some(error.clone());
+            return Err(error);
+        }
+        let mut effects = std::mem::take(&mut self.pending);
+        self.received_bytes = 0;
+        effects.sleep_ns = self.sleep_ns();
+        if self.stamps.present(&*self.clock).is_some() {
+            let waiting = |link: &Link| {
+                let streams = [STREAM_CONTROL, STREAM_BULK].into_iter();
+                let peer = link.peer();
+                streams.filter(|s| link.has_out(*s)).map(move |s| (peer, s)).collect::<Vec<_>>()
+            };
+            effects.out = self.links.values().flat_map(waiting).collect();
+        }
+        Ok(effects)
+    }
+
+    fn drive(&mut self, budget_ns: Nanos) -> Result<()> {
+        let start = self.clock.monotonic_ns();
+        self.runtime.hush();
+        loop {
+            let now = self.clock.monotonic_ns();
+            self.take_reports(now)?;
+            self.take_durable(now)?;
+            let more = self.stamps.is_settled() && self.take_ready(now)?;
+            if !more || now.saturating_sub(start) >= budget_ns {
+                break;
+            }
+        }
+        self.release(start)
+    }
+
+    fn take_reports(&mut self, now: Nanos) -> Result<()> {
+        for report in self.reports.take() {
+            match report {
+                Report::Applied { gid, index, hash } => {
+                    self.marks.insert(gid, Mark { index, hash });
+                    self.machine.applied(now, gid, index);
+                    self.engine_worker.ring();
+                }
+                Report::Failed(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the machine and the clock what survives a crash now.
+    fn take_durable(&mut self, now: Nanos) -> Result<()> {
+        self.log_moved.take();
+        if let Some(cause) = self.log.poisoned() {
+            return Err(phantom_log::Error::Poisoned { cause }.into());
+        }
+        let durable = self.log.durable();
+        self.machine.durable(now, durable);
+        if let Some(bound) = self.stamps.look(&*self.clock, durable) {
+            let bytes = bound.0.to_le_bytes();
+            let record = Record::Node { slot: node_slot::HLC_BOUND, bytes: &bytes };
+            let end = self.log.push(&[record])?;
+            self.stamps.extended(bound, end);
+        }
+        Ok(())
+    }
+
+    /// One round of the machine; whether there was anything. Without a stamp there is none: the
+    /// disk is a second late, and whatever would leave now would wait for it anyway.
+    fn take_ready(&mut self, now: Nanos) -> Result<bool> {
+        let Some(stamp) = self.stamps.tick(&*self.clock) else { return Ok(false) };
+        self.machine.tick(now);
+        let view = LogView::new(&self.log);
+        let ready = self.machine.ready(now, stamp, &view);
+        view.finish()?;
+        if ready.is_empty() {
+            return Ok(false);
+        }
+        let Ready { records, messages, committed, done, barriers, events } = ready;
+        if !records.is_empty() {
+            let end = self.push_records(&records)?;
+            self.machine.pushed(end);
+        }
+        for (peer, parcel) in messages {
+            if let Some(link) = self.links.get_mut(&peer) {
+                link.send_parcel(&parcel);
+            }
+        }
+        for range in committed {
+            self.applier.submit(range);
+        }
+        self.pending.done.extend(done);
+        self.pending.barriers.extend(barriers);
+        self.pending.events.extend(events);
+        Ok(true)
+    }
+
+    fn push_records(&self, records: &[LogRecord]) -> Result<Lsn> {
+        let mut states = Vec::new();
+        let mut appends: Vec<(GroupId, LogIndex, Vec<Entry<'_>>)> = Vec::new();
+        for record in records {
+            match record {
+                LogRecord::State { state, .. } => states.push(encode_hard_state(state)),
+                LogRecord::Append { gid, entries } => {
+                    let mut bytes = RECORD_BYTES;
+                    for entry in entries {
+                        bytes += entry.data.len();
+                        if bytes > RECORD_BYTES {
+                            appends.push((*gid, entry.index, Vec::new()));
+                            bytes = entry.data.len();
+                        }
+                        let (_, _, list) = appends.last_mut().expect("begun with the first");
+                        list.push(Entry { term: entry.term.0, bytes: &entry.data });
+                    }
+                }
+            }
+        }
+        self.push_in_order(records, &states, &appends)
+    }
+
+    /// States and appends in the order in which the machine gave them (R5).
+    fn push_in_order(
+        &self,
+        records: &[LogRecord],
+        states: &[Vec<u8>],
+        appends: &[(GroupId, LogIndex, Vec<Entry<'_>>)],
+    ) -> Result<Lsn> {
+        let (mut states, mut appends) = (states.iter(), appends.iter().peekable());
+        let mut queue = Vec::with_capacity(records.len());
+        for record in records {
+            match record {
+                LogRecord::State { gid, .. } => queue.push(Record::State {
+                    stream: Stream(gid.0),
+                    slot: group_slot::HARD_STATE,
+                    bytes: states.next().expect("one for each"),
+                }),
+                LogRecord::Append { gid, entries } => {
+                    let last = entries.last().expect("an append has entries").index;
+                    let mut covered = LogIndex(0);
+                    while covered < last {
+                        let (_, first, entries) = appends.next().expect("cut above");
+                        covered = LogIndex(first.0 + entries.len() as u64 - 1);
+                        queue.push(Record::Append {
+                            stream: Stream(gid.0),
+                            first: first.0,
+                            entries,
+                        });
+                    }
+                }
+            }
+        }
+        Ok(self.log.push(&queue)?)
+    }
+
+    /// Lets entries go that all members hold and tables hold durably. Beyond the log's bound they
+    /// go although a member lacks them: it is told, and stays out.
+    fn release(&mut self, now: Nanos) -> Result<()> {
+        if now < self.next_release {
+            return Ok(());
+        }
+        self.next_release = now + RELEASE_EVERY_NS;
+        let too_long = self.log.bytes() > self.log_bytes_max;
+        if too_long {
+            self.engine.freeze();
+            self.engine_worker.ring();
+        }
+        let mut released = false;
+        let gids: Vec<GroupId> = self.machine.groups().collect();
+        for gid in gids {
+            let stream = Stream(gid.0);
+            let mut flushed = LogIndex(self.engine.flushed_position(gid.0));
+            if mutant!("released_above_the_flushed_position") {
+                flushed = self.marks.get(&gid).map_or(flushed, |mark| mark.index);
+            }
+            let all_have = self.machine.all_have(gid).expect("a group of this node");
+            // One entry stays: its term answers the probe of whoever has no more than that.
+            let upto = if too_long { flushed } else { flushed.min(all_have) }.previous();
+            // Tables may hold what the worker has not reported yet.
+            let upto = upto.min(self.marks.get(&gid).map_or(upto, |mark| mark.index));
+            let first = self.log.bounds(stream).first;
+            if upto.0 + 1 < first + self.release_entries {
+                continue;
+            }
+            if let Some(index) = self.engine.release(stream, gid.0, upto.0)? {
+                assert!(index <= flushed.0, "{gid}: {index} released, {flushed} flushed");
+                self.machine.released(gid, LogIndex(index));
+                released = true;
+            }
+        }
+        if released {
+            let engine = self.engine.clone();
+            // What fails here poisons the log, and the next look at it says so.
+            self.runtime.submit(Pool::Background, Box::new(move || drop(engine.reclaim())));
+        }
+        Ok(())
+    }
+
+    fn sleep_ns(&mut self) -> Nanos {
+        if self.stamps.present(&*self.clock).is_none() {
+            return LOOK_AGAIN_NS;
+        }
+        let now = self.clock.monotonic_ns();
+        let next = self.machine.next_tick().min(self.next_release);
+        next.saturating_sub(now)
+    }
+}

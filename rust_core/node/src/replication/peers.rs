@@ -1,0 +1,106 @@
+//! Links to peers: bytes in, bytes out, and the messages that travel beside Raft's.
+
+use phantom_base::NodeId;
+
+use super::Replication;
+use crate::frame::{BadFrame, Frame, Section};
+use crate::link::{Inbound, Link, QueueFull};
+
+/// A message of a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Who sent it.
+    pub from: NodeId,
+    /// Requests, replies or control.
+    pub section: Section,
+    /// What it says.
+    pub bytes: Vec<u8>,
+}
+
+impl Replication {
+    /// A link to `peer` is up; the handshake said that it is in its `incarnation`-th life. A link
+    /// that was up before is replaced: what waited for it is dropped.
+    pub fn connected(&mut self, peer: NodeId, incarnation: u32) -> Result<(), BadFrame> {
+        self.links.get_mut(&peer).ok_or(BadFrame::NoLink(peer))?.connect(incarnation);
+        self.machine.connected(peer);
+        Ok(())
+    }
+
+    /// The link to `peer` is down.
+    pub fn disconnected(&mut self, peer: NodeId) {
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.disconnect();
+            self.machine.connected(peer);
+        }
+    }
+
+    /// Takes bytes of a peer; returns how many. Fewer than given means that what came before was
+    /// not taken out of `Effects::received`: offer the rest again after the next `poll`. After an
+    /// error the link is closed.
+    pub fn feed(&mut self, peer: NodeId, stream: u8, bytes: &[u8]) -> Result<usize, BadFrame> {
+        if self.received_bytes >= self.queue_bytes_max {
+            return Ok(0);
+        }
+        let fed = self.take_frames(peer, stream, bytes);
+        if fed.is_err() {
+            self.disconnected(peer);
+        }
+        fed.map(|()| bytes.len())
+    }
+
+    fn take_frames(&mut self, peer: NodeId, stream: u8, bytes: &[u8]) -> Result<(), BadFrame> {
+        self.link(peer)?.feed(stream, bytes)?;
+        while let Some(frame) = self.link(peer)?.next_frame(stream)? {
+            self.take_frame(peer, frame)?;
+        }
+        Ok(())
+    }
+
+    fn take_frame(&mut self, peer: NodeId, frame: Frame) -> Result<(), BadFrame> {
+        // Before anything that it carries is acted on: no path forgets the clock (C10).
+        self.stamps.merge(frame.hlc, &*self.clock)?;
+        let now = self.clock.monotonic_ns();
+        for inbound in self.link(peer)?.open_frame(frame)? {
+            match inbound {
+                Inbound::Parcel(parcel) if self.stamps.is_settled() => {
+                    self.machine.step(now, peer, parcel);
+                }
+                Inbound::Parcel(_) => phantom_base::mark!("parcel_dropped_before_hlc_bound"),
+                Inbound::Payload(section, bytes) => {
+                    self.received_bytes += bytes.len();
+                    self.pending.received.push(Received { from: peer, section, bytes });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn link(&mut self, peer: NodeId) -> Result<&mut Link, BadFrame> {
+        self.links.get_mut(&peer).ok_or(BadFrame::NoLink(peer))
+    }
+
+    /// Takes frames for a peer, `limit` bytes at most but at least one frame; `None` if nothing
+    /// waits, or if the clock may not be shown before its bound is durable.
+    pub fn take_out(&mut self, peer: NodeId, stream: u8, limit: usize) -> Option<Vec<u8>> {
+        let stamp = self.stamps.present(&*self.clock)?;
+        self.links.get_mut(&peer)?.take_out(stream, limit, stamp)
+    }
+
+    /// Sends a message beside Raft's; refused whole if the peer is away or its queue is full.
+    pub fn send(
+        &mut self,
+        peer: NodeId,
+        stream: u8,
+        section: Section,
+        bytes: Vec<u8>,
+    ) -> Result<(), QueueFull> {
+        let own = [Section::Requests, Section::Replies, Section::Control];
+        assert!(own.contains(&section), "{section:?} is the machine's");
+        self.links.get_mut(&peer).ok_or(QueueFull)?.send(stream, section, bytes)
+    }
+
+    /// Whether the peer has shaken hands.
+    pub fn is_connected(&self, peer: NodeId) -> bool {
+        self.links.get(&peer).is_some_and(Link::is_connected)
+    }
+}

@@ -1,0 +1,132 @@
+//! The verbs: wishes that may be refused, and questions.
+
+use std::sync::Arc;
+
+use phantom_base::{GroupId, LogIndex, NodeId, Timestamp};
+use phantom_lsm::Engine;
+use phantom_raft::Token;
+
+use super::entry::{EntryKind, check_batch, encode_entry};
+use super::error::{Refused, Result};
+use super::{Effects, Formation, Replication, Status};
+
+impl Replication {
+    /// Proposes an entry in a group that this node leads; returns its index. The body of a batch
+    /// is made by `entry::encode_batch`, that of a no-op is empty.
+    pub fn propose(
+        &mut self,
+        gid: GroupId,
+        kind: EntryKind,
+        body: &[u8],
+        token: Token,
+    ) -> std::result::Result<LogIndex, Refused> {
+        self.refuse_while_starting()?;
+        match kind {
+            EntryKind::Noop => assert!(body.is_empty(), "a no-op says nothing"),
+            EntryKind::Batch => check_batch(body)?,
+        }
+        let now = self.clock.monotonic_ns();
+        Ok(self.machine.propose(now, gid, encode_entry(kind, body), token)?)
+    }
+
+    /// Asks for a read barrier in a group of this node, whoever leads it.
+    pub fn barrier(&mut self, gid: GroupId, token: Token) -> std::result::Result<(), Refused> {
+        self.refuse_while_starting()?;
+        Ok(self.machine.barrier(self.clock.monotonic_ns(), gid, token)?)
+    }
+
+    /// Begins elections; an answer per group.
+    pub fn campaign(
+        &mut self,
+        gids: &[GroupId],
+        prevote: bool,
+    ) -> Vec<std::result::Result<(), Refused>> {
+        let now = self.clock.monotonic_ns();
+        let begin = |gid: &GroupId| {
+            self.refuse_while_starting()?;
+            Ok(self.machine.campaign(now, *gid, prevote)?)
+        };
+        gids.iter().map(begin).collect()
+    }
+
+    /// Gives leadership of a group up.
+    pub fn step_down(&mut self, gid: GroupId) -> std::result::Result<(), Refused> {
+        self.refuse_while_starting()?;
+        Ok(self.machine.step_down(self.clock.monotonic_ns(), gid)?)
+    }
+
+    fn refuse_while_starting(&self) -> std::result::Result<(), Refused> {
+        if self.stamps.is_settled() { Ok(()) } else { Err(Refused::Starting) }
+    }
+
+    /// A stamp above all that this node has issued or seen; `None` while the disk is too slow to
+    /// cover one.
+    pub fn tick_hlc(&mut self) -> Option<Timestamp> {
+        self.stamps.tick(&*self.clock)
+    }
+
+    /// The newest stamp issued or seen.
+    pub fn hlc(&self) -> Timestamp {
+        self.stamps.last()
+    }
+
+    /// A group's state; `None` if this node has no replica of it.
+    pub fn status(&self, gid: GroupId) -> Option<Status> {
+        let group = self.machine.status(gid)?;
+        Some(Status { group, mark: self.marks.get(&gid).copied().unwrap_or_default() })
+    }
+
+    /// Broken invariants, in words; empty while all is well.
+    pub fn check(&self) -> Vec<String> {
+        let mut broken = self.machine.check();
+        for gid in self.machine.groups() {
+            let first = self.log.bounds(phantom_log::Stream(gid.0)).first;
+            let flushed = self.engine.flushed_position(gid.0);
+            if first > flushed + 1 {
+                broken.push(format!("{gid}: released up to {first}, tables hold {flushed}"));
+            }
+        }
+        broken
+    }
+
+    /// What this directory was formed as.
+    pub fn formation(&self) -> &Formation {
+        &self.formation
+    }
+
+    /// This node.
+    pub fn node(&self) -> NodeId {
+        self.formation.node
+    }
+
+    /// How often this node has started; part of every handshake.
+    pub fn incarnation(&self) -> u32 {
+        self.incarnation
+    }
+
+    /// The groups of this node.
+    pub fn groups(&self) -> impl Iterator<Item = GroupId> + use<'_> {
+        self.machine.groups()
+    }
+
+    /// The engine, for reads. Only the apply worker writes.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Gives up all leaderships and ends everything that waits; what followers should hear is in
+    /// `Effects::out`. Nothing is taken any more.
+    pub fn stop(&mut self) -> Result<Effects> {
+        self.machine.stop(self.clock.monotonic_ns());
+        self.poll(0)
+    }
+
+    /// Makes everything durable and lets the workers go; the runtime may be closed then.
+    pub fn close(self) -> Result<()> {
+        self.applier.close();
+        self.engine_worker.close();
+        let synced = self.engine.sync();
+        self.log.close();
+        Ok(synced?)
+    }
+}

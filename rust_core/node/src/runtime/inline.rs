@@ -1,0 +1,122 @@
+//! The inline runtime: everything that could be done now, one item at a time, by a seeded choice.
+
+use std::sync::Arc;
+
+use phantom_base::sync::Mutex;
+use phantom_base::{Random, SeededRandom, Spawner};
+
+use super::queue::JobQueue;
+use super::threads::Alive;
+use super::{Job, Mailbox, PARSE_STACK_BYTES, PARSE_WORKERS, Pool, Service};
+use crate::runtime::Bell;
+
+/// One source of items.
+#[derive(Clone)]
+enum Source {
+    Jobs(Arc<JobQueue>),
+    Service(Arc<dyn Service>),
+}
+
+impl Source {
+    fn step(&self) -> bool {
+        match self {
+            Self::Jobs(queue) => queue.try_pop().map(|job| job()).is_some(),
+            Self::Service(service) => service.step(),
+        }
+    }
+}
+
+/// A runtime without threads of its own.
+pub struct Inline {
+    spawner: Arc<dyn Spawner>,
+    alive: Arc<Alive>,
+    random: Mutex<SeededRandom>,
+    sql: Arc<JobQueue>,
+    background: Arc<JobQueue>,
+    services: Mutex<Vec<Source>>,
+    parse: Mutex<Option<Arc<JobQueue>>>,
+}
+
+impl Inline {
+    pub fn new(spawner: Arc<dyn Spawner>, random: SeededRandom) -> Self {
+        Self {
+            spawner,
+            alive: Arc::default(),
+            random: Mutex::new(random),
+            sql: Arc::default(),
+            background: Arc::default(),
+            services: Mutex::default(),
+            parse: Mutex::default(),
+        }
+    }
+
+    pub fn submit(&self, pool: Pool, job: Job) {
+        match pool {
+            Pool::Sql => self.sql.push(job),
+            Pool::Background => self.background.push(job),
+            Pool::Parse => self.parse_and_wait(job),
+        }
+    }
+
+    pub fn serve(&self, service: Arc<dyn Service>) {
+        self.services.lock().push(Source::Service(service));
+    }
+
+    /// Asks all sources in a drawn order and stops at the first that did something.
+    pub fn step(&self) -> bool {
+        let mut sources = self.services.lock().clone();
+        sources.push(Source::Jobs(Arc::clone(&self.sql)));
+        sources.push(Source::Jobs(Arc::clone(&self.background)));
+        while !sources.is_empty() {
+            let drawn = self.random.lock().below(sources.len() as u64) as usize;
+            if sources.swap_remove(drawn).step() {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn parse_and_wait(&self, job: Job) {
+        let queue = Arc::clone(self.parse.lock().get_or_insert_with(|| self.parse_workers()));
+        let done = Mailbox::new(Bell::silent());
+        let (ended, post) = (Arc::new(super::Doorbell::default()), done.clone());
+        let ring = Arc::clone(&ended);
+        queue.push(Box::new(move || {
+            job();
+            post.post(());
+            ring.ring();
+        }));
+        while done.take().is_empty() {
+            ended.wait(std::time::Duration::from_secs(1));
+        }
+    }
+
+    fn parse_workers(&self) -> Arc<JobQueue> {
+        let queue = Arc::<JobQueue>::default();
+        for n in 0..PARSE_WORKERS {
+            let queue = Arc::clone(&queue);
+            let body = move || {
+                while let Some(job) = queue.pop() {
+                    job();
+                }
+            };
+            self.alive.spawn(&*self.spawner, &format!("parse-{n}"), PARSE_STACK_BYTES, body);
+        }
+        queue
+    }
+
+    /// Jobs that were not stepped are dropped: a simulated node stops where it stands.
+    pub fn close(&self) {
+        self.services.lock().clear();
+        if let Some(queue) = &*self.parse.lock() {
+            queue.close();
+        }
+        self.alive.wait();
+    }
+}
+
+impl Drop for Inline {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

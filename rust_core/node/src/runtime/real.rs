@@ -1,0 +1,51 @@
+//! The machine's clocks and threads: the one file of this crate that may name them.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use phantom_base::{Clock, Nanos, Spawner};
+
+/// The machine's clocks; monotonic time begins when this is made.
+pub struct RealClock {
+    start: Instant,
+}
+
+impl RealClock {
+    /// Starts monotonic time at 1 s, so that "long ago" is never below zero.
+    #[expect(clippy::disallowed_methods, reason = "this is where clocks come from")]
+    pub fn new() -> Self {
+        Self { start: Instant::now() }
+    }
+}
+
+impl Default for RealClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for RealClock {
+    #[expect(clippy::disallowed_methods, reason = "this is where clocks come from")]
+    fn wall_ns(&self) -> Nanos {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        Nanos::try_from(since.expect("the clock stands after 1970").as_nanos())
+            .expect("nanoseconds since 1970 fit 64 bits until 2554")
+    }
+
+    fn monotonic_ns(&self) -> Nanos {
+        const START_NS: Nanos = 1_000_000_000;
+        START_NS + self.start.elapsed().as_nanos() as Nanos
+    }
+}
+
+/// Makes threads of the operating system.
+pub struct RealSpawner;
+
+impl Spawner for RealSpawner {
+    fn spawn(&self, name: &str, stack_bytes: usize, body: Box<dyn FnOnce() + Send>) {
+        let mut builder = std::thread::Builder::new().name(name.to_owned());
+        if stack_bytes > 0 {
+            builder = builder.stack_size(stack_bytes);
+        }
+        builder.spawn(body).expect("a process may have the few threads that a node makes at start");
+    }
+}

@@ -1,0 +1,124 @@
+//! The threaded runtime: a thread or more a service, workers a pool, a count of who still runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use phantom_base::Spawner;
+use phantom_base::sync::{Condvar, Mutex};
+
+use super::queue::JobQueue;
+use super::{Job, PARSE_STACK_BYTES, PARSE_WORKERS, Pool, Service};
+
+/// How long a service sleeps at most before it looks again: what it waits on may have no bell.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Threads that have started and not ended.
+#[derive(Default)]
+pub struct Alive {
+    count: Mutex<usize>,
+    ended: Condvar,
+}
+
+impl Alive {
+    /// Starts a thread and counts it until its body has ended, by a panic too.
+    pub fn spawn(
+        self: &Arc<Self>,
+        spawner: &dyn Spawner,
+        name: &str,
+        stack_bytes: usize,
+        body: impl FnOnce() + Send + 'static,
+    ) {
+        struct Ended(Arc<Alive>);
+        impl Drop for Ended {
+            fn drop(&mut self) {
+                *self.0.count.lock() -= 1;
+                self.0.ended.notify_all();
+            }
+        }
+        *self.count.lock() += 1;
+        let ended = Ended(Arc::clone(self));
+        let body = move || {
+            let _ended = ended;
+            body();
+        };
+        spawner.spawn(name, stack_bytes, Box::new(body));
+    }
+
+    /// Waits until all have ended.
+    pub fn wait(&self) {
+        let mut count = self.count.lock();
+        while *count > 0 {
+            self.ended.wait(&mut count);
+        }
+    }
+}
+
+/// Real workers.
+pub struct Threads {
+    spawner: Arc<dyn Spawner>,
+    alive: Arc<Alive>,
+    sql: Arc<JobQueue>,
+    parse: Arc<JobQueue>,
+    background: Arc<JobQueue>,
+}
+
+impl Threads {
+    pub fn new(spawner: Arc<dyn Spawner>, cores: usize) -> Self {
+        let queue = Arc::<JobQueue>::default;
+        let threads = Self {
+            spawner,
+            alive: Arc::default(),
+            sql: queue(),
+            parse: queue(),
+            background: queue(),
+        };
+        threads.work_off("sql", cores, 0, &threads.sql);
+        threads.work_off("parse", PARSE_WORKERS, PARSE_STACK_BYTES, &threads.parse);
+        threads.work_off("background", 1, 0, &threads.background);
+        threads
+    }
+
+    fn work_off(&self, name: &str, workers: usize, stack_bytes: usize, queue: &Arc<JobQueue>) {
+        for n in 0..workers {
+            let queue = Arc::clone(queue);
+            let body = move || {
+                while let Some(job) = queue.pop() {
+                    job();
+                }
+            };
+            self.alive.spawn(&*self.spawner, &format!("{name}-{n}"), stack_bytes, body);
+        }
+    }
+
+    pub fn submit(&self, pool: Pool, job: Job) {
+        match pool {
+            Pool::Sql => self.sql.push(job),
+            Pool::Parse => self.parse.push(job),
+            Pool::Background => self.background.push(job),
+        }
+    }
+
+    pub fn serve(&self, name: &str, workers: usize, service: &Arc<dyn Service>) {
+        for n in 0..workers {
+            let service = Arc::clone(service);
+            let body = move || {
+                loop {
+                    while service.step() {}
+                    if !service.wait(LOOK_AGAIN) {
+                        // What arrived before the end is still done.
+                        while service.step() {}
+                        break;
+                    }
+                }
+            };
+            self.alive.spawn(&*self.spawner, &format!("{name}-{n}"), 0, body);
+        }
+    }
+
+    pub fn close(&self) {
+        for queue in [&self.sql, &self.parse, &self.background] {
+            queue.close();
+        }
+        self.alive.wait();
+    }
+}

@@ -1,0 +1,1 @@
+//! Replication of several nodes in one process, on simulated disks, under a seed.
