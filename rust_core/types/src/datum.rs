@@ -35,6 +35,48 @@ pub enum Datum {
     TimestampTz(i64),
 }
 
+/// A value that somebody else holds: what codecs and formats take, from a `Datum` or a `Column`.
+#[derive(Clone, Copy, Debug)]
+pub enum ValueRef<'a> {
+    /// SQL's NULL, of any type.
+    Null,
+    /// `boolean`
+    Bool(bool),
+    /// `smallint`
+    Int2(i16),
+    /// `integer`
+    Int4(i32),
+    /// `bigint`
+    Int8(i64),
+    /// `double precision`
+    Float8(f64),
+    /// `numeric`
+    Numeric(&'a Numeric),
+    /// All text types.
+    Text(&'a str),
+    /// `date`
+    Date(i32),
+    /// `timestamptz`
+    TimestampTz(i64),
+}
+
+impl<'a> From<&'a Datum> for ValueRef<'a> {
+    fn from(datum: &'a Datum) -> Self {
+        match datum {
+            Datum::Null => Self::Null,
+            Datum::Bool(value) => Self::Bool(*value),
+            Datum::Int2(value) => Self::Int2(*value),
+            Datum::Int4(value) => Self::Int4(*value),
+            Datum::Int8(value) => Self::Int8(*value),
+            Datum::Float8(value) => Self::Float8(*value),
+            Datum::Numeric(value) => Self::Numeric(value),
+            Datum::Text(value) => Self::Text(value),
+            Datum::Date(value) => Self::Date(*value),
+            Datum::TimestampTz(value) => Self::TimestampTz(*value),
+        }
+    }
+}
+
 impl Datum {
     /// A text value.
     pub fn text(text: &str) -> Self {

@@ -24,14 +24,16 @@
 pub mod batch;
 pub mod catalog;
 pub mod codec;
+mod datetime;
 pub mod datum;
 pub mod format;
+pub mod functions;
 pub mod kernel;
 pub mod numeric;
 mod type_id;
 
 pub use batch::{BATCH_ROWS, Batch, Column, Nulls, Selection, TextVector, Values};
-pub use datum::Datum;
+pub use datum::{Datum, ValueRef};
 pub use format::{DateOrder, DateOutput, SessionFormat, TimeZone};
 pub use kernel::{Argument, EvalContext, Kernel};
 pub use numeric::Numeric;

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use crate::datum::compare_floats;
-use crate::{Datum, Nulls, Numeric, TextVector, TypeId};
+use crate::{Datum, Nulls, Numeric, TextVector, TypeId, ValueRef};
 
 /// The values of a column. Text stands for all text types.
 #[derive(Clone, Debug, PartialEq)]
@@ -209,6 +209,25 @@ impl Column {
             Values::Text(values) => Datum::text(values.get(row)),
             Values::Date(values) => Datum::Date(values[row]),
             Values::TimestampTz(values) => Datum::TimestampTz(values[row]),
+        }
+    }
+
+    /// The value of a row, where it lies.
+    #[inline]
+    pub fn value(&self, row: usize) -> ValueRef<'_> {
+        if self.is_null(row) {
+            return ValueRef::Null;
+        }
+        match &self.values {
+            Values::Bool(values) => ValueRef::Bool(values[row]),
+            Values::Int2(values) => ValueRef::Int2(values[row]),
+            Values::Int4(values) => ValueRef::Int4(values[row]),
+            Values::Int8(values) => ValueRef::Int8(values[row]),
+            Values::Float8(values) => ValueRef::Float8(values[row]),
+            Values::Numeric(values) => ValueRef::Numeric(&values[row]),
+            Values::Text(values) => ValueRef::Text(values.get(row)),
+            Values::Date(values) => ValueRef::Date(values[row]),
+            Values::TimestampTz(values) => ValueRef::TimestampTz(values[row]),
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod casts;
 mod operators;
+mod procedures;
 
 use phantom_base::Result;
 
@@ -13,6 +14,7 @@ use crate::{Argument, Column, Datum, EvalContext, Kernel, Selection, TypeId};
 
 pub use casts::CASTS;
 pub use operators::OPERATORS;
+pub use procedures::PROCEDURES;
 
 /// What a procedure's result depends on beside its arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,6 +119,16 @@ pub struct CastRow {
     pub context: CastContext,
     /// `castmethod` and `castfunc`
     pub how: CastHow,
+}
+
+/// The procedure with this OID.
+pub fn procedure(oid: u32) -> Option<&'static Procedure> {
+    PROCEDURES.binary_search_by_key(&oid, |procedure| procedure.oid).ok().map(|at| &PROCEDURES[at])
+}
+
+/// The procedures of this name.
+pub fn procedures_named(name: &str) -> impl Iterator<Item = &'static Procedure> {
+    PROCEDURES.iter().filter(move |procedure| procedure.name == name)
 }
 
 /// The operator with this OID.

@@ -21,7 +21,7 @@
 use phantom_base::{Error, Result, sqlstate};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{Datum, Numeric};
+use crate::{Datum, Numeric, ValueRef};
 
 /// The number of this format, for descriptors.
 pub const FORMAT: u8 = 1;
@@ -58,30 +58,30 @@ pub fn encode<'a>(columns: impl IntoIterator<Item = &'a Datum>, out: &mut Vec<u8
 }
 
 /// Appends one column, whatever its length.
-pub fn encode_column(datum: &Datum, out: &mut Vec<u8>) {
-    match datum {
-        Datum::Null => out.push(NULL),
-        Datum::Bool(value) => out.push(u8::from(*value)),
-        Datum::Int2(value) => encode_integer((*value).into(), out),
-        Datum::Int4(value) | Datum::Date(value) => encode_integer((*value).into(), out),
-        Datum::Int8(value) | Datum::TimestampTz(value) => encode_integer(*value, out),
-        Datum::Float8(value) => {
+pub fn encode_column<'a>(value: impl Into<ValueRef<'a>>, out: &mut Vec<u8>) {
+    match value.into() {
+        ValueRef::Null => out.push(NULL),
+        ValueRef::Bool(value) => out.push(u8::from(value)),
+        ValueRef::Int2(value) => encode_integer(value.into(), out),
+        ValueRef::Int4(value) | ValueRef::Date(value) => encode_integer(value.into(), out),
+        ValueRef::Int8(value) | ValueRef::TimestampTz(value) => encode_integer(value, out),
+        ValueRef::Float8(value) => {
             out.push(FLOAT);
-            out.extend_from_slice(&ordered_float_bits(*value).to_be_bytes());
+            out.extend_from_slice(&ordered_float_bits(value).to_be_bytes());
         }
-        Datum::Text(text) => {
+        ValueRef::Text(text) => {
             debug_assert!(!text.contains('\0'), "text has no NUL");
             out.extend_from_slice(text.as_bytes());
             out.push(TEXT_END);
         }
-        Datum::Numeric(value) => encode_numeric(value, out),
+        ValueRef::Numeric(value) => encode_numeric(value, out),
     }
 }
 
 /// A hash of the value's key: equal values hash equal. NULL hashes too.
-pub fn hash(datum: &Datum) -> u64 {
+pub fn hash<'a>(value: impl Into<ValueRef<'a>>) -> u64 {
     let mut bytes = Vec::with_capacity(16);
-    encode_column(datum, &mut bytes);
+    encode_column(value, &mut bytes);
     xxh3_64(&bytes)
 }
 

@@ -1,7 +1,13 @@
 //! Values as PostgreSQL's text and binary, both ways; what a session sets is an argument.
 
+pub mod binary;
+mod float;
+mod text;
 mod zone;
 
+pub use binary::{read_binary, write_binary};
+pub use float::{parse_float, write_float};
+pub use text::{read_text, validate_utf8, write_text};
 pub use zone::{LocalOffset, TimeZone};
 
 /// What a session's settings say about the form of values.
@@ -33,11 +39,11 @@ impl Default for SessionFormat {
 pub enum DateOutput {
     /// `1997-12-17 07:37:16-08`
     Iso,
-    /// `12/17/1997 07:37:16.00 PST`
+    /// `12/17/1997 07:37:16 PST`
     Sql,
     /// `Wed Dec 17 07:37:16 1997 PST`
     Postgres,
-    /// `17.12.1997 07:37:16.00 PST`
+    /// `17.12.1997 07:37:16 PST`
     German,
 }
 

@@ -62,10 +62,13 @@ impl TimeZone {
             Ok(_) => return None,
             Err(_) => {}
         }
-        Self::from_name(text).or_else(|| {
-            let rules = jiff::tz::TimeZone::posix(text).ok()?;
-            Some(Self { name: Arc::from(text), rules: Rules::Named(rules) })
-        })
+        Self::from_name(text).or_else(|| Self::from_posix(text))
+    }
+
+    /// A POSIX zone: `XYZ+3` is three hours west.
+    pub(crate) fn from_posix(text: &str) -> Option<Self> {
+        let rules = jiff::tz::TimeZone::posix(text).ok()?;
+        Some(Self { name: Arc::from(text), rules: Rules::Named(rules) })
     }
 
     /// A zone of the database, in any case.
@@ -109,6 +112,25 @@ impl TimeZone {
             seconds: info.offset().seconds(),
             abbreviation: info.abbreviation().to_owned(),
         }
+    }
+
+    /// What an abbreviation means at a reading of the wall clock: the offset that the zone has then
+    /// under that name, or the last that it had before, or else the zone's own.
+    pub(crate) fn offset_of_abbreviation(&self, abbreviation: &str, local_micros: i64) -> i32 {
+        let own = self.offset_of_local(local_micros);
+        let Rules::Named(rules) = &self.rules else { return own };
+        let instant = local_micros - i64::from(own) * MICROS_PER_SECOND;
+        let here = self.offset_at(instant);
+        if here.abbreviation.eq_ignore_ascii_case(abbreviation) {
+            return here.seconds;
+        }
+        let second = in_library_range(instant.div_euclid(MICROS_PER_SECOND) + EPOCH_SECONDS);
+        let instant = jiff::Timestamp::from_second(second).expect("within the library's range");
+        rules
+            .preceding(instant)
+            .chain(rules.following(instant).take(1))
+            .find(|change| change.abbreviation().eq_ignore_ascii_case(abbreviation))
+            .map_or(own, |change| change.offset().seconds())
     }
 
     /// The offset of a reading of a clock on the wall, in seconds. A reading that was skipped, or

@@ -21,6 +21,9 @@ const SIGN_NAN: u16 = 0xC000;
 const SIGN_INFINITY: u16 = 0xD000;
 const SIGN_NEGATIVE_INFINITY: u16 = 0xF000;
 
+/// What PostgreSQL sends as the scale of an infinity: a bit of its header's.
+const INFINITY_SCALE: u32 = 0x20;
+
 const KIND_SHIFT: u32 = 14;
 const KIND_SHORT: u16 = 0;
 const KIND_POSITIVE: u16 = 1;
@@ -30,11 +33,11 @@ const KIND_SPECIAL: u16 = 3;
 impl Numeric {
     /// Appends the wire form.
     pub fn write_binary(&self, out: &mut Vec<u8>) {
-        let special = |sign: u16| (sign, Big::zero(0));
+        let special = |sign: u16, scale: u32| (sign, Big::zero(scale));
         let (sign, big) = match self.parts() {
-            Parts::NaN => special(SIGN_NAN),
-            Parts::PositiveInfinity => special(SIGN_INFINITY),
-            Parts::NegativeInfinity => special(SIGN_NEGATIVE_INFINITY),
+            Parts::NaN => special(SIGN_NAN, 0),
+            Parts::PositiveInfinity => special(SIGN_INFINITY, INFINITY_SCALE),
+            Parts::NegativeInfinity => special(SIGN_NEGATIVE_INFINITY, INFINITY_SCALE),
             Parts::Short(..) | Parts::Long(_) => {
                 let big = self.big().expect("finite");
                 (if big.negative { SIGN_NEGATIVE } else { SIGN_POSITIVE }, big)

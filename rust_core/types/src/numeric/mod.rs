@@ -10,8 +10,10 @@
 mod arithmetic;
 mod big;
 
+mod binary;
 mod convert;
 
+mod power;
 mod round;
 mod text;
 

@@ -2,11 +2,13 @@
 
 use phantom_base::{Error, Result, sqlstate};
 
-use super::{Form, Numeric, POWERS_OF_TEN, Parts};
+use super::big::GROUP;
+use super::{Form, Numeric, POWERS_OF_TEN, Parts, SCALE_MAX, WEIGHT_MAX};
 use crate::type_id::numeric_typmod;
 
-/// How far `round` and `trunc` look to either side of the point.
-const RESULT_SCALE_MAX: i64 = 2000;
+/// How far `round` and `trunc` look to either side of the point: as far as digits can stand.
+const RESULT_SCALE_MAX: i64 = SCALE_MAX as i64;
+const RESULT_SCALE_MIN: i64 = -(WEIGHT_MAX as i64 + 1) * GROUP - 1;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Mode {
@@ -20,12 +22,12 @@ impl Numeric {
     /// Half away from zero, to `scale` digits after the point (negative: before it). 22003 when
     /// that makes the value too long.
     pub fn round(&self, scale: i32) -> Result<Self> {
-        self.to_scale(i64::from(scale).clamp(-RESULT_SCALE_MAX, RESULT_SCALE_MAX), Mode::HalfAway)
+        self.to_scale(i64::from(scale).clamp(RESULT_SCALE_MIN, RESULT_SCALE_MAX), Mode::HalfAway)
     }
 
     /// Towards zero, to `scale` digits after the point.
     pub fn trunc(&self, scale: i32) -> Result<Self> {
-        self.to_scale(i64::from(scale).clamp(-RESULT_SCALE_MAX, RESULT_SCALE_MAX), Mode::Cut)
+        self.to_scale(i64::from(scale).clamp(RESULT_SCALE_MIN, RESULT_SCALE_MAX), Mode::Cut)
     }
 
     /// The smallest whole number that is not below.

@@ -1,0 +1,213 @@
+//! Functions of text. Lengths and positions count characters, from 1.
+
+use phantom_base::{Error, Result, sqlstate};
+
+use super::lanes::{Int4, Kind, Text, binary, unary};
+use crate::{Datum, Kernel, format};
+
+/// Bytes of the longest text that PostgreSQL makes: a gigabyte and its header.
+const TEXT_BYTES_MAX: usize = (1 << 30) - 1;
+/// Bytes of the longest character.
+const CHARACTER_BYTES_MAX: usize = 4;
+
+unary! {
+    TEXTLEN(Text) -> Int4 = |text| Ok(length(text) as i32);
+    TEXTOCTETLEN(Text) -> Int4 = |text| Ok(text.len() as i32);
+    LOWER(Text) -> Text = |text| Ok(lower(text));
+    UPPER(Text) -> Text = |text| Ok(upper(text));
+    TEXT_REVERSE(Text) -> Text = |text| Ok(text.chars().rev().collect());
+    BTRIM1(Text) -> Text = |text| Ok(text.trim_matches(' ').to_owned());
+    LTRIM1(Text) -> Text = |text| Ok(text.trim_start_matches(' ').to_owned());
+    RTRIM1(Text) -> Text = |text| Ok(text.trim_end_matches(' ').to_owned());
+}
+
+binary! {
+    TEXTCAT(Text, Text) -> Text = |a, b| Ok([a, b].concat());
+    TEXTPOS(Text, Text) -> Int4 = |text, part| Ok(position(text, part));
+    BTRIM(Text, Text) -> Text = |text, set| Ok(text.trim_matches(|c| set.contains(c)).to_owned());
+    LTRIM(Text, Text) -> Text = |text, set| {
+        Ok(text.trim_start_matches(|c| set.contains(c)).to_owned())
+    };
+    RTRIM(Text, Text) -> Text = |text, set| {
+        Ok(text.trim_end_matches(|c| set.contains(c)).to_owned())
+    };
+    TEXT_LEFT(Text, Int4) -> Text = |text, n| Ok(text[..left_end(text, n)].to_owned());
+    // The right n are what the left -n leave out.
+    TEXT_RIGHT(Text, Int4) -> Text = |text, n| Ok(text[right_start(text, n)..].to_owned());
+    TEXT_SUBSTR_NO_LEN(Text, Int4) -> Text = |text, start| {
+        Ok(text[offset(text, i64::from(start) - 1)..].to_owned())
+    };
+    REPEAT(Text, Int4) -> Text = |text, count| {
+        let count = usize::try_from(count).unwrap_or(0);
+        match text.len().checked_mul(count) {
+            Some(bytes) if bytes + 4 <= TEXT_BYTES_MAX => Ok(text.repeat(count)),
+            _ => Err(too_large()),
+        }
+    };
+}
+
+pub(crate) const TEXT_SUBSTR: Kernel = Kernel::scalar(|arguments, _| {
+    let text = Text::of(&arguments[0]);
+    let (start, len) = (i64::from(Int4::of(&arguments[1])), i64::from(Int4::of(&arguments[2])));
+    if len < 0 {
+        return Err(Error::new(sqlstate::SUBSTRING_ERROR, "negative substring length not allowed"));
+    }
+    let from = offset(text, start - 1);
+    let to = offset(text, start - 1 + len);
+    Ok(Datum::text(&text[from..to]))
+});
+
+pub(crate) const REPLACE_TEXT: Kernel = Kernel::scalar(|arguments, _| {
+    let (text, from) = (Text::of(&arguments[0]), Text::of(&arguments[1]));
+    if from.is_empty() || !text.contains(from) {
+        return Ok(arguments[0].clone());
+    }
+    Ok(Datum::text(&text.replace(from, Text::of(&arguments[2]))))
+});
+
+pub(crate) const SPLIT_PART: Kernel = Kernel::scalar(|arguments, _| {
+    let (text, separator) = (Text::of(&arguments[0]), Text::of(&arguments[1]));
+    Ok(Datum::text(split_part(text, separator, Int4::of(&arguments[2]))?))
+});
+
+pub(crate) const LPAD: Kernel = Kernel::scalar(|arguments, _| pad(arguments, true));
+pub(crate) const RPAD: Kernel = Kernel::scalar(|arguments, _| pad(arguments, false));
+
+/// `concat`: every value as its text, NULLs left out.
+pub(crate) const TEXT_CONCAT: Kernel = Kernel::scalar(|arguments, cx| {
+    let mut out = String::new();
+    for value in arguments.iter().filter(|value| !value.is_null()) {
+        // A boolean is `t` here: concat prints, it does not cast.
+        format::write_text(value, &cx.format, &mut out);
+    }
+    Ok(Datum::text(&out))
+});
+
+/// Lower case, character for character, as ctype `C.UTF-8` has it.
+pub fn lower(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    text.chars().map(|c| simple(c, c.to_lowercase())).collect()
+}
+
+/// Upper case, character for character, as ctype `C.UTF-8` has it.
+pub fn upper(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_uppercase();
+    }
+    text.chars().map(|c| simple(c, c.to_uppercase())).collect()
+}
+
+/// The simple mapping of a letter, given its full one: where that is longer there is none, but for
+/// a Turkish letter and Greek ones with iota.
+fn simple(c: char, mut mapped: impl Iterator<Item = char>) -> char {
+    match (mapped.next(), mapped.next()) {
+        (Some(one), None) => one,
+        (Some('i'), _) => 'i',
+        _ => match c {
+            '\u{1f80}'..='\u{1f87}' | '\u{1f90}'..='\u{1f97}' | '\u{1fa0}'..='\u{1fa7}' => {
+                char::from_u32(u32::from(c) + 8).unwrap_or(c)
+            }
+            '\u{1fb3}' => '\u{1fbc}',
+            '\u{1fc3}' => '\u{1fcc}',
+            '\u{1ff3}' => '\u{1ffc}',
+            _ => c,
+        },
+    }
+}
+
+fn length(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// Where the character after `count` begins, in bytes; the end if there is none.
+fn offset(text: &str, count: i64) -> usize {
+    let Ok(count) = usize::try_from(count) else { return 0 };
+    if text.is_ascii() {
+        return count.min(text.len());
+    }
+    text.char_indices().nth(count).map_or(text.len(), |(at, _)| at)
+}
+
+/// Where the first n characters end; negative n leaves out the last -n.
+fn left_end(text: &str, n: i32) -> usize {
+    let n = i64::from(n);
+    offset(text, if n < 0 { length(text) as i64 + n } else { n })
+}
+
+/// Where the last n characters begin; negative n leaves out the first -n.
+fn right_start(text: &str, n: i32) -> usize {
+    match n {
+        // The least integer has no opposite, and PostgreSQL leaves nothing out.
+        i32::MIN => 0,
+        _ if n < 0 => offset(text, -i64::from(n)),
+        _ => offset(text, length(text) as i64 - i64::from(n)),
+    }
+}
+
+fn position(text: &str, part: &str) -> i32 {
+    text.find(part).map_or(0, |at| length(&text[..at]) as i32 + 1)
+}
+
+fn split_part<'a>(text: &'a str, separator: &str, field: i32) -> Result<&'a str> {
+    if field == 0 {
+        return Err(Error::new(
+            sqlstate::INVALID_PARAMETER_VALUE,
+            "field position must not be zero",
+        ));
+    }
+    if separator.is_empty() {
+        return Ok(if field.abs() == 1 { text } else { "" });
+    }
+    let nth = field.unsigned_abs() as usize - 1;
+    let found = if field > 0 {
+        text.split(separator).nth(nth)
+    } else {
+        // From the end of the list of fields, which is cut from the beginning: `aaa` by `aa`.
+        let count = text.split(separator).count();
+        count.checked_sub(nth + 1).and_then(|nth| text.split(separator).nth(nth))
+    };
+    Ok(found.unwrap_or(""))
+}
+
+fn pad(arguments: &[Datum], left: bool) -> Result<Datum> {
+    let text = Text::of(&arguments[0]);
+    let width = usize::try_from(Int4::of(&arguments[1])).unwrap_or(0);
+    let fill = arguments.get(2).map_or(" ", |fill| Text::of(fill));
+    let len = length(text);
+    if len >= width || fill.is_empty() {
+        return Ok(Datum::text(&text[..offset(text, width as i64)]));
+    }
+    if width * CHARACTER_BYTES_MAX + 4 > TEXT_BYTES_MAX {
+        return Err(too_large());
+    }
+    let padding = fill.chars().cycle().take(width - len);
+    let mut out = String::with_capacity(width);
+    if left {
+        out.extend(padding);
+        out.push_str(text);
+    } else {
+        out.push_str(text);
+        out.extend(padding);
+    }
+    Ok(Datum::text(&out))
+}
+
+fn too_large() -> Error {
+    Error::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, "requested length too large")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_is_mapped_letter_for_letter() {
+        assert_eq!(lower("\u{130}STANBUL \u{1e9e}"), "istanbul \u{df}");
+        assert_eq!(
+            upper("stra\u{df}e \u{1fb3}\u{1f82} \u{149}"),
+            "STRA\u{df}E \u{1fbc}\u{1f8a} \u{149}"
+        );
+    }
+}
