@@ -139,6 +139,13 @@ impl Admissions {
         self.reads.remove(&ticket);
     }
 
+    /// Whether a proposal that writes a key is in flight.
+    pub fn is_in_flight(&self, key: &[u8]) -> bool {
+        let holder = self.queues.get(key).and_then(|queue| queue.front());
+        let write = holder.and_then(|holder| self.writes.get(holder));
+        write.is_some_and(|write| write.commit.is_some())
+    }
+
     /// Whether a ticket is a write's that has not ended.
     pub fn is_writing(&self, ticket: Ticket) -> bool {
         self.writes.contains_key(&ticket)

@@ -1,0 +1,226 @@
+//! Types of expressions: literals and parameters that take one, casts, the common type of several.
+
+use pg_query::protobuf;
+use phantom_base::{Error, Result, sqlstate};
+pub(super) use phantom_types::catalog::CastContext as Context;
+use phantom_types::catalog::{self, CastHow};
+use phantom_types::{Datum, NO_TYPMOD, TypeId};
+
+use super::{Binder, builtin, strings_of};
+use crate::bound::{Expr, ExprKind};
+
+/// How a cast is done.
+enum Method {
+    /// By a function.
+    Call(u32),
+    /// By another name for the same bytes.
+    Relabel,
+    /// By printing and reading.
+    ByText,
+}
+
+/// Whether a value of one type becomes one of another in a context.
+pub(super) fn can_coerce(from: TypeId, to: TypeId, context: Context) -> bool {
+    from == to
+        || from == TypeId::UNKNOWN
+        || to == TypeId::ANY
+        || method(from, to, context).is_some()
+}
+
+fn method(from: TypeId, to: TypeId, context: Context) -> Option<Method> {
+    if let Some(row) = catalog::cast(from, to) {
+        let method = match row.how {
+            CastHow::Binary => Method::Relabel,
+            CastHow::Function(oid) => Method::Call(oid),
+        };
+        return (row.context <= context).then_some(method);
+    }
+    let needs = catalog::in_out_cast(from, to)?;
+    (needs <= context).then_some(Method::ByText)
+}
+
+impl Binder<'_> {
+    /// Brings a value to a type and modifier.
+    ///
+    /// # Errors
+    /// `42846` if no cast does in this context; the input function's error for a bad literal, at
+    /// `location`.
+    pub(super) fn coerce(
+        &mut self,
+        value: Expr,
+        ty: TypeId,
+        typmod: i32,
+        context: Context,
+        location: i32,
+    ) -> Result<Expr> {
+        let typed = match (&value.kind, value.ty) {
+            (_, from) if from == ty || ty == TypeId::ANY => value,
+            (ExprKind::Const(_), TypeId::UNKNOWN) => self.literal(value, ty, location)?,
+            (ExprKind::Param(index), TypeId::UNKNOWN) => {
+                self.typed_parameter(*index, ty, location)?
+            }
+            (_, from) => {
+                let Some(method) = method(from, ty, context) else {
+                    let message =
+                        format!("cannot cast type {} to {}", from.sql_name(), ty.sql_name());
+                    return Err(self.error(sqlstate::CANNOT_COERCE, location, message));
+                };
+                let kind = match method {
+                    Method::Call(oid) => ExprKind::Call(oid, vec![value]),
+                    Method::Relabel => ExprKind::Relabel(Box::new(value)),
+                    Method::ByText => ExprKind::CastByText(Box::new(value)),
+                };
+                self.fold(Expr { kind, ty, typmod: NO_TYPMOD })
+            }
+        };
+        if typmod == NO_TYPMOD || typed.typmod == typmod {
+            return Ok(typed);
+        }
+        let limited = self.limited(typed, ty, typmod, context == Context::Explicit);
+        // A literal's length is an error of the statement, not of a row.
+        let folded = self.try_fold(limited);
+        self.at(location, folded)
+    }
+
+    /// Applies a modifier by the type's cast to itself; a type without one has no modifiers.
+    fn limited(&self, value: Expr, ty: TypeId, typmod: i32, explicit: bool) -> Expr {
+        let Some(Method::Call(oid)) = method(ty, ty, Context::Implicit) else { return value };
+        let takes = catalog::procedure(oid).map_or(0, |procedure| procedure.args.len());
+        let mut arguments = vec![value, Expr::constant(Datum::Int4(typmod), TypeId::INT4)];
+        if takes == 3 {
+            arguments.push(Expr::constant(Datum::Bool(explicit), TypeId::BOOL));
+        }
+        Expr { kind: ExprKind::Call(oid, arguments), ty, typmod }
+    }
+
+    /// Gives an unknown value the type that PostgreSQL falls back to: text.
+    pub(super) fn settle(&mut self, value: Expr) -> Expr {
+        if value.ty != TypeId::UNKNOWN {
+            return value;
+        }
+        self.coerce(value, TypeId::TEXT, NO_TYPMOD, Context::Implicit, -1)
+            .expect("every literal is text")
+    }
+
+    fn literal(&mut self, value: Expr, ty: TypeId, location: i32) -> Result<Expr> {
+        let location = if value.typmod >= 0 { value.typmod } else { location };
+        let ExprKind::Const(datum) = value.kind else { unreachable!("the caller matched it") };
+        let Datum::Text(text) = datum else { return Ok(Expr::constant(Datum::Null, ty)) };
+        let parsed = builtin::input(ty, &text, self.context.eval);
+        let datum = self.at(location, parsed)?;
+        Ok(Expr::constant(datum, ty))
+    }
+
+    fn typed_parameter(&mut self, index: u16, ty: TypeId, location: i32) -> Result<Expr> {
+        let slot =
+            self.parameters.get_mut(usize::from(index)).expect("binding a parameter made its slot");
+        match slot {
+            Some(known) if *known != ty => {
+                let known = *known;
+                let code = phantom_base::SqlState(*b"42P08");
+                let error = Error::new(
+                    code,
+                    format!("inconsistent types deduced for parameter ${}", index + 1),
+                )
+                .with_detail(format!(
+                    "{} versus {}",
+                    known.sql_name(),
+                    ty.sql_name()
+                ));
+                Err(self.located(location, error))
+            }
+            slot => {
+                *slot = Some(ty);
+                Ok(Expr { kind: ExprKind::Param(index), ty, typmod: NO_TYPMOD })
+            }
+        }
+    }
+
+    /// Brings a condition to boolean, naming the clause that wants it.
+    pub(super) fn boolean(&mut self, value: Expr, clause: &str, location: i32) -> Result<Expr> {
+        if !can_coerce(value.ty, TypeId::BOOL, Context::Implicit) {
+            let message = format!(
+                "argument of {clause} must be type boolean, not type {}",
+                value.ty.sql_name()
+            );
+            return Err(self.error(sqlstate::DATATYPE_MISMATCH, location, message));
+        }
+        self.coerce(value, TypeId::BOOL, NO_TYPMOD, Context::Implicit, location)
+    }
+
+    /// Brings LIMIT and OFFSET to int8.
+    pub(super) fn row_count(&mut self, value: Expr, clause: &str, location: i32) -> Result<Expr> {
+        if !can_coerce(value.ty, TypeId::INT8, Context::Assignment) {
+            let message = format!(
+                "argument of {clause} must be type bigint, not type {}",
+                value.ty.sql_name()
+            );
+            return Err(self.error(sqlstate::DATATYPE_MISMATCH, location, message));
+        }
+        self.coerce(value, TypeId::INT8, NO_TYPMOD, Context::Assignment, location)
+    }
+
+    /// The one type that values of several types come to (CASE, COALESCE, IN, ..).
+    pub(super) fn common_type(
+        &self,
+        values: &[&Expr],
+        context: &str,
+        location: i32,
+    ) -> Result<TypeId> {
+        let mut known = values.iter().map(|value| value.ty).filter(|ty| *ty != TypeId::UNKNOWN);
+        let Some(mut chosen) = known.next() else { return Ok(TypeId::TEXT) };
+        for ty in known {
+            if ty == chosen {
+                continue;
+            }
+            if ty.category() != chosen.category() {
+                let message = format!(
+                    "{context} types {} and {} cannot be matched",
+                    chosen.sql_name(),
+                    ty.sql_name()
+                );
+                return Err(self.error(sqlstate::DATATYPE_MISMATCH, location, message));
+            }
+            if !chosen.is_preferred()
+                && can_coerce(chosen, ty, Context::Implicit)
+                && !can_coerce(ty, chosen, Context::Implicit)
+            {
+                chosen = ty;
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// The type and modifier that a type's name means.
+    pub(super) fn type_name(&mut self, name: &protobuf::TypeName) -> Result<(TypeId, i32)> {
+        let words = strings_of(&name.names);
+        let shown = words.join(".");
+        if name.setof || name.pct_type || !name.array_bounds.is_empty() {
+            return Err(self.unsupported(name.location, format!("type {shown} in this form")));
+        }
+        let word = match words.as_slice() {
+            [word] | ["pg_catalog", word] => *word,
+            _ => "",
+        };
+        let found = TypeId::from_name(word)
+            .filter(|ty| !matches!(*ty, TypeId::UNKNOWN | TypeId::ANY | TypeId::NAME));
+        let Some(ty) = found else {
+            if builtin::is_foreign_type(word) {
+                return Err(self.unsupported(name.location, format!("type {word}")));
+            }
+            let message = format!("type \"{shown}\" does not exist");
+            return Err(self.error(sqlstate::UNDEFINED_OBJECT, name.location, message));
+        };
+        let mut modifiers = Vec::with_capacity(name.typmods.len());
+        for modifier in &name.typmods {
+            let bound = self.child(Some(modifier))?;
+            let ExprKind::Const(Datum::Int4(value)) = bound.kind else {
+                let message = "type modifiers must be simple constants or identifiers";
+                return Err(self.error(sqlstate::SYNTAX_ERROR, name.location, message));
+            };
+            modifiers.push(value);
+        }
+        let typmod = self.at(name.location, ty.pack_typmod(&modifiers))?;
+        Ok((ty, typmod))
+    }
+}

@@ -1,0 +1,442 @@
+//! Expressions: one function for each form of the grammar.
+
+use pg_query::protobuf::a_const::Val;
+use pg_query::protobuf::node::Node;
+use pg_query::protobuf::{
+    self, AExprKind, BoolExprType, BoolTestType, MinMaxOp, NullTestType, SqlValueFunctionOp,
+};
+use phantom_base::{Result, sqlstate};
+use phantom_types::{Datum, NO_TYPMOD, Numeric, TypeId};
+
+use super::coerce::Context;
+use super::{Binder, inner, names, strings_of};
+use crate::bound::{Expr, ExprKind, Test};
+
+impl Binder<'_> {
+    /// Binds an expression; literals and parameters without a type yet have type `unknown`. Such a
+    /// literal has no modifier, and its place in the text instead: where it is wrong is known only
+    /// once it gets a type.
+    pub(super) fn expr(&mut self, node: &Node) -> Result<Expr> {
+        match node {
+            Node::AConst(constant) => self.constant(constant),
+            Node::ColumnRef(column) => self.column_reference(column),
+            Node::ParamRef(parameter) => self.parameter(parameter),
+            Node::AExpr(expr) => self.operator_expression(expr),
+            Node::BoolExpr(expr) => self.bool_expression(expr),
+            Node::TypeCast(cast) => self.type_cast(cast),
+            Node::FuncCall(call) => self.function_call(call),
+            Node::NullTest(test) => self.null_test(test),
+            Node::BooleanTest(test) => self.boolean_test(test),
+            Node::CaseExpr(case) => self.case(case),
+            Node::CoalesceExpr(coalesce) => {
+                let of = self.alike(&coalesce.args, "COALESCE", coalesce.location)?;
+                let (ty, typmod) = common_shape(&of);
+                Ok(Expr { kind: ExprKind::Coalesce(of), ty, typmod })
+            }
+            Node::MinMaxExpr(extreme) => {
+                let greatest = extreme.op() == MinMaxOp::IsGreatest;
+                let context = if greatest { "GREATEST" } else { "LEAST" };
+                let of = self.alike(&extreme.args, context, extreme.location)?;
+                let (ty, typmod) = common_shape(&of);
+                Ok(Expr { kind: ExprKind::Extreme { greatest, of }, ty, typmod })
+            }
+            Node::SqlvalueFunction(function) => self.sql_value_function(function),
+            Node::CollateClause(collate) => self.collate(collate),
+            Node::SubLink(link) => {
+                Err(self.unsupported(link.location, "a subquery in an expression"))
+            }
+            Node::AArrayExpr(array) => Err(self.unsupported(array.location, "an array")),
+            Node::RowExpr(row) => Err(self.unsupported(row.location, "a row value")),
+            Node::AIndirection(_) => Err(self.unsupported(-1, "a field or element of a value")),
+            Node::GroupingFunc(call) => Err(self.unsupported(call.location, "GROUPING")),
+            Node::SetToDefault(default) => Err(self.error(
+                sqlstate::SYNTAX_ERROR,
+                default.location,
+                "DEFAULT is not allowed in this context",
+            )),
+            _ => Err(self.unsupported(-1, "this form of expression")),
+        }
+    }
+
+    /// Binds a child that the grammar always gives.
+    pub(super) fn child(&mut self, node: Option<&protobuf::Node>) -> Result<Expr> {
+        let node = inner(node).expect("the grammar gives this operand");
+        self.expr(node)
+    }
+
+    /// Binds an expression that must be boolean: WHERE, ON, HAVING, FILTER.
+    pub(super) fn condition(
+        &mut self,
+        node: &Node,
+        clause: &'static str,
+        no_aggregates: &'static str,
+    ) -> Result<Expr> {
+        let outer = self.no_aggregates_in;
+        if !no_aggregates.is_empty() {
+            self.no_aggregates_in = Some(no_aggregates);
+        }
+        let bound =
+            self.expr(node).and_then(|bound| self.boolean(bound, clause, location_of(node)));
+        self.no_aggregates_in = outer;
+        bound
+    }
+
+    fn constant(&self, constant: &protobuf::AConst) -> Result<Expr> {
+        if constant.isnull {
+            return Ok(Expr::constant(Datum::Null, TypeId::UNKNOWN));
+        }
+        Ok(match &constant.val {
+            // The grammar leaves 0 out of the message, for it is the default.
+            None => Expr::constant(Datum::Int4(0), TypeId::INT4),
+            Some(Val::Ival(value)) => Expr::constant(Datum::Int4(value.ival), TypeId::INT4),
+            Some(Val::Fval(value)) => self.at(constant.location, number(&value.fval))?,
+            Some(Val::Boolval(value)) => Expr::constant(Datum::Bool(value.boolval), TypeId::BOOL),
+            Some(Val::Sval(value)) => Expr {
+                typmod: constant.location,
+                ..Expr::constant(Datum::text(&value.sval), TypeId::UNKNOWN)
+            },
+            Some(Val::Bsval(_)) => {
+                return Err(self.unsupported(constant.location, "a bit string"));
+            }
+        })
+    }
+
+    fn parameter(&mut self, parameter: &protobuf::ParamRef) -> Result<Expr> {
+        let number = usize::try_from(parameter.number).unwrap_or(0);
+        if number == 0 || number > crate::bound::PARAMETERS_MAX {
+            let message = format!("there is no parameter ${}", parameter.number);
+            return Err(self.error(sqlstate::UNDEFINED_PARAMETER, parameter.location, message));
+        }
+        if self.parameters.len() < number {
+            self.parameters.resize(number, None);
+        }
+        let index = number - 1;
+        let known = self.parameters.get(index).copied().flatten();
+        let index = u16::try_from(index).expect("PARAMETERS_MAX fits");
+        let ty = known.unwrap_or(TypeId::UNKNOWN);
+        Ok(Expr { kind: ExprKind::Param(index), ty, typmod: NO_TYPMOD })
+    }
+
+    fn operator_expression(&mut self, expr: &protobuf::AExpr) -> Result<Expr> {
+        let name = match strings_of(&expr.name).as_slice() {
+            [name] | ["pg_catalog", name] => (*name).to_owned(),
+            other => {
+                let what = format!("operator {}", other.join("."));
+                return Err(self.unsupported(expr.location, what));
+            }
+        };
+        match expr.kind() {
+            AExprKind::AexprOp | AExprKind::AexprLike | AExprKind::AexprIlike => {
+                let right = self.child(expr.rexpr.as_deref())?;
+                if expr.lexpr.is_none() {
+                    return self.unary_operator(&name, right, expr.location);
+                }
+                let left = self.child(expr.lexpr.as_deref())?;
+                self.binary_operator(&name, left, right, expr.location)
+            }
+            AExprKind::AexprIn => self.in_list(expr, name == "<>"),
+            AExprKind::AexprBetween
+            | AExprKind::AexprNotBetween
+            | AExprKind::AexprBetweenSym
+            | AExprKind::AexprNotBetweenSym => self.between(expr),
+            AExprKind::AexprDistinct | AExprKind::AexprNotDistinct => {
+                let (equal, left, right) = self.equality(expr)?;
+                let distinct = ExprKind::Distinct(equal, Box::new(left), Box::new(right));
+                let distinct = Expr::condition(distinct);
+                Ok(if expr.kind() == AExprKind::AexprDistinct { distinct } else { not(distinct) })
+            }
+            AExprKind::AexprNullif => {
+                let (equal, left, right) = self.equality(expr)?;
+                let (ty, typmod) = (left.ty, left.typmod);
+                let kind = ExprKind::NullIf(equal, Box::new(left), Box::new(right));
+                Ok(Expr { kind, ty, typmod })
+            }
+            AExprKind::AexprOpAny | AExprKind::AexprOpAll => {
+                Err(self.unsupported(expr.location, "ANY or ALL of an array"))
+            }
+            AExprKind::AexprSimilar => Err(self.unsupported(expr.location, "SIMILAR TO")),
+            AExprKind::Undefined => Err(self.unsupported(expr.location, "this operator")),
+        }
+    }
+
+    /// The equality function of two operands, and the operands as it takes them.
+    fn equality(&mut self, expr: &protobuf::AExpr) -> Result<(u32, Expr, Expr)> {
+        let left = self.child(expr.lexpr.as_deref())?;
+        let right = self.child(expr.rexpr.as_deref())?;
+        self.equal(left, right, expr.location)
+    }
+
+    fn equal(&mut self, left: Expr, right: Expr, location: i32) -> Result<(u32, Expr, Expr)> {
+        let bound = self.resolve_binary("=", left, right, location)?;
+        Ok((bound.procedure, bound.left, bound.right))
+    }
+
+    fn in_list(&mut self, expr: &protobuf::AExpr, negated: bool) -> Result<Expr> {
+        let Some(Node::List(list)) = inner(expr.rexpr.as_deref()) else {
+            return Err(self.unsupported(expr.location, "IN with a subquery"));
+        };
+        let needle = self.child(expr.lexpr.as_deref())?;
+        let mut values = Vec::new();
+        let mut conditions = Vec::new();
+        for item in &list.items {
+            let bound = self.child(Some(item))?;
+            if bound.reads_columns() {
+                let needle = needle.clone();
+                conditions.push(self.binary_operator("=", needle, bound, expr.location)?);
+            } else {
+                values.push(bound);
+            }
+        }
+        if !values.is_empty() {
+            let found = self.in_values(needle, values, expr.location)?;
+            conditions.insert(0, found);
+        }
+        let any = if conditions.len() == 1 {
+            conditions.pop().expect("one")
+        } else {
+            Expr::condition(ExprKind::Or(conditions))
+        };
+        Ok(if negated { not(any) } else { any })
+    }
+
+    fn in_values(&mut self, needle: Expr, values: Vec<Expr>, location: i32) -> Result<Expr> {
+        let mut shapes: Vec<&Expr> = vec![&needle];
+        shapes.extend(&values);
+        let common = self.common_type(&shapes, "IN", location)?;
+        let mut list = Vec::with_capacity(values.len());
+        for value in values {
+            list.push(self.coerce(value, common, NO_TYPMOD, Context::Implicit, location)?);
+        }
+        let stand_in = list.first().cloned().expect("values are not empty");
+        let bound = self.resolve_binary("=", needle, stand_in, location)?;
+        let wanted = bound.right.ty;
+        let mut coerced = Vec::with_capacity(list.len());
+        for value in list {
+            coerced.push(self.coerce(value, wanted, NO_TYPMOD, Context::Implicit, location)?);
+        }
+        Ok(Expr::condition(ExprKind::In {
+            equal: bound.procedure,
+            needle: Box::new(bound.left),
+            list: coerced,
+        }))
+    }
+
+    fn between(&mut self, expr: &protobuf::AExpr) -> Result<Expr> {
+        let Some(Node::List(bounds)) = inner(expr.rexpr.as_deref()) else {
+            return Err(self.unsupported(expr.location, "this form of BETWEEN"));
+        };
+        let value = self.child(expr.lexpr.as_deref())?;
+        let mut ends = Vec::with_capacity(2);
+        for bound in &bounds.items {
+            ends.push(self.child(Some(bound))?);
+        }
+        let [low, high] = <[Expr; 2]>::try_from(ends).expect("BETWEEN has two bounds");
+        let symmetric =
+            matches!(expr.kind(), AExprKind::AexprBetweenSym | AExprKind::AexprNotBetweenSym);
+        let mut within = self.within(value.clone(), low.clone(), high.clone(), expr.location)?;
+        if symmetric {
+            let turned = self.within(value, high, low, expr.location)?;
+            within = Expr::condition(ExprKind::Or(vec![within, turned]));
+        }
+        let negated =
+            matches!(expr.kind(), AExprKind::AexprNotBetween | AExprKind::AexprNotBetweenSym);
+        Ok(if negated { not(within) } else { within })
+    }
+
+    fn within(&mut self, value: Expr, low: Expr, high: Expr, location: i32) -> Result<Expr> {
+        let above = self.binary_operator(">=", value.clone(), low, location)?;
+        let below = self.binary_operator("<=", value, high, location)?;
+        Ok(Expr::condition(ExprKind::And(vec![above, below])))
+    }
+
+    fn bool_expression(&mut self, expr: &protobuf::BoolExpr) -> Result<Expr> {
+        let clause = match expr.boolop() {
+            BoolExprType::OrExpr => "OR",
+            BoolExprType::NotExpr => "NOT",
+            _ => "AND",
+        };
+        let mut of = Vec::with_capacity(expr.args.len());
+        for operand in &expr.args {
+            let node = inner(Some(operand)).expect("the grammar gives operands");
+            let bound = self.expr(node)?;
+            of.push(self.boolean(bound, clause, location_of(node))?);
+        }
+        Ok(match expr.boolop() {
+            BoolExprType::OrExpr => Expr::condition(ExprKind::Or(of)),
+            BoolExprType::NotExpr => not(of.pop().expect("NOT has one operand")),
+            _ => Expr::condition(ExprKind::And(of)),
+        })
+    }
+
+    fn type_cast(&mut self, cast: &protobuf::TypeCast) -> Result<Expr> {
+        let name = cast.type_name.as_ref().expect("the grammar gives a cast its type");
+        let (ty, typmod) = self.type_name(name)?;
+        let value = self.child(cast.arg.as_deref())?;
+        let location = inner(cast.arg.as_deref()).map_or(cast.location, location_of);
+        let location = if value.ty == TypeId::UNKNOWN { location } else { cast.location };
+        self.coerce(value, ty, typmod, Context::Explicit, location)
+    }
+
+    fn null_test(&mut self, test: &protobuf::NullTest) -> Result<Expr> {
+        let mut value = self.child(test.arg.as_deref())?;
+        if value.ty == TypeId::UNKNOWN {
+            value.typmod = NO_TYPMOD;
+        }
+        let is_null = Expr::condition(ExprKind::Is(Test::Null, Box::new(value)));
+        Ok(if test.nulltesttype() == NullTestType::IsNotNull { not(is_null) } else { is_null })
+    }
+
+    fn boolean_test(&mut self, test: &protobuf::BooleanTest) -> Result<Expr> {
+        let (what, negated, clause) = match test.booltesttype() {
+            BoolTestType::IsNotTrue => (Test::True, true, "IS NOT TRUE"),
+            BoolTestType::IsFalse => (Test::False, false, "IS FALSE"),
+            BoolTestType::IsNotFalse => (Test::False, true, "IS NOT FALSE"),
+            BoolTestType::IsUnknown => (Test::Unknown, false, "IS UNKNOWN"),
+            BoolTestType::IsNotUnknown => (Test::Unknown, true, "IS NOT UNKNOWN"),
+            _ => (Test::True, false, "IS TRUE"),
+        };
+        let value = self.child(test.arg.as_deref())?;
+        let value = self.boolean(value, clause, test.location)?;
+        let is = Expr::condition(ExprKind::Is(what, Box::new(value)));
+        Ok(if negated { not(is) } else { is })
+    }
+
+    fn case(&mut self, case: &protobuf::CaseExpr) -> Result<Expr> {
+        let subject = match inner(case.arg.as_deref()) {
+            None => None,
+            Some(node) => Some(self.expr(node)?),
+        };
+        let mut conditions = Vec::with_capacity(case.args.len());
+        let mut values = Vec::with_capacity(case.args.len() + 1);
+        for when in &case.args {
+            let Some(Node::CaseWhen(when)) = inner(Some(when)) else {
+                return Err(self.unsupported(case.location, "this form of CASE"));
+            };
+            let condition = self.child(when.expr.as_deref())?;
+            conditions.push(match &subject {
+                None => self.boolean(condition, "CASE/WHEN", when.location)?,
+                Some(subject) => {
+                    self.binary_operator("=", subject.clone(), condition, when.location)?
+                }
+            });
+            values.push(self.child(when.result.as_deref())?);
+        }
+        let otherwise = match inner(case.defresult.as_deref()) {
+            None => Expr::constant(Datum::Null, TypeId::UNKNOWN),
+            Some(node) => self.expr(node)?,
+        };
+        // PostgreSQL asks ELSE for its type first.
+        let mut shapes: Vec<&Expr> = vec![&otherwise];
+        shapes.extend(&values);
+        let ty = self.common_type(&shapes, "CASE", case.location)?;
+        let mut whens = Vec::with_capacity(values.len());
+        for (condition, value) in conditions.into_iter().zip(values) {
+            let value = self.coerce(value, ty, NO_TYPMOD, Context::Implicit, case.location)?;
+            whens.push((condition, value));
+        }
+        let otherwise = self.coerce(otherwise, ty, NO_TYPMOD, Context::Implicit, case.location)?;
+        let same = whens.iter().all(|(_, value)| value.typmod == otherwise.typmod);
+        let typmod = if same { otherwise.typmod } else { NO_TYPMOD };
+        let kind = ExprKind::Case { whens, otherwise: Some(Box::new(otherwise)) };
+        Ok(Expr { kind, ty, typmod })
+    }
+
+    /// Binds expressions of one common type.
+    fn alike(
+        &mut self,
+        nodes: &[protobuf::Node],
+        context: &'static str,
+        location: i32,
+    ) -> Result<Vec<Expr>> {
+        let mut bound = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            bound.push(self.child(Some(node))?);
+        }
+        let ty = self.common_type(&bound.iter().collect::<Vec<_>>(), context, location)?;
+        let mut of = Vec::with_capacity(bound.len());
+        for value in bound {
+            of.push(self.coerce(value, ty, NO_TYPMOD, Context::Implicit, location)?);
+        }
+        Ok(of)
+    }
+
+    fn sql_value_function(&mut self, function: &protobuf::SqlValueFunction) -> Result<Expr> {
+        use SqlValueFunctionOp as Op;
+        let op = function.op();
+        Ok(match op {
+            Op::SvfopCurrentDate => {
+                let now = self.call_by_name("now", Vec::new(), function.location)?;
+                self.coerce(now, TypeId::DATE, NO_TYPMOD, Context::Explicit, function.location)?
+            }
+            Op::SvfopCurrentTimestamp => self.call_by_name("now", Vec::new(), function.location)?,
+            Op::SvfopCurrentTimestampN => {
+                let now = self.call_by_name("now", Vec::new(), function.location)?;
+                let typmod = function.typmod;
+                self.coerce(now, TypeId::TIMESTAMPTZ, typmod, Context::Explicit, function.location)?
+            }
+            Op::SvfopCurrentRole | Op::SvfopCurrentUser | Op::SvfopUser | Op::SvfopSessionUser => {
+                Expr::constant(Datum::text(self.context.role), TypeId::NAME)
+            }
+            Op::SvfopCurrentCatalog => Expr::constant(names::DATABASE.into(), TypeId::NAME),
+            Op::SvfopCurrentSchema => Expr::constant("public".into(), TypeId::NAME),
+            other => {
+                let what = names::sql_value_function_name(other);
+                return Err(self.unsupported(function.location, what));
+            }
+        })
+    }
+
+    fn collate(&mut self, collate: &protobuf::CollateClause) -> Result<Expr> {
+        let name = strings_of(&collate.collname).last().copied().unwrap_or_default();
+        if !matches!(name, "C" | "POSIX" | "default") {
+            return Err(self.unsupported(collate.location, format!("collation \"{name}\"")));
+        }
+        self.child(collate.arg.as_deref())
+    }
+}
+
+/// NOT.
+pub(super) fn not(of: Expr) -> Expr {
+    Expr::condition(ExprKind::Not(Box::new(of)))
+}
+
+/// A literal that is too large for int4, or not whole.
+fn number(text: &str) -> Result<Expr> {
+    if let Ok(value) = text.parse::<i64>() {
+        return Ok(Expr::constant(Datum::Int8(value), TypeId::INT8));
+    }
+    Ok(Expr::constant(Datum::Numeric(Numeric::parse(text)?), TypeId::NUMERIC))
+}
+
+/// The type and modifier of a choice among values of one type.
+fn common_shape(of: &[Expr]) -> (TypeId, i32) {
+    let first = of.first().expect("the grammar wants at least one");
+    let same = of.iter().all(|other| other.typmod == first.typmod);
+    (first.ty, if same { first.typmod } else { NO_TYPMOD })
+}
+
+/// Where an expression starts, in bytes of the text; -1 where the grammar does not say.
+pub(super) fn location_of(node: &Node) -> i32 {
+    let leftmost = |operand: Option<&protobuf::Node>, own: i32| {
+        let operand = inner(operand).map_or(-1, location_of);
+        if operand >= 0 && (own < 0 || operand < own) { operand } else { own }
+    };
+    match node {
+        Node::AConst(node) => node.location,
+        Node::ColumnRef(node) => node.location,
+        Node::ParamRef(node) => node.location,
+        Node::AExpr(node) => leftmost(node.lexpr.as_deref(), node.location),
+        Node::BoolExpr(node) => leftmost(node.args.first(), node.location),
+        Node::TypeCast(node) => leftmost(node.arg.as_deref(), node.location),
+        Node::FuncCall(node) => node.location,
+        Node::NullTest(node) => leftmost(node.arg.as_deref(), node.location),
+        Node::BooleanTest(node) => leftmost(node.arg.as_deref(), node.location),
+        Node::CaseExpr(node) => node.location,
+        Node::CoalesceExpr(node) => node.location,
+        Node::MinMaxExpr(node) => node.location,
+        Node::SqlvalueFunction(node) => node.location,
+        Node::CollateClause(node) => leftmost(node.arg.as_deref(), node.location),
+        Node::SubLink(node) => node.location,
+        _ => -1,
+    }
+}

@@ -1,0 +1,188 @@
+//! FROM: tables, joins, and the scope that they make.
+
+use pg_query::protobuf::node::Node;
+use pg_query::protobuf::{self, JoinType};
+use phantom_base::sync::Arc;
+use phantom_base::{Error, Result, sqlstate};
+
+use super::scope::{Item, Scope, Visible};
+use super::{Binder, inner, string_of, strings_of};
+use crate::bound::{Expr, ExprKind, JoinKind, JoinTree, Relation};
+use crate::catalog::Table;
+
+/// More tables than a query joins; the range table counts in 16 bits.
+const RELATIONS_MAX: usize = 1_000;
+
+impl Binder<'_> {
+    /// Binds FROM and makes its scope the current one.
+    pub(super) fn from_clause(&mut self, items: &[protobuf::Node]) -> Result<Vec<JoinTree>> {
+        let mut trees = Vec::with_capacity(items.len());
+        let mut scope = Scope::default();
+        for item in items {
+            let (tree, part) = self.from_item(inner(Some(item)))?;
+            scope = scope.beside(part)?;
+            trees.push(tree);
+        }
+        self.scope = scope;
+        Ok(trees)
+    }
+
+    fn from_item(&mut self, node: Option<&Node>) -> Result<(JoinTree, Scope)> {
+        match node {
+            Some(Node::RangeVar(range)) => {
+                let relation = self.range_variable(range)?;
+                let item = self.scope_item(relation, range)?;
+                Ok((JoinTree::Relation(item.relation), Scope::of(item)))
+            }
+            Some(Node::JoinExpr(join)) => self.join(join),
+            Some(Node::RangeSubselect(_)) => Err(Error::unsupported("a subquery in FROM")),
+            Some(Node::RangeFunction(_)) => Err(Error::unsupported("a function in FROM")),
+            _ => Err(Error::unsupported("this item of FROM")),
+        }
+    }
+
+    /// Looks a table up and adds it to the range table.
+    pub(super) fn range_variable(&mut self, range: &protobuf::RangeVar) -> Result<Arc<Table>> {
+        let table = self.look_up(range)?;
+        if self.relations.len() >= RELATIONS_MAX {
+            let message = format!("a query can use at most {RELATIONS_MAX} tables");
+            return Err(Error::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, message));
+        }
+        self.relations.push(Relation { table: table.oid, version: table.version });
+        Ok(table)
+    }
+
+    fn look_up(&self, range: &protobuf::RangeVar) -> Result<Arc<Table>> {
+        let shown = if range.schemaname.is_empty() {
+            range.relname.clone()
+        } else {
+            format!("{}.{}", range.schemaname, range.relname)
+        };
+        if !range.catalogname.is_empty() && range.catalogname != super::names::DATABASE {
+            let what = format!(
+                "cross-database references are not implemented: \"{}.{shown}\"",
+                range.catalogname
+            );
+            let error = Error::new(sqlstate::FEATURE_NOT_SUPPORTED, what);
+            return Err(self.located(range.location, error));
+        }
+        let schema = if range.schemaname.is_empty() { "public" } else { &range.schemaname };
+        super::names::refuse_system_catalog(schema, &range.relname)
+            .map_err(|error| self.located(range.location, error))?;
+        self.context.catalog.table(schema, &range.relname).cloned().ok_or_else(|| {
+            self.error(
+                sqlstate::UNDEFINED_TABLE,
+                range.location,
+                format!("relation \"{shown}\" does not exist"),
+            )
+        })
+    }
+
+    /// The scope's view of the table that was added to the range table last.
+    pub(super) fn scope_item(&self, table: Arc<Table>, range: &protobuf::RangeVar) -> Result<Item> {
+        let relation = u16::try_from(self.relations.len() - 1).expect("bounded by RELATIONS_MAX");
+        let mut columns: Vec<String> = table.columns.iter().map(|c| c.name.clone()).collect();
+        let Some(alias) = &range.alias else {
+            return Ok(Item {
+                relation,
+                name: range.relname.clone(),
+                aliased: false,
+                table,
+                columns,
+            });
+        };
+        let renamed = strings_of(&alias.colnames);
+        if renamed.len() > columns.len() {
+            let message = format!(
+                "table \"{}\" has {} columns available but {} columns specified",
+                alias.aliasname,
+                columns.len(),
+                renamed.len()
+            );
+            return Err(self.error(sqlstate::INVALID_COLUMN_REFERENCE, range.location, message));
+        }
+        for (column, name) in columns.iter_mut().zip(renamed) {
+            name.clone_into(column);
+        }
+        Ok(Item { relation, name: alias.aliasname.clone(), aliased: true, table, columns })
+    }
+
+    fn join(&mut self, join: &protobuf::JoinExpr) -> Result<(JoinTree, Scope)> {
+        let kind = match join.jointype() {
+            JoinType::JoinInner => JoinKind::Inner,
+            JoinType::JoinLeft => JoinKind::Left,
+            JoinType::JoinRight => {
+                return Err(Error::unsupported("RIGHT JOIN")
+                    .with_hint("Write it as a LEFT JOIN with the tables exchanged."));
+            }
+            JoinType::JoinFull => return Err(Error::unsupported("FULL JOIN")),
+            _ => return Err(Error::unsupported("this kind of join")),
+        };
+        if join.alias.is_some() || join.join_using_alias.is_some() {
+            return Err(Error::unsupported("an alias of a join"));
+        }
+        let (left, left_scope) = self.from_item(inner(join.larg.as_deref()))?;
+        let (right, right_scope) = self.from_item(inner(join.rarg.as_deref()))?;
+        let merged = if join.is_natural {
+            let names = left_scope.visible.iter().map(|visible| visible.name.clone());
+            names.filter(|name| right_scope.visible.iter().any(|v| v.name == *name)).collect()
+        } else {
+            join.using_clause.iter().filter_map(string_of).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let (on, scope) = if merged.is_empty() {
+            let scope = left_scope.beside(right_scope)?;
+            let on = match inner(join.quals.as_deref()) {
+                None => None,
+                Some(quals) => Some(self.on_clause(quals, &scope)?),
+            };
+            (on, scope)
+        } else {
+            self.merge(&merged, left_scope, right_scope)?
+        };
+        let tree = JoinTree::Join { kind, left: Box::new(left), right: Box::new(right), on };
+        Ok((tree, scope))
+    }
+
+    fn on_clause(&mut self, quals: &Node, scope: &Scope) -> Result<Expr> {
+        let outer = std::mem::replace(&mut self.scope, scope.clone());
+        let bound = self.condition(quals, "JOIN/ON", "JOIN conditions");
+        self.scope = outer;
+        bound
+    }
+
+    /// USING and NATURAL: equality of each merged column, which is seen once afterwards.
+    fn merge(
+        &mut self,
+        names: &[String],
+        left: Scope,
+        right: Scope,
+    ) -> Result<(Option<Expr>, Scope)> {
+        let mut conditions = Vec::with_capacity(names.len());
+        let mut merged: Vec<Visible> = Vec::with_capacity(names.len());
+        for name in names {
+            let side = |scope: &Scope, which: &str| {
+                scope.bare(name)?.ok_or_else(|| {
+                    let message = format!(
+                        "column \"{name}\" specified in USING clause does not exist in {which} table"
+                    );
+                    Error::new(sqlstate::UNDEFINED_COLUMN, message)
+                })
+            };
+            let (from_left, from_right) = (side(&left, "left")?, side(&right, "right")?);
+            let ExprKind::Column { relation, attnum } = from_left.kind else {
+                unreachable!("a scope answers with columns");
+            };
+            conditions.push(self.binary_operator("=", from_left, from_right, -1)?);
+            merged.push(Visible { name: name.clone(), relation, attnum });
+        }
+        let mut scope = left.beside(right)?;
+        scope.visible.retain(|visible| !names.contains(&visible.name));
+        scope.visible.splice(0..0, merged);
+        let on = if conditions.len() == 1 {
+            conditions.pop()
+        } else {
+            Some(Expr::condition(ExprKind::And(conditions)))
+        };
+        Ok((on, scope))
+    }
+}

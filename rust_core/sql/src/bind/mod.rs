@@ -1,0 +1,249 @@
+//! The binder: PostgreSQL's syntax tree to a bound query, after PostgreSQL's rules.
+//!
+//! - Names are looked up in one catalog snapshot; what it resolved to is recorded by OID and
+//!   descriptor version, so that a plan knows what it rests on.
+//! - Overloads, implicit casts, unknown literals and parameter types are resolved as PostgreSQL's
+//!   parser does (its chapter "Type Conversion"); error texts, codes and positions equal its own.
+//! - What the grammar has and this release does not is `0A000` and names the construct.
+//! - Binding is pure: text, snapshot and settings in, a statement out. It recurses, so it runs on
+//!   the parse pool.
+
+mod builtin;
+mod coerce;
+mod ddl;
+mod expression;
+mod fold;
+mod from;
+mod function;
+mod grouping;
+mod names;
+mod operator;
+mod scope;
+mod select;
+#[cfg(test)]
+mod tests;
+mod utility;
+mod write;
+
+use pg_query::protobuf::node::Node;
+use phantom_base::sync::Arc;
+use phantom_base::{Error, Map, Result, sqlstate};
+use phantom_types::{EvalContext, TypeId};
+
+use crate::bound::{Aggregate, Query, Relation};
+use crate::catalog::CatalogSnapshot;
+use crate::parse;
+use crate::settings::Settings;
+use crate::statement::{Body, Planned, Prepared, ResultColumn};
+use scope::Scope;
+
+/// What binding rests on.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The catalog.
+    pub catalog: &'a CatalogSnapshot,
+    /// The session's settings.
+    pub settings: &'a Settings,
+    /// The role that the session runs as.
+    pub role: &'a str,
+    /// The time of the statement and the formats of the session, for literals.
+    pub eval: &'a EvalContext,
+}
+
+/// Parses and binds one statement.
+///
+/// `parameter_types` are the types that the client declared for `$1`, `$2`, ..; 0 is "infer".
+///
+/// # Errors
+/// Everything that PostgreSQL's parser and analyser answer; `42601` for several statements.
+pub fn prepare(text: &str, parameter_types: &[u32], context: Context<'_>) -> Result<Prepared> {
+    let mut statements = parse::parse(text)?.into_iter();
+    let Some(statement) = statements.next() else {
+        return Ok(Prepared::new(text, Body::Empty, Vec::new(), Vec::new()));
+    };
+    if statements.next().is_some() {
+        return Err(Error::new(
+            sqlstate::SYNTAX_ERROR,
+            "cannot insert multiple commands into a prepared statement",
+        ));
+    }
+    let mut binder = Binder::new(text, parameter_types, context)?;
+    let (body, columns) = binder.statement(&statement.node)?;
+    let parameters = binder.finish_parameters()?;
+    let body = match body {
+        Bound::Query(mut query) => {
+            query.parameters.clone_from(&parameters);
+            let tables = query.relations.iter().map(|relation| {
+                let table = context.catalog.table_by_oid(relation.table);
+                table.cloned().expect("the binder found it in this snapshot")
+            });
+            let tables = tables.collect();
+            Body::Query(Arc::new(Planned::new(*query, tables)))
+        }
+        Bound::Other(body) => body,
+    };
+    Ok(Prepared::new(text, body, parameters, columns))
+}
+
+/// A statement that was bound, its parameters perhaps not yet.
+enum Bound {
+    /// A query.
+    Query(Box<Query>),
+    /// Anything else.
+    Other(Body),
+}
+
+/// A statement and the columns of its result.
+type BoundStatement = (Bound, Vec<ResultColumn>);
+
+/// One of several statements of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Its text.
+    pub text: String,
+    /// How many characters stand before it.
+    pub offset: u32,
+    /// Whether it changes rows or the catalog.
+    pub is_write: bool,
+}
+
+/// Splits a text into its statements.
+///
+/// # Errors
+/// What the grammar refuses, wherever in the text.
+pub fn split(text: &str) -> Result<Vec<Piece>> {
+    let statements = parse::parse(text)?;
+    let mut pieces = Vec::with_capacity(statements.len());
+    for statement in statements {
+        let end = statement.start.saturating_add(statement.length).min(text.len());
+        let piece = text.get(statement.start..end).unwrap_or_default();
+        let before = text.get(..statement.start).unwrap_or_default();
+        pieces.push(Piece {
+            text: piece.to_owned(),
+            offset: u32::try_from(before.chars().count()).unwrap_or(u32::MAX),
+            is_write: matches!(
+                statement.node,
+                Node::InsertStmt(_)
+                    | Node::UpdateStmt(_)
+                    | Node::DeleteStmt(_)
+                    | Node::CreateStmt(_)
+                    | Node::DropStmt(_)
+            ),
+        });
+    }
+    Ok(pieces)
+}
+
+/// The state of binding one statement.
+struct Binder<'a> {
+    text: &'a str,
+    context: Context<'a>,
+    /// The types of the parameters that were seen or declared; `None` is not yet known.
+    parameters: Vec<Option<TypeId>>,
+    relations: Vec<Relation>,
+    scope: Scope,
+    /// Aggregates of the query, as they are met; equal ones stand once.
+    aggregates: Vec<Aggregate>,
+    /// Where aggregates may not stand, the clause to name; else `None`.
+    no_aggregates_in: Option<&'static str>,
+    /// Whether an aggregate's argument is being bound: they do not nest.
+    inside_aggregate: bool,
+    /// Where each column was first referred to, in bytes, for errors that are found later.
+    first_use: Map<(u16, u16), i32>,
+}
+
+impl<'a> Binder<'a> {
+    fn new(text: &'a str, declared: &[u32], context: Context<'a>) -> Result<Self> {
+        let mut parameters = Vec::with_capacity(declared.len());
+        for oid in declared {
+            parameters.push(match oid {
+                0 => None,
+                oid if TypeId(*oid) == TypeId::UNKNOWN => None,
+                oid => Some(
+                    TypeId::from_oid(*oid)
+                        .ok_or_else(|| Error::unsupported(format!("type with OID {oid}")))?,
+                ),
+            });
+        }
+        Ok(Self {
+            text,
+            context,
+            parameters,
+            relations: Vec::new(),
+            scope: Scope::default(),
+            aggregates: Vec::new(),
+            no_aggregates_in: None,
+            inside_aggregate: false,
+            first_use: Map::new(),
+        })
+    }
+
+    /// Adds field P for a byte offset of the text, unless the error has one.
+    fn at<T>(&self, location: i32, result: Result<T>) -> Result<T> {
+        result.map_err(|error| self.located(location, error))
+    }
+
+    fn located(&self, location: i32, error: Error) -> Error {
+        if error.position != 0 {
+            return error;
+        }
+        error.with_position(parse::position_of(self.text, location))
+    }
+
+    fn error(
+        &self,
+        code: phantom_base::SqlState,
+        location: i32,
+        message: impl Into<String>,
+    ) -> Error {
+        self.located(location, Error::new(code, message))
+    }
+
+    fn unsupported(&self, location: i32, what: impl Into<String>) -> Error {
+        self.located(location, Error::unsupported(what))
+    }
+
+    fn statement(&mut self, node: &Node) -> Result<BoundStatement> {
+        match node {
+            Node::SelectStmt(select) => self.select_statement(select),
+            Node::InsertStmt(insert) => self.insert_statement(insert),
+            Node::UpdateStmt(update) => self.update_statement(update),
+            Node::DeleteStmt(delete) => self.delete_statement(delete),
+            Node::CreateStmt(create) => Ok((Bound::Other(self.create_table(create)?), Vec::new())),
+            Node::DropStmt(drop) => Ok((Bound::Other(self.drop_table(drop)?), Vec::new())),
+            other => self.utility_statement(other),
+        }
+    }
+
+    /// The types of all parameters, once the statement is bound.
+    fn finish_parameters(&mut self) -> Result<Vec<TypeId>> {
+        let mut types = Vec::with_capacity(self.parameters.len());
+        for (at, ty) in self.parameters.iter().enumerate() {
+            types.push(ty.ok_or_else(|| {
+                Error::new(
+                    sqlstate::INDETERMINATE_DATATYPE,
+                    format!("could not determine data type of parameter ${}", at + 1),
+                )
+            })?);
+        }
+        Ok(types)
+    }
+}
+
+/// The node inside a boxed child of the tree.
+fn inner(node: Option<&pg_query::protobuf::Node>) -> Option<&Node> {
+    node.and_then(|node| node.node.as_ref())
+}
+
+/// The text of a String node.
+fn string_of(node: &pg_query::protobuf::Node) -> Option<&str> {
+    match node.node.as_ref()? {
+        Node::String(text) => Some(&text.sval),
+        _ => None,
+    }
+}
+
+/// The texts of a list of String nodes; others are left out.
+fn strings_of(nodes: &[pg_query::protobuf::Node]) -> Vec<&str> {
+    nodes.iter().filter_map(string_of).collect()
+}

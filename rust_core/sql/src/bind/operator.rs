@@ -1,0 +1,261 @@
+//! Operators, and the choice among overloads (PostgreSQL, "Type Conversion": operators, functions).
+
+use phantom_base::{Error, Result, sqlstate};
+use phantom_types::{Category, NO_TYPMOD, TypeId, catalog};
+
+use super::Binder;
+use super::coerce::{Context, can_coerce};
+use crate::bound::{Expr, ExprKind};
+
+/// A binary operator that was chosen, and its operands as it takes them.
+pub(super) struct Resolved {
+    /// The function behind it.
+    pub procedure: u32,
+    /// What it returns.
+    pub ty: TypeId,
+    /// The left operand.
+    pub left: Expr,
+    /// The right operand.
+    pub right: Expr,
+}
+
+impl Binder<'_> {
+    /// `left name right`, folded where both are constants.
+    pub(super) fn binary_operator(
+        &mut self,
+        name: &str,
+        left: Expr,
+        right: Expr,
+        location: i32,
+    ) -> Result<Expr> {
+        let bound = self.resolve_binary(name, left, right, location)?;
+        let kind = ExprKind::Call(bound.procedure, vec![bound.left, bound.right]);
+        Ok(self.fold(Expr { kind, ty: bound.ty, typmod: NO_TYPMOD }))
+    }
+
+    /// `name operand`.
+    pub(super) fn unary_operator(
+        &mut self,
+        name: &str,
+        operand: Expr,
+        location: i32,
+    ) -> Result<Expr> {
+        let candidates: Vec<_> =
+            catalog::operators_named(name).filter(|row| row.left.is_none()).collect();
+        let signatures: Vec<Vec<TypeId>> = candidates.iter().map(|row| vec![row.right]).collect();
+        let chosen = choose(&[operand.ty], &signatures);
+        let Some(row) = chosen.and_then(|at| candidates.get(at)) else {
+            let shown = format!("{name} {}", shown(operand.ty));
+            return Err(self.no_operator(
+                &shown,
+                chosen_is_ambiguous(&[operand.ty], &signatures),
+                location,
+            ));
+        };
+        let operand = self.coerce(operand, row.right, NO_TYPMOD, Context::Implicit, location)?;
+        let kind = ExprKind::Call(row.procedure, vec![operand]);
+        Ok(self.fold(Expr { kind, ty: row.ret, typmod: NO_TYPMOD }))
+    }
+
+    /// Chooses the operator for two operands and brings them to its types.
+    pub(super) fn resolve_binary(
+        &mut self,
+        name: &str,
+        left: Expr,
+        right: Expr,
+        location: i32,
+    ) -> Result<Resolved> {
+        let candidates: Vec<_> =
+            catalog::operators_named(name).filter(|row| row.left.is_some()).collect();
+        let mut types = [left.ty, right.ty];
+        let exact = exact_types(types);
+        let mut chosen =
+            candidates.iter().position(|row| (row.left, row.right) == (Some(exact[0]), exact[1]));
+        let signatures: Vec<Vec<TypeId>> =
+            candidates.iter().map(|row| vec![row.left.unwrap_or(row.right), row.right]).collect();
+        if chosen.is_none() {
+            // varchar has no operators of its own; PostgreSQL sees text in it first.
+            types = types.map(|ty| if ty == TypeId::VARCHAR { TypeId::TEXT } else { ty });
+            chosen = choose(&types, &signatures);
+        }
+        let Some(row) = chosen.and_then(|at| candidates.get(at)) else {
+            let shown = format!("{} {name} {}", shown(left.ty), shown(right.ty));
+            return Err(self.no_operator(
+                &shown,
+                chosen_is_ambiguous(&types, &signatures),
+                location,
+            ));
+        };
+        let left_type = row.left.expect("binary operators have a left operand");
+        let left = self.coerce(left, left_type, NO_TYPMOD, Context::Implicit, location)?;
+        let right = self.coerce(right, row.right, NO_TYPMOD, Context::Implicit, location)?;
+        Ok(Resolved { procedure: row.procedure, ty: row.ret, left, right })
+    }
+
+    fn no_operator(&self, shown: &str, ambiguous: bool, location: i32) -> Error {
+        let error = if ambiguous {
+            Error::new(sqlstate::AMBIGUOUS_FUNCTION, format!("operator is not unique: {shown}"))
+                .with_hint(
+                    "Could not choose a best candidate operator. You might need to add explicit type casts.",
+                )
+        } else {
+            Error::new(sqlstate::UNDEFINED_FUNCTION, format!("operator does not exist: {shown}"))
+                .with_hint(
+                    "No operator matches the given name and argument types. You might need to add explicit type casts.",
+                )
+        };
+        self.located(location, error)
+    }
+}
+
+/// The name of an operand's type in a message.
+fn shown(ty: TypeId) -> String {
+    ty.sql_name().to_owned()
+}
+
+/// An unknown operand is first taken to have the other's type.
+fn exact_types(types: [TypeId; 2]) -> [TypeId; 2] {
+    match types {
+        [TypeId::UNKNOWN, known] if known != TypeId::UNKNOWN => [known, known],
+        [known, TypeId::UNKNOWN] if known != TypeId::UNKNOWN => [known, known],
+        other => other,
+    }
+}
+
+/// Whether several candidates are left where none could be chosen.
+pub(super) fn chosen_is_ambiguous(given: &[TypeId], signatures: &[Vec<TypeId>]) -> bool {
+    signatures.iter().filter(|wanted| matches(given, wanted)).count() > 1
+}
+
+fn matches(given: &[TypeId], wanted: &[TypeId]) -> bool {
+    given.len() == wanted.len()
+        && given.iter().zip(wanted).all(|(from, to)| can_coerce(*from, *to, Context::Implicit))
+}
+
+/// The index of the best of `signatures` for operands of the `given` types, if there is one.
+pub(super) fn choose(given: &[TypeId], signatures: &[Vec<TypeId>]) -> Option<usize> {
+    let mut left: Vec<usize> = Vec::new();
+    for (at, wanted) in signatures.iter().enumerate() {
+        if given == wanted.as_slice() {
+            return Some(at);
+        }
+        if matches(given, wanted) {
+            left.push(at);
+        }
+    }
+    let wanted = |at: &usize| signatures.get(*at).expect("an index of signatures");
+    keep_best(&mut left, |at| {
+        given.iter().zip(wanted(at)).filter(|(g, w)| g == w && **g != TypeId::UNKNOWN).count()
+    });
+    if left.len() > 1 {
+        keep_best(&mut left, |at| {
+            let fits = |(g, w): &(&TypeId, &TypeId)| {
+                **g != TypeId::UNKNOWN
+                    && (g == w || (w.is_preferred() && w.category() == g.category()))
+            };
+            given.iter().zip(wanted(at)).filter(fits).count()
+        });
+    }
+    if left.len() > 1 && given.contains(&TypeId::UNKNOWN) {
+        left = by_unknown_categories(given, left, signatures);
+    }
+    if left.len() > 1 {
+        left = as_if_all_alike(given, left, signatures);
+    }
+    match left.as_slice() {
+        [only] => Some(*only),
+        _ => None,
+    }
+}
+
+/// Keeps the candidates with the highest score.
+fn keep_best(candidates: &mut Vec<usize>, score: impl Fn(&usize) -> usize) {
+    let best = candidates.iter().map(&score).max().unwrap_or(0);
+    candidates.retain(|at| score(at) == best);
+}
+
+/// Unknown operands: a position takes the category string if any candidate does, else the one that
+/// all share; then candidates of that category stay, the preferred type of it before others.
+fn by_unknown_categories(
+    given: &[TypeId],
+    candidates: Vec<usize>,
+    signatures: &[Vec<TypeId>],
+) -> Vec<usize> {
+    let mut wanted: Vec<Option<(Category, bool)>> = Vec::with_capacity(given.len());
+    for (position, ty) in given.iter().enumerate() {
+        if *ty != TypeId::UNKNOWN {
+            wanted.push(None);
+            continue;
+        }
+        let types: Vec<TypeId> = candidates
+            .iter()
+            .filter_map(|at| signatures.get(*at)?.get(position).copied())
+            .collect();
+        let Some(first) = types.first() else { return candidates };
+        let category = if types.iter().any(|ty| ty.category() == Category::String) {
+            Category::String
+        } else if types.iter().all(|ty| ty.category() == first.category()) {
+            first.category()
+        } else {
+            return candidates;
+        };
+        let preferred = types.iter().any(|ty| ty.category() == category && ty.is_preferred());
+        wanted.push(Some((category, preferred)));
+    }
+    let fits = |at: &usize| {
+        let signature = signatures.get(*at).expect("an index of signatures");
+        signature.iter().zip(&wanted).all(|(ty, wanted)| {
+            wanted.is_none_or(|(category, preferred)| {
+                ty.category() == category && (!preferred || ty.is_preferred())
+            })
+        })
+    };
+    let kept: Vec<usize> = candidates.iter().copied().filter(|at| fits(at)).collect();
+    if kept.is_empty() { candidates } else { kept }
+}
+
+/// If all known operands have one type, the unknown ones are taken to have it too.
+fn as_if_all_alike(
+    given: &[TypeId],
+    candidates: Vec<usize>,
+    signatures: &[Vec<TypeId>],
+) -> Vec<usize> {
+    let mut known = given.iter().filter(|ty| **ty != TypeId::UNKNOWN);
+    let Some(first) = known.next() else { return candidates };
+    if !given.contains(&TypeId::UNKNOWN) || known.any(|ty| ty != first) {
+        return candidates;
+    }
+    let alike = vec![*first; given.len()];
+    let kept: Vec<usize> = candidates
+        .iter()
+        .copied()
+        .filter(|at| signatures.get(*at).is_some_and(|wanted| matches(&alike, wanted)))
+        .collect();
+    if kept.len() == 1 { kept } else { candidates }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLUS: [[TypeId; 2]; 5] = [
+        [TypeId::INT4, TypeId::INT4],
+        [TypeId::INT8, TypeId::INT8],
+        [TypeId::INT4, TypeId::INT8],
+        [TypeId::NUMERIC, TypeId::NUMERIC],
+        [TypeId::FLOAT8, TypeId::FLOAT8],
+    ];
+
+    fn chosen(given: [TypeId; 2]) -> Option<[TypeId; 2]> {
+        let signatures: Vec<Vec<TypeId>> = PLUS.iter().map(|row| row.to_vec()).collect();
+        choose(&given, &signatures).map(|at| PLUS[at])
+    }
+
+    #[test]
+    fn exact_matches_win_and_preferred_types_break_ties() {
+        assert_eq!(chosen([TypeId::INT4, TypeId::INT8]), Some([TypeId::INT4, TypeId::INT8]));
+        assert_eq!(chosen([TypeId::INT4, TypeId::NUMERIC]), Some([TypeId::NUMERIC; 2]));
+        assert_eq!(chosen([TypeId::NUMERIC, TypeId::FLOAT8]), Some([TypeId::FLOAT8; 2]));
+        assert_eq!(chosen([TypeId::TEXT, TypeId::INT4]), None);
+    }
+}

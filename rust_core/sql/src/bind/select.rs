@@ -1,0 +1,364 @@
+//! SELECT, and the parts of it that INSERT, UPDATE and DELETE share: target lists, WHERE.
+
+use pg_query::protobuf::a_const::Val;
+use pg_query::protobuf::node::Node;
+use pg_query::protobuf::{self, LimitOption, SetOperation, SortByDir, SortByNulls};
+use phantom_base::{Error, Result, sqlstate};
+use phantom_types::codec;
+
+use super::expression::location_of;
+use super::grouping::Keys;
+use super::names::column_name;
+use super::{Binder, Bound, BoundStatement, inner, strings_of};
+use crate::bound::{Command, Expr, ExprKind, Grouping, Query, SortKey, Target};
+use crate::statement::ResultColumn;
+
+/// The longest target list: its rows travel in the row codec, which has this bound.
+const TARGETS_MAX: usize = codec::row::COLUMNS_MAX;
+
+impl Binder<'_> {
+    pub(super) fn select_statement(
+        &mut self,
+        select: &protobuf::SelectStmt,
+    ) -> Result<BoundStatement> {
+        refuse_absent_clauses(select)?;
+        let from = self.from_clause(&select.from_clause)?;
+        let mut targets = self.target_list(&select.target_list)?;
+        let filter = match inner(select.where_clause.as_deref()) {
+            None => None,
+            Some(node) => Some(self.condition(node, "WHERE", "WHERE")?),
+        };
+        let having = match inner(select.having_clause.as_deref()) {
+            None => None,
+            Some(node) => Some(self.condition(node, "HAVING", "")?),
+        };
+        let distinct = !select.distinct_clause.is_empty();
+        let mut sort = Vec::new();
+        self.sort_clause(&select.sort_clause, distinct, &mut targets, &mut sort)?;
+        let group = self.group_clause(&select.group_clause, &targets)?;
+        let grouped = !group.is_empty() || !self.aggregates.is_empty() || having.is_some();
+        let grouping = if grouped { Some(self.group(group, having, &mut targets)?) } else { None };
+        let limit = self.limit(select.limit_count.as_deref(), "LIMIT")?;
+        let offset = self.limit(select.limit_offset.as_deref(), "OFFSET")?;
+        let columns = self.result_columns(&targets);
+        let query = Query {
+            command: Command::Select,
+            relations: std::mem::take(&mut self.relations),
+            from,
+            filter,
+            grouping,
+            targets,
+            distinct,
+            sort,
+            limit,
+            offset,
+            parameters: Vec::new(),
+        };
+        Ok((Bound::Query(Box::new(query)), columns))
+    }
+
+    /// Binds a select list or RETURNING: stars expanded, names given, unknown literals made text.
+    pub(super) fn target_list(&mut self, list: &[protobuf::Node]) -> Result<Vec<Target>> {
+        let mut targets = Vec::with_capacity(list.len());
+        for item in list {
+            let Some(Node::ResTarget(item)) = inner(Some(item)) else {
+                return Err(Error::unsupported("this item of a select list"));
+            };
+            let value = inner(item.val.as_deref()).expect("a target has a value");
+            if let Node::ColumnRef(column) = value
+                && matches!(
+                    column.fields.last().and_then(|f| f.node.as_ref()),
+                    Some(Node::AStar(_))
+                )
+            {
+                self.star(column, &mut targets)?;
+                continue;
+            }
+            let bound = self.expr(value)?;
+            let bound = self.settle(bound);
+            let name = if item.name.is_empty() { column_name(value) } else { item.name.clone() };
+            let origin = self.origin(&bound);
+            targets.push(Target { expr: bound, name, hidden: false, origin });
+        }
+        if targets.len() > TARGETS_MAX {
+            let message = format!("target lists can have at most {TARGETS_MAX} entries");
+            return Err(Error::new(sqlstate::TOO_MANY_COLUMNS, message));
+        }
+        Ok(targets)
+    }
+
+    fn origin(&self, expr: &Expr) -> (u32, u16) {
+        match expr.kind {
+            ExprKind::Column { relation, attnum } => {
+                (self.scope.item_of(relation).table.oid, attnum)
+            }
+            _ => (0, 0),
+        }
+    }
+
+    /// `*` and `table.*`.
+    fn star(&mut self, column: &protobuf::ColumnRef, targets: &mut Vec<Target>) -> Result<()> {
+        let qualifier = strings_of(&column.fields);
+        let mut columns: Vec<(String, Expr)> = Vec::new();
+        match qualifier.last() {
+            None => {
+                if self.scope.items.is_empty() {
+                    let message = "SELECT * with no tables specified is not valid";
+                    return Err(self.error(sqlstate::SYNTAX_ERROR, column.location, message));
+                }
+                for visible in &self.scope.visible {
+                    let bound = self.scope.column(visible.relation, visible.attnum);
+                    columns.push((visible.name.clone(), bound));
+                }
+            }
+            Some(table) => {
+                let Some(item) = self.scope.item(table) else {
+                    let message = format!("missing FROM-clause entry for table \"{table}\"");
+                    return Err(self.error(sqlstate::UNDEFINED_TABLE, column.location, message));
+                };
+                for (name, attnum) in item.columns.iter().zip(1..) {
+                    columns.push((name.clone(), self.scope.column(item.relation, attnum)));
+                }
+            }
+        }
+        for (name, expr) in columns {
+            if let ExprKind::Column { relation, attnum } = expr.kind {
+                self.first_use.entry((relation, attnum)).or_insert(column.location);
+            }
+            let origin = self.origin(&expr);
+            targets.push(Target { expr, name, hidden: false, origin });
+        }
+        Ok(())
+    }
+
+    pub(super) fn result_columns(&self, targets: &[Target]) -> Vec<ResultColumn> {
+        targets
+            .iter()
+            .filter(|target| !target.hidden)
+            .map(|target| ResultColumn {
+                name: target.name.clone(),
+                table: target.origin.0,
+                attnum: target.origin.1,
+                ty: target.expr.ty,
+                typmod: target.expr.typmod,
+            })
+            .collect()
+    }
+
+    fn sort_clause(
+        &mut self,
+        clause: &[protobuf::Node],
+        distinct: bool,
+        targets: &mut Vec<Target>,
+        sort: &mut Vec<SortKey>,
+    ) -> Result<()> {
+        for item in clause {
+            let Some(Node::SortBy(by)) = inner(Some(item)) else {
+                return Err(Error::unsupported("this item of ORDER BY"));
+            };
+            if by.sortby_dir() == SortByDir::SortbyUsing {
+                return Err(self.unsupported(by.location, "ORDER BY USING"));
+            }
+            let node = inner(by.node.as_deref()).expect("ORDER BY has an expression");
+            let at = self.sort_target(node, distinct, targets)?;
+            let descending = by.sortby_dir() == SortByDir::SortbyDesc;
+            let nulls_first = match by.sortby_nulls() {
+                SortByNulls::SortbyNullsFirst => true,
+                SortByNulls::SortbyNullsLast => false,
+                _ => descending,
+            };
+            let target = u16::try_from(at).expect("TARGETS_MAX fits");
+            if !sort.iter().any(|key| key.target == target) {
+                sort.push(SortKey { target, descending, nulls_first });
+            }
+        }
+        Ok(())
+    }
+
+    /// The target that an ORDER BY item means: an output name, a position, or an expression that
+    /// is added as a hidden target where no target equals it.
+    fn sort_target(
+        &mut self,
+        node: &Node,
+        distinct: bool,
+        targets: &mut Vec<Target>,
+    ) -> Result<usize> {
+        if let Some(at) = self.output_name(node, "ORDER BY", targets)? {
+            return Ok(at);
+        }
+        if let Some(at) = self.output_position(node, "ORDER BY", targets)? {
+            return Ok(at);
+        }
+        let bound = self.expr(node)?;
+        let bound = self.settle(bound);
+        if let Some(at) = targets.iter().position(|target| target.expr == bound) {
+            return Ok(at);
+        }
+        if distinct {
+            return Err(self.error(
+                sqlstate::INVALID_COLUMN_REFERENCE,
+                location_of(node),
+                "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+            ));
+        }
+        if targets.len() >= TARGETS_MAX {
+            let message = format!("target lists can have at most {TARGETS_MAX} entries");
+            return Err(Error::new(sqlstate::TOO_MANY_COLUMNS, message));
+        }
+        targets.push(Target { expr: bound, name: String::new(), hidden: true, origin: (0, 0) });
+        Ok(targets.len() - 1)
+    }
+
+    fn output_name(&self, node: &Node, clause: &str, targets: &[Target]) -> Result<Option<usize>> {
+        let Node::ColumnRef(column) = node else { return Ok(None) };
+        let [field] = column.fields.as_slice() else { return Ok(None) };
+        let Some(name) = super::string_of(field) else { return Ok(None) };
+        let mut found: Option<usize> = None;
+        for (at, target) in targets.iter().enumerate() {
+            if target.hidden || target.name != name {
+                continue;
+            }
+            let differs = found
+                .and_then(|first| targets.get(first))
+                .is_some_and(|first| first.expr != target.expr);
+            if differs {
+                let message = format!("{clause} \"{name}\" is ambiguous");
+                return Err(self.error(sqlstate::AMBIGUOUS_COLUMN, column.location, message));
+            }
+            found = found.or(Some(at));
+        }
+        Ok(found)
+    }
+
+    fn output_position(
+        &self,
+        node: &Node,
+        clause: &str,
+        targets: &[Target],
+    ) -> Result<Option<usize>> {
+        let Node::AConst(constant) = node else { return Ok(None) };
+        let position = match &constant.val {
+            Some(Val::Ival(value)) => i64::from(value.ival),
+            None if !constant.isnull => 0,
+            _ => {
+                let message = format!("non-integer constant in {clause}");
+                return Err(self.error(sqlstate::SYNTAX_ERROR, constant.location, message));
+            }
+        };
+        let visible = targets.iter().filter(|target| !target.hidden).count();
+        let at = usize::try_from(position - 1).ok().filter(|at| *at < visible);
+        at.map(Some).ok_or_else(|| {
+            let message = format!("{clause} position {position} is not in select list");
+            self.error(sqlstate::INVALID_COLUMN_REFERENCE, constant.location, message)
+        })
+    }
+
+    fn group_clause(&mut self, clause: &[protobuf::Node], targets: &[Target]) -> Result<Vec<Expr>> {
+        let mut keys: Vec<Expr> = Vec::with_capacity(clause.len());
+        for item in clause {
+            let node = inner(Some(item)).expect("GROUP BY has an expression");
+            if let Node::GroupingSet(set) = node {
+                return Err(self.unsupported(set.location, "GROUPING SETS, ROLLUP or CUBE"));
+            }
+            let key = self.group_key(node, targets)?;
+            if key.any(&|expr| matches!(expr.kind, ExprKind::AggregateRef(_))) {
+                return Err(self.error(
+                    sqlstate::GROUPING_ERROR,
+                    location_of(node),
+                    "aggregate functions are not allowed in GROUP BY",
+                ));
+            }
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        Ok(keys)
+    }
+
+    /// What a GROUP BY item means: a column of FROM before an output name, a position, or an
+    /// expression.
+    fn group_key(&mut self, node: &Node, targets: &[Target]) -> Result<Expr> {
+        let is_input = match node {
+            Node::ColumnRef(column) => match strings_of(&column.fields).as_slice() {
+                [name] => self.scope.bare(name)?.is_some(),
+                _ => true,
+            },
+            _ => false,
+        };
+        let output = match self.output_position(node, "GROUP BY", targets) {
+            Ok(Some(at)) => Some(at),
+            Ok(None) if !is_input => self.output_name(node, "GROUP BY", targets)?,
+            Ok(None) => None,
+            Err(error) => return Err(error),
+        };
+        if let Some(target) = output.and_then(|at| targets.get(at)) {
+            return Ok(target.expr.clone());
+        }
+        let bound = self.expr(node)?;
+        Ok(self.settle(bound))
+    }
+
+    /// Puts a grouping between the rows and the targets, which from here on are over groups.
+    fn group(
+        &mut self,
+        group: Vec<Expr>,
+        having: Option<Expr>,
+        targets: &mut [Target],
+    ) -> Result<Grouping> {
+        let mut keys: Keys = self.grouping_keys(group);
+        for target in targets.iter_mut() {
+            let over_rows = target.expr.clone();
+            target.expr = self.over_groups(over_rows, &mut keys)?;
+        }
+        let having = match having {
+            None => None,
+            Some(having) => Some(self.over_groups(having, &mut keys)?),
+        };
+        Ok(Grouping { keys: keys.exprs, aggregates: std::mem::take(&mut self.aggregates), having })
+    }
+
+    fn limit(
+        &mut self,
+        node: Option<&protobuf::Node>,
+        clause: &'static str,
+    ) -> Result<Option<Expr>> {
+        let Some(node) = inner(node) else { return Ok(None) };
+        if matches!(node, Node::AConst(constant) if constant.isnull) {
+            return Ok(None);
+        }
+        self.no_aggregates_in = Some(clause);
+        let bound = self.expr(node);
+        self.no_aggregates_in = None;
+        let bound = bound?;
+        if bound.reads_columns() {
+            let message = format!("argument of {clause} must not contain variables");
+            return Err(self.error(sqlstate::INVALID_COLUMN_REFERENCE, location_of(node), message));
+        }
+        self.row_count(bound, clause, location_of(node)).map(Some)
+    }
+}
+
+fn refuse_absent_clauses(select: &protobuf::SelectStmt) -> Result<()> {
+    let absent = if select.with_clause.is_some() {
+        "WITH"
+    } else if !matches!(select.op(), SetOperation::SetopNone | SetOperation::Undefined) {
+        "UNION, INTERSECT or EXCEPT"
+    } else if !select.values_lists.is_empty() {
+        "VALUES as a query"
+    } else if select.into_clause.is_some() {
+        "SELECT INTO"
+    } else if !select.window_clause.is_empty() {
+        "WINDOW"
+    } else if !select.locking_clause.is_empty() {
+        "FOR UPDATE or FOR SHARE"
+    } else if select.distinct_clause.iter().any(|node| node.node.is_some()) {
+        "DISTINCT ON"
+    } else if select.limit_option() == LimitOption::WithTies {
+        "WITH TIES"
+    } else if select.group_distinct {
+        "GROUP BY DISTINCT"
+    } else {
+        return Ok(());
+    };
+    Err(Error::unsupported(absent))
+}

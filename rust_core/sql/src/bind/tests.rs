@@ -1,0 +1,310 @@
+//! What statements are bound to, and how those that cannot be are refused.
+
+use phantom_base::{Error, SqlState, sqlstate};
+use phantom_types::{Datum, EvalContext, SessionFormat, TypeId};
+
+use super::{Context, prepare, split};
+use crate::bound::{Command, ExprKind, codec};
+use crate::catalog::{CatalogSnapshot, Column, Table, TableState};
+use crate::settings::Settings;
+use crate::statement::{Body, Planned, Prepared};
+
+fn table(oid: u32, name: &str, columns: &[(&str, TypeId)], primary_key: &[u16]) -> Table {
+    Table {
+        oid,
+        version: 1,
+        storage_id: oid + 1,
+        colocation: 1,
+        state: TableState::Public,
+        schema: "public".into(),
+        name: name.into(),
+        columns: columns
+            .iter()
+            .map(|(name, ty)| Column { name: (*name).into(), ty: *ty, typmod: -1, not_null: false })
+            .collect(),
+        primary_key: primary_key.to_vec(),
+        primary_key_name: format!("{name}_pkey"),
+    }
+}
+
+fn catalog() -> CatalogSnapshot {
+    let flights = table(
+        16_400,
+        "flights",
+        &[
+            ("carrier", TypeId::TEXT),
+            ("flight", TypeId::INT4),
+            ("delay", TypeId::FLOAT8),
+            ("day", TypeId::DATE),
+            ("price", TypeId::NUMERIC),
+        ],
+        &[1, 2],
+    );
+    let carriers =
+        table(16_500, "carriers", &[("carrier", TypeId::VARCHAR), ("name", TypeId::TEXT)], &[1]);
+    let tables = vec![(16_400, Some(flights)), (16_500, Some(carriers))];
+    CatalogSnapshot::default().with(1, tables)
+}
+
+fn bind_with(text: &str, types: &[u32]) -> Result<Prepared, Error> {
+    let eval = EvalContext {
+        transaction_time: 0,
+        statement_time: 0,
+        format: SessionFormat::default(),
+        database: "postgres".into(),
+        server_version: "x".into(),
+    };
+    let (catalog, settings) = (catalog(), Settings::new("ada"));
+    prepare(
+        text,
+        types,
+        Context { catalog: &catalog, settings: &settings, role: "ada", eval: &eval },
+    )
+}
+
+fn bind(text: &str) -> Prepared {
+    bind_with(text, &[]).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+fn planned(text: &str) -> std::sync::Arc<Planned> {
+    match bind(text).body {
+        Body::Query(planned) => planned,
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+fn refused(text: &str) -> (SqlState, u32, String) {
+    let error = bind_with(text, &[]).expect_err(text);
+    (error.sqlstate, error.position, error.message.clone())
+}
+
+#[test]
+fn types_of_results_are_postgresqls() {
+    let cases: &[(&str, &[TypeId])] = &[
+        (
+            "select 1, 10000000000, 1.5, 'a', null, true",
+            &[
+                TypeId::INT4,
+                TypeId::INT8,
+                TypeId::NUMERIC,
+                TypeId::TEXT,
+                TypeId::TEXT,
+                TypeId::BOOL,
+            ],
+        ),
+        (
+            "select 1 + 1.5, 1 + 1::int8, 2 / 3::float8",
+            &[TypeId::NUMERIC, TypeId::INT8, TypeId::FLOAT8],
+        ),
+        (
+            "select count(*), sum(flight), avg(flight), max(day) from flights",
+            &[TypeId::INT8, TypeId::INT8, TypeId::NUMERIC, TypeId::DATE],
+        ),
+        (
+            "select coalesce(price, 1), case when true then 1 else 2.5 end from flights",
+            &[TypeId::NUMERIC, TypeId::NUMERIC],
+        ),
+        (
+            "select extract(year from day), day + 1, day - day from flights",
+            &[TypeId::NUMERIC, TypeId::DATE, TypeId::INT4],
+        ),
+        (
+            "select current_date, now(), current_schema, version()",
+            &[TypeId::DATE, TypeId::TIMESTAMPTZ, TypeId::NAME, TypeId::TEXT],
+        ),
+    ];
+    for (text, types) in cases {
+        let found: Vec<TypeId> = bind(text).columns.iter().map(|column| column.ty).collect();
+        assert_eq!(found, *types, "{text}");
+    }
+}
+
+#[test]
+fn columns_have_postgresqls_names_and_origins() {
+    let names = |text: &str| -> Vec<String> {
+        bind(text).columns.iter().map(|column| column.name.clone()).collect()
+    };
+    assert_eq!(
+        names(
+            "select flight, flight + 1, count(*), 1::int8, coalesce(1, 2), case when true then flight end, true from flights group by 1"
+        ),
+        ["flight", "?column?", "count", "int8", "coalesce", "case", "?column?"]
+    );
+    assert_eq!(
+        names(
+            "select extract(year from day), substring(carrier from 1 for 2), trim(carrier), position('a' in carrier) from flights"
+        ),
+        ["extract", "substring", "btrim", "position"]
+    );
+    assert_eq!(
+        names("select * from flights f join carriers c using (carrier)"),
+        ["carrier", "flight", "delay", "day", "price", "name"]
+    );
+    let columns = bind("select name, upper(name) from carriers").columns;
+    assert_eq!((columns[0].table, columns[0].attnum), (16_500, 2));
+    assert_eq!((columns[1].table, columns[1].attnum), (0, 0));
+}
+
+#[test]
+fn parameters_take_the_type_that_their_place_gives() {
+    let types = |text: &str| bind(text).parameters;
+    assert_eq!(
+        types("select * from flights where carrier = $1 and flight = $2"),
+        [TypeId::TEXT, TypeId::INT4]
+    );
+    assert_eq!(
+        types("update flights set delay = delay + $1 where flight in ($2, $3)"),
+        [TypeId::FLOAT8, TypeId::INT4, TypeId::INT4]
+    );
+    assert_eq!(
+        types("insert into flights values ($1, $2, $3, $4, $5)"),
+        [TypeId::TEXT, TypeId::INT4, TypeId::FLOAT8, TypeId::DATE, TypeId::NUMERIC]
+    );
+    assert_eq!(types("select $1 limit $2"), [TypeId::TEXT, TypeId::INT8]);
+    let declared =
+        bind_with("select * from flights where flight = $1", &[21]).expect("int2 widens");
+    assert_eq!(declared.parameters, [TypeId::INT2]);
+    assert_eq!(refused("select $1 is null").0, sqlstate::INDETERMINATE_DATATYPE);
+}
+
+#[test]
+fn what_is_wrong_is_refused_with_postgresqls_code_and_place() {
+    let cases: &[(&str, &str, u32)] = &[
+        ("select * from nowhere", "42P01", 15),
+        ("select nothing from flights", "42703", 8),
+        ("select x.flight from flights", "42P01", 8),
+        ("select carrier from flights f, carriers c", "42702", 8),
+        ("select 'a'::int4", "22P02", 8),
+        ("select 1 + 'a'", "22P02", 12),
+        ("select carrier + 1 from flights", "42883", 16),
+        ("select nofunction(1)", "42883", 8),
+        ("select flight from flights where flight", "42804", 34),
+        ("select sum(flight) from flights where sum(flight) > 1", "42803", 39),
+        ("select carrier, count(*) from flights group by flight", "42803", 8),
+        ("select distinct carrier from flights order by flight", "42P10", 47),
+        ("select 1 order by 2", "42P10", 19),
+        ("select * from flights limit carrier", "42P10", 29),
+        ("insert into flights (carrier, carrier) values ('a', 'b')", "42701", 31),
+        ("insert into flights (nothing) values (1)", "42703", 22),
+        ("insert into carriers values ('a', 'b', 'c')", "42601", 40),
+        ("update flights set day = 5", "42804", 26),
+        ("update flights set day = current_date, day = null", "42601", 40),
+        ("select * from flights f join flights f on true", "42712", 0),
+        ("create table t (a int4, a int4)", "42701", 0),
+        ("create table t (a int4 primary key, b int4 primary key)", "42P16", 44),
+        ("create table t (a nonsense)", "42704", 19),
+        ("select case when true then 1 else 'a'::text end", "42804", 8),
+        ("select date '2013-02-30'", "22008", 13),
+    ];
+    for (text, code, position) in cases {
+        let (found, at, message) = refused(text);
+        assert_eq!((found.as_str(), at), (*code, *position), "{text}: {message}");
+    }
+}
+
+#[test]
+fn what_is_absent_is_named() {
+    for (text, named) in [
+        ("begin", "BEGIN"),
+        ("select * from flights f1 full join flights f2 on true", "FULL JOIN"),
+        ("select (select 1)", "a subquery in an expression"),
+        ("select 1 union select 2", "UNION, INTERSECT or EXCEPT"),
+        ("with x as (select 1) select 1", "WITH"),
+        ("select row_number() over () from flights", "a window function"),
+        ("create table t (a int4 default 1)", "DEFAULT"),
+        ("create table t (a json)", "type json"),
+        ("select to_char(now(), 'x')", "function to_char"),
+        ("select * from pg_catalog.pg_class", "system catalog pg_catalog.pg_class"),
+        ("select ctid from flights", "system column \"ctid\""),
+        ("explain select 1", "EXPLAIN"),
+        ("copy flights from stdin", "COPY"),
+        ("insert into flights select * from flights", "INSERT from a query"),
+        ("select interval '1 day'", "type interval"),
+    ] {
+        let (code, _, message) = refused(text);
+        assert_eq!(code, sqlstate::FEATURE_NOT_SUPPORTED, "{text}: {message}");
+        assert_eq!(message, format!("{named} is not supported"), "{text}");
+    }
+}
+
+#[test]
+fn constants_fold_and_their_errors_stay_with_their_rows() {
+    let first = |text: &str| planned(text).query.targets[0].expr.clone();
+    assert_eq!(first("select 1 + 2 * 3").kind, ExprKind::Const(Datum::Int4(7)));
+    assert!(matches!(first("select 1 / 0").kind, ExprKind::Call(..)));
+    assert!(matches!(first("select now()").kind, ExprKind::Call(..)));
+}
+
+#[test]
+fn statements_by_key_are_point_plans_and_others_are_not() {
+    for text in [
+        "select 1 + 1",
+        "select delay from flights where carrier = 'UA' and flight = 7",
+        "select delay from flights where flight = $1 and 'UA' = carrier and delay > 3",
+        "select * from carriers where carrier in ('UA', 'AA', $1)",
+        "insert into carriers values ('UA', 'United') on conflict do nothing returning name",
+        "update flights set delay = delay + 1 where carrier = 'UA' and flight = 7::int8",
+        "delete from carriers where carrier = $1",
+    ] {
+        assert!(planned(text).point.is_some(), "{text}");
+    }
+    for text in [
+        "select delay from flights where carrier = 'UA'",
+        "select delay from flights where carrier = 'UA' or flight = 7",
+        "select count(*) from carriers where carrier = 'UA'",
+        "select * from carriers where carrier = name",
+        "update carriers set carrier = 'x' where carrier = 'y'",
+        "select * from flights where carrier = 'UA' and flight = 7 limit 1",
+        "select * from flights where carrier = 'UA' and flight = 7.5",
+    ] {
+        assert!(planned(text).point.is_none(), "{text}");
+    }
+}
+
+#[test]
+fn a_bound_query_survives_its_cbor_form_and_damage_is_refused() {
+    use phantom_base::{Random, SeededRandom};
+    let texts = [
+        "select carrier, count(distinct flight) filter (where delay > 1.5), avg(price) from flights left join carriers using (carrier) where day between '2013-01-01' and '2013-02-01' and carrier like 'U%' group by carrier having count(*) > $1 order by 2 desc nulls last, max(day) limit 5 offset 1",
+        "insert into flights (flight, carrier) values (1, 'a'), ($1, $2) on conflict (carrier, flight) do nothing returning *",
+        "update flights set delay = case flight when 1 then null else greatest(delay, 2) end, price = nullif(price, 1.50)::numeric(5,2) where flight is not null and (carrier, 1) is null or not (delay is distinct from 1)",
+        "delete from carriers where carrier in ('a', 'b') or name is null",
+    ];
+    for text in texts.iter().filter(|text| !text.contains("(carrier, 1)")) {
+        let planned = planned(text);
+        assert_eq!(codec::decode(&planned.encoded).as_ref(), Ok(&*planned.query), "{text}");
+        let mut random = SeededRandom::new(9);
+        for _ in 0..2_000 {
+            let mut damaged = planned.encoded.to_vec();
+            let at = random.below(damaged.len() as u64) as usize;
+            damaged[at] = random.next_u64() as u8;
+            let _ = codec::decode(&damaged);
+        }
+    }
+}
+
+#[test]
+fn a_text_is_split_where_its_statements_end() {
+    let pieces = split("select 'é;'; insert into t values (1);\n-- x\n select 2").expect("valid");
+    let texts: Vec<(&str, u32, bool)> =
+        pieces.iter().map(|piece| (piece.text.as_str(), piece.offset, piece.is_write)).collect();
+    assert_eq!(texts[0], ("select 'é;'", 0, false));
+    assert_eq!((texts[1].1, texts[1].2), (13, true));
+    assert!(texts[2].0.ends_with("select 2"));
+}
+
+#[test]
+fn create_table_keeps_what_it_says() {
+    let Body::CreateTable(create) = bind(
+        "create table if not exists t (a varchar(5) not null, b numeric(8,2), primary key (b, a))",
+    )
+    .body
+    else {
+        panic!("CREATE TABLE");
+    };
+    assert_eq!(create.primary_key, [2, 1]);
+    assert_eq!(create.primary_key_name, "t_pkey");
+    assert!(create.if_not_exists && create.columns.iter().all(|column| column.not_null));
+    assert_eq!(create.columns[0].typmod, 9);
+    assert!(matches!(&planned("delete from carriers").query.command, Command::Delete));
+}

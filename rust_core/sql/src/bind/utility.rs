@@ -1,0 +1,154 @@
+//! Statements that work on the session alone, and the refusal of everything that is absent.
+
+use pg_query::protobuf::a_const::Val;
+use pg_query::protobuf::node::Node;
+use pg_query::protobuf::{self, DiscardMode, TransactionStmtKind, VariableSetKind};
+use phantom_base::{Error, Result};
+use phantom_types::TypeId;
+
+use super::{Binder, Bound, BoundStatement, inner};
+use crate::statement::{Body, Discard, ResultColumn, Utility};
+
+impl Binder<'_> {
+    pub(super) fn utility_statement(&mut self, node: &Node) -> Result<BoundStatement> {
+        let utility = match node {
+            Node::VariableSetStmt(set) => self.set(set)?,
+            Node::VariableShowStmt(show) => {
+                let name = setting_name(&show.name);
+                Utility::Show((name != "all").then_some(name))
+            }
+            Node::DiscardStmt(discard) => Utility::Discard(match discard.target() {
+                DiscardMode::DiscardPlans => Discard::Plans,
+                DiscardMode::DiscardSequences => Discard::Sequences,
+                DiscardMode::DiscardTemp => Discard::Temp,
+                _ => Discard::All,
+            }),
+            Node::DeallocateStmt(stmt) => Utility::Deallocate(
+                (!stmt.isall && !stmt.name.is_empty()).then(|| stmt.name.clone()),
+            ),
+            Node::TransactionStmt(stmt) => return Err(transaction_block(stmt)),
+            other => return Err(Error::unsupported(statement_name(other))),
+        };
+        let columns = match &utility {
+            Utility::Show(Some(name)) => vec![text_column(name)],
+            Utility::Show(None) => ["name", "setting", "description"].map(text_column).into(),
+            _ => Vec::new(),
+        };
+        Ok((Bound::Other(Body::Utility(utility)), columns))
+    }
+
+    fn set(&mut self, set: &protobuf::VariableSetStmt) -> Result<Utility> {
+        let name = setting_name(&set.name);
+        match set.kind() {
+            VariableSetKind::VarResetAll => Ok(Utility::Reset(None)),
+            VariableSetKind::VarReset => Ok(Utility::Reset(Some(name))),
+            VariableSetKind::VarSetDefault => {
+                Ok(Utility::Set { name, value: None, local: set.is_local })
+            }
+            VariableSetKind::VarSetValue => {
+                let mut words = Vec::with_capacity(set.args.len());
+                for argument in &set.args {
+                    words.push(self.setting_word(inner(Some(argument)))?);
+                }
+                let value = Some(words.join(", "));
+                Ok(Utility::Set { name, value, local: set.is_local })
+            }
+            VariableSetKind::VarSetMulti => Err(Error::unsupported(format!("SET {}", set.name))),
+            _ => Err(Error::unsupported("SET .. FROM CURRENT")),
+        }
+    }
+
+    fn setting_word(&self, node: Option<&Node>) -> Result<String> {
+        match node {
+            Some(Node::AConst(constant)) => Ok(match &constant.val {
+                None => "0".into(),
+                Some(Val::Ival(value)) => value.ival.to_string(),
+                Some(Val::Fval(value)) => value.fval.clone(),
+                Some(Val::Boolval(value)) => if value.boolval { "on" } else { "off" }.into(),
+                Some(Val::Sval(value)) => value.sval.clone(),
+                Some(Val::Bsval(_)) => return Err(Error::unsupported("a bit string in SET")),
+            }),
+            Some(Node::TypeCast(_)) => Err(Error::unsupported("SET TIME ZONE INTERVAL")),
+            _ => Err(Error::unsupported("this value of SET")),
+        }
+    }
+}
+
+/// Settings are named in any case.
+fn setting_name(name: &str) -> String {
+    let lower = name.to_ascii_lowercase();
+    if lower == "timezone" || lower == "time zone" { "timezone".into() } else { lower }
+}
+
+fn text_column(name: &str) -> ResultColumn {
+    ResultColumn {
+        name: crate::settings::shown_name(name).to_owned(),
+        table: 0,
+        attnum: 0,
+        ty: TypeId::TEXT,
+        typmod: -1,
+    }
+}
+
+fn transaction_block(stmt: &protobuf::TransactionStmt) -> Error {
+    use TransactionStmtKind as Kind;
+    let name = match stmt.kind() {
+        Kind::TransStmtBegin => "BEGIN",
+        Kind::TransStmtStart => "START TRANSACTION",
+        Kind::TransStmtCommit => "COMMIT",
+        Kind::TransStmtRollback => "ROLLBACK",
+        Kind::TransStmtSavepoint => "SAVEPOINT",
+        Kind::TransStmtRelease => "RELEASE SAVEPOINT",
+        Kind::TransStmtRollbackTo => "ROLLBACK TO SAVEPOINT",
+        Kind::TransStmtPrepare => "PREPARE TRANSACTION",
+        Kind::TransStmtCommitPrepared => "COMMIT PREPARED",
+        Kind::TransStmtRollbackPrepared => "ROLLBACK PREPARED",
+        Kind::Undefined => "this transaction command",
+    };
+    Error::unsupported(name)
+        .with_hint("Each statement commits by itself; use the client's autocommit mode.")
+}
+
+/// What a statement is called, for the error that says that it is absent.
+fn statement_name(node: &Node) -> &'static str {
+    match node {
+        Node::ExplainStmt(_) => "EXPLAIN",
+        Node::CopyStmt(_) => "COPY",
+        Node::PrepareStmt(_) => "PREPARE",
+        Node::ExecuteStmt(_) => "EXECUTE",
+        Node::MergeStmt(_) => "MERGE",
+        Node::TruncateStmt(_) => "TRUNCATE",
+        Node::IndexStmt(_) => "CREATE INDEX",
+        Node::ViewStmt(_) => "CREATE VIEW",
+        Node::CreateSchemaStmt(_) => "CREATE SCHEMA",
+        Node::CreateSeqStmt(_) => "CREATE SEQUENCE",
+        Node::CreatedbStmt(_) => "CREATE DATABASE",
+        Node::DropdbStmt(_) => "DROP DATABASE",
+        Node::CreateRoleStmt(_) => "CREATE ROLE",
+        Node::CreateExtensionStmt(_) => "CREATE EXTENSION",
+        Node::CreateFunctionStmt(_) => "CREATE FUNCTION",
+        Node::CreateTableAsStmt(_) => "CREATE TABLE AS",
+        Node::CreateEnumStmt(_) | Node::CompositeTypeStmt(_) | Node::DefineStmt(_) => "CREATE TYPE",
+        Node::CreateTrigStmt(_) => "CREATE TRIGGER",
+        Node::AlterTableStmt(_) => "ALTER TABLE",
+        Node::RenameStmt(_) => "ALTER .. RENAME",
+        Node::AlterSystemStmt(_) => "ALTER SYSTEM",
+        Node::GrantStmt(_) | Node::GrantRoleStmt(_) => "GRANT or REVOKE",
+        Node::CommentStmt(_) => "COMMENT",
+        Node::DeclareCursorStmt(_) => "DECLARE CURSOR",
+        Node::FetchStmt(_) => "FETCH or MOVE",
+        Node::ClosePortalStmt(_) => "CLOSE",
+        Node::ListenStmt(_) => "LISTEN",
+        Node::UnlistenStmt(_) => "UNLISTEN",
+        Node::NotifyStmt(_) => "NOTIFY",
+        Node::LockStmt(_) => "LOCK TABLE",
+        Node::VacuumStmt(_) => "VACUUM or ANALYZE",
+        Node::ReindexStmt(_) => "REINDEX",
+        Node::ClusterStmt(_) => "CLUSTER",
+        Node::CheckPointStmt(_) => "CHECKPOINT",
+        Node::DoStmt(_) => "DO",
+        Node::CallStmt(_) => "CALL",
+        Node::ConstraintsSetStmt(_) => "SET CONSTRAINTS",
+        _ => "this statement",
+    }
+}

@@ -1,0 +1,78 @@
+//! The call into the grammar that is linked in with `pg_query`.
+//!
+//! The crate's own `parse` drops the position of an error, which clients show, so its C entry point
+//! is called here: the only `unsafe` of this crate.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString, c_char, c_int};
+
+use pg_query::protobuf;
+use phantom_base::{Error, Result, sqlstate};
+use prost::Message;
+
+#[repr(C)]
+struct CError {
+    message: *const c_char,
+    function: *const c_char,
+    file: *const c_char,
+    line: c_int,
+    cursor: c_int,
+    context: *const c_char,
+}
+
+#[repr(C)]
+struct CBytes {
+    len: usize,
+    data: *const u8,
+}
+
+#[repr(C)]
+struct CParseResult {
+    tree: CBytes,
+    stderr: *const c_char,
+    error: *const CError,
+}
+
+unsafe extern "C" {
+    fn pg_query_parse_protobuf_opts(input: *const c_char, options: c_int) -> CParseResult;
+    fn pg_query_free_protobuf_parse_result(result: CParseResult);
+}
+
+/// Parses a text without zero bytes whose depth the guard has bounded.
+pub(super) fn parse(text: &str) -> Result<protobuf::ParseResult> {
+    let input = CString::new(text).expect("the caller refuses zero bytes");
+    // SAFETY: `input` is a C string that outlives the call; the library copies what it keeps.
+    let result = unsafe { pg_query_parse_protobuf_opts(input.as_ptr(), 0) };
+    let parsed = if result.error.is_null() {
+        // SAFETY: without an error the library returns `len` readable bytes at `data`, which live
+        // until the result is freed below.
+        let bytes = unsafe { std::slice::from_raw_parts(result.tree.data, result.tree.len) };
+        protobuf::ParseResult::decode(bytes)
+            .map_err(|error| Error::internal(format!("syntax tree does not decode: {error}")))
+    } else {
+        // SAFETY: a non-null error points at a struct whose message is a C string; both live until
+        // the result is freed below.
+        let (message, cursor) = unsafe {
+            let error = &*result.error;
+            (CStr::from_ptr(error.message).to_string_lossy().into_owned(), error.cursor)
+        };
+        let position = u32::try_from(cursor).unwrap_or(0);
+        Err(Error::new(sqlstate_of(&message), message).with_position(position))
+    };
+    // SAFETY: `result` came from the library, and nothing borrowed from it is used after this.
+    unsafe { pg_query_free_protobuf_parse_result(result) };
+    parsed
+}
+
+/// The library hands over the message of an error but not its code; these few are not `42601`.
+fn sqlstate_of(message: &str) -> phantom_base::SqlState {
+    if message.starts_with("invalid Unicode") || message.starts_with("invalid escape") {
+        sqlstate::INVALID_ESCAPE_SEQUENCE
+    } else if message.starts_with("memory exhausted") || message.starts_with("stack depth") {
+        sqlstate::STATEMENT_TOO_COMPLEX
+    } else if message.contains("not supported") || message.contains("not yet implemented") {
+        sqlstate::FEATURE_NOT_SUPPORTED
+    } else {
+        sqlstate::SYNTAX_ERROR
+    }
+}

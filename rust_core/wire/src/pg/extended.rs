@@ -1,0 +1,309 @@
+//! The extended protocol: Parse, Bind, Describe, Execute, Close, and the write that waits for Sync.
+
+use std::collections::VecDeque;
+
+use phantom_base::sync::Arc;
+use phantom_base::{Error, Result, sqlstate};
+use phantom_sql::statement::{Body, Prepared};
+use phantom_types::{Datum, NO_TYPMOD, TypeId, format};
+
+use super::codec::{self, Frontend, Target};
+use super::message::{Outcome, Request};
+use super::portal::{Portal, PortalState};
+use super::session::{Activity, Deferred, PgSession};
+
+/// Named statements that one session keeps: leaks of pools end here (53400).
+const STATEMENTS_MAX: usize = 4_096;
+/// Portals that one session keeps.
+const PORTALS_MAX: usize = 256;
+/// Messages that may wait behind a deferred write.
+const HELD_MAX: usize = 64;
+
+impl PgSession {
+    pub(super) fn parse_message(&mut self, name: String, text: String, parameter_types: Vec<u32>) {
+        if !name.is_empty() && self.statements.contains_key(&name) {
+            let message = format!("prepared statement \"{name}\" already exists");
+            self.fail_extended(&Error::new(sqlstate::DUPLICATE_PREPARED_STATEMENT, message));
+            return;
+        }
+        if self.statements.len() >= STATEMENTS_MAX {
+            let message =
+                format!("a session can keep at most {STATEMENTS_MAX} prepared statements");
+            self.fail_extended(&Error::new(sqlstate::CONFIGURATION_LIMIT_EXCEEDED, message));
+            return;
+        }
+        self.statements.remove("");
+        let request = Request::Prepare { text: Arc::from(text), parameter_types };
+        self.ask(request, Activity::Parsing { name });
+    }
+
+    pub(super) fn parse_outcome(&mut self, name: String, outcome: Outcome) {
+        match outcome {
+            Outcome::Prepared(statement) => {
+                self.statements.insert(name, statement);
+                codec::write_message(&mut self.out, b'1', |_| {});
+            }
+            Outcome::Failed(error) => self.fail_extended(&error),
+            outcome => panic!("Parse was answered with {outcome:?}"),
+        }
+    }
+
+    pub(super) fn bind_message(
+        &mut self,
+        portal: String,
+        statement: &str,
+        formats: &[i16],
+        values: &[Option<Vec<u8>>],
+        result_formats: Vec<i16>,
+    ) {
+        match self.bound_portal(&portal, statement, formats, values, result_formats) {
+            Ok(bound) => {
+                self.portals.insert(portal, bound);
+                codec::write_message(&mut self.out, b'2', |_| {});
+            }
+            Err(error) => self.fail_extended(&error),
+        }
+    }
+
+    fn bound_portal(
+        &self,
+        portal: &str,
+        name: &str,
+        formats: &[i16],
+        values: &[Option<Vec<u8>>],
+        result_formats: Vec<i16>,
+    ) -> Result<Portal> {
+        let statement = self.statement(name)?.clone();
+        if !portal.is_empty() && self.portals.contains_key(portal) {
+            let message = format!("cursor \"{portal}\" already exists");
+            return Err(Error::new(sqlstate::DUPLICATE_CURSOR, message));
+        }
+        if self.portals.len() >= PORTALS_MAX {
+            let message = format!("a session can keep at most {PORTALS_MAX} portals");
+            return Err(Error::new(sqlstate::CONFIGURATION_LIMIT_EXCEEDED, message));
+        }
+        let wanted = statement.parameters.len();
+        if values.len() != wanted {
+            let message = format!(
+                "bind message supplies {} parameters, but prepared statement \"{name}\" requires {wanted}",
+                values.len()
+            );
+            return Err(Error::new(sqlstate::PROTOCOL_VIOLATION, message));
+        }
+        if formats.len() > 1 && formats.len() != wanted {
+            let message = format!(
+                "bind message has {} parameter formats but {wanted} parameters",
+                formats.len()
+            );
+            return Err(Error::new(sqlstate::PROTOCOL_VIOLATION, message));
+        }
+        let columns = statement.columns.len();
+        if result_formats.len() > 1 && result_formats.len() != columns {
+            let message = format!(
+                "bind message has {} result formats but query has {columns} columns",
+                result_formats.len()
+            );
+            return Err(Error::new(sqlstate::PROTOCOL_VIOLATION, message));
+        }
+        let mut parameters = Vec::with_capacity(wanted);
+        for (at, (ty, value)) in statement.parameters.iter().zip(values).enumerate() {
+            let is_binary = format_of(formats, at) == 1;
+            parameters.push(self.parameter(*ty, value.as_deref(), is_binary, at)?);
+        }
+        Ok(Portal { statement, parameters, result_formats, state: PortalState::New })
+    }
+
+    fn parameter(
+        &self,
+        ty: TypeId,
+        value: Option<&[u8]>,
+        is_binary: bool,
+        at: usize,
+    ) -> Result<Datum> {
+        let Some(bytes) = value else { return Ok(Datum::Null) };
+        if is_binary {
+            return format::read_binary(ty, NO_TYPMOD, bytes, at + 1);
+        }
+        format::read_text(ty, NO_TYPMOD, format::validate_utf8(bytes)?, &self.eval())
+    }
+
+    fn statement(&self, name: &str) -> Result<&Arc<Prepared>> {
+        self.statements.get(name).ok_or_else(|| {
+            let message = if name.is_empty() {
+                "unnamed prepared statement does not exist".to_owned()
+            } else {
+                format!("prepared statement \"{name}\" does not exist")
+            };
+            Error::new(sqlstate::INVALID_SQL_STATEMENT_NAME, message)
+        })
+    }
+
+    pub(super) fn describe(&mut self, target: Target, name: &str) {
+        match target {
+            Target::Statement => match self.statement(name).cloned() {
+                Ok(statement) => {
+                    self.parameter_description(&statement);
+                    self.row_description(&statement, &[]);
+                }
+                Err(error) => self.fail_extended(&error),
+            },
+            Target::Portal => match self.portals.get(name) {
+                Some(portal) => {
+                    let (statement, formats) =
+                        (portal.statement.clone(), portal.result_formats.clone());
+                    self.row_description(&statement, &formats);
+                }
+                None => self.fail_extended(&no_portal(name)),
+            },
+        }
+    }
+
+    pub(super) fn close(&mut self, target: Target, name: &str) {
+        match target {
+            Target::Statement => {
+                self.statements.remove(name);
+            }
+            Target::Portal => {
+                if self.portals.remove(name).is_some_and(|portal| portal.is_suspended()) {
+                    self.tell(Request::Stop);
+                }
+            }
+        }
+        codec::write_message(&mut self.out, b'3', |_| {});
+    }
+
+    pub(super) fn execute(&mut self, name: String, rows_max: u32) {
+        let Some(portal) = self.portals.get_mut(&name) else {
+            self.fail_extended(&no_portal(&name));
+            return;
+        };
+        let statement = portal.statement.clone();
+        match std::mem::replace(&mut portal.state, PortalState::Done) {
+            PortalState::Done => self.command_complete(&statement, 0),
+            PortalState::Suspended { batch, sent } => {
+                self.send_rows(name, &batch, sent, rows_max);
+            }
+            PortalState::New => {
+                portal.state = PortalState::New;
+                if let Some(error) = self.refusal(&statement) {
+                    self.fail_extended(&error);
+                } else if self.portals.values().any(Portal::is_suspended) {
+                    let what = "a second portal while another is suspended";
+                    self.fail_extended(&Error::unsupported(what));
+                } else if statement.is_write() {
+                    let held = VecDeque::new();
+                    self.deferred = Some(Deferred { portal: name, rows_max, held });
+                } else {
+                    self.start(name, rows_max);
+                }
+            }
+        }
+    }
+
+    /// Runs a new portal.
+    fn start(&mut self, name: String, rows_max: u32) {
+        let portal = self.portals.get_mut(&name).expect("the caller looked it up");
+        portal.state = PortalState::Done;
+        let (statement, formats) = (portal.statement.clone(), portal.result_formats.clone());
+        match &statement.body {
+            Body::Empty => codec::write_message(&mut self.out, b'I', |_| {}),
+            Body::Utility(utility) => match self.run_utility(utility) {
+                Ok(rows) => {
+                    for row in &rows {
+                        self.text_row(row, &formats);
+                    }
+                    self.command_complete(&statement, rows.len() as u64);
+                }
+                Err(error) => self.fail_extended(&error),
+            },
+            _ => {
+                let portal = self.portals.get(&name).expect("the caller looked it up");
+                let parameters = portal.parameters.clone();
+                let request = Request::Run { statement, parameters };
+                self.ask(request, Activity::Executing { portal: name, rows_max });
+            }
+        }
+    }
+
+    pub(super) fn execute_outcome(&mut self, name: String, rows_max: u32, outcome: Outcome) {
+        match outcome {
+            Outcome::Rows(batch) => self.send_rows(name, &batch, 0, rows_max),
+            Outcome::Done { rows, notices } => {
+                self.notices(&notices);
+                let portal = self.portals.get(&name).expect("portals outlive their runs");
+                let statement = portal.statement.clone();
+                self.command_complete(&statement, rows);
+            }
+            Outcome::Failed(error) => self.fail_extended(&error),
+            outcome => panic!("Execute was answered with {outcome:?}"),
+        }
+    }
+
+    /// Sends rows of a batch up to the limit, then asks for more or suspends the portal.
+    fn send_rows(
+        &mut self,
+        name: String,
+        batch: &phantom_types::Batch,
+        sent: usize,
+        rows_max: u32,
+    ) {
+        let portal = self.portals.get(&name).expect("portals outlive their runs");
+        let (statement, formats) = (portal.statement.clone(), portal.result_formats.clone());
+        let left = batch.len() - sent;
+        let limit = if rows_max == 0 { left } else { left.min(rows_max as usize) };
+        self.data_row_range(batch, sent..sent + limit, &formats, &statement);
+        let now_sent = sent + limit;
+        let limit = u32::try_from(limit).expect("a batch is small");
+        if rows_max != 0 && limit == rows_max {
+            let portal = self.portals.get_mut(&name).expect("portals outlive their runs");
+            portal.state = PortalState::Suspended { batch: batch.clone(), sent: now_sent };
+            codec::write_message(&mut self.out, b's', |_| {});
+            return;
+        }
+        let rows_max = if rows_max == 0 { 0 } else { rows_max - limit };
+        self.ask(Request::More, Activity::Executing { portal: name, rows_max });
+    }
+
+    /// Holds what follows a write until its Sync, or finds out that it is not alone.
+    pub(super) fn hold(&mut self, message: Frontend) {
+        let deferred = self.deferred.as_mut().expect("the caller looked");
+        let is_harmless = matches!(
+            message,
+            Frontend::Parse { .. }
+                | Frontend::Bind { .. }
+                | Frontend::Describe(..)
+                | Frontend::Close(..)
+        );
+        if is_harmless && deferred.held.len() < HELD_MAX {
+            deferred.held.push_back(message);
+            return;
+        }
+        self.deferred = None;
+        self.fail_extended(&Self::not_alone());
+        if let Frontend::Query(_) = message {
+            // A Query has a ReadyForQuery of its own, Sync or not.
+            self.ready();
+        }
+    }
+
+    /// The Sync came: runs the write, then what was held, then the Sync itself.
+    pub(super) fn run_deferred(&mut self) {
+        let deferred = self.deferred.take().expect("the caller looked");
+        self.replay = deferred.held;
+        self.replay.push_back(Frontend::Sync);
+        self.start(deferred.portal, deferred.rows_max);
+    }
+}
+
+/// The format code of a value: none is text, one is for all.
+pub(super) fn format_of(formats: &[i16], at: usize) -> i16 {
+    match formats {
+        [] => 0,
+        [all] => *all,
+        each => each.get(at).copied().unwrap_or(0),
+    }
+}
+
+fn no_portal(name: &str) -> Error {
+    Error::new(sqlstate::INVALID_CURSOR_NAME, format!("portal \"{name}\" does not exist"))
+}

@@ -1,0 +1,36 @@
+//! A portal: a statement with values, and how far it was run.
+
+use phantom_base::sync::Arc;
+use phantom_sql::statement::Prepared;
+use phantom_types::{Batch, Datum};
+
+/// What Bind makes.
+#[derive(Debug)]
+pub(super) struct Portal {
+    pub statement: Arc<Prepared>,
+    pub parameters: Vec<Datum>,
+    pub result_formats: Vec<i16>,
+    pub state: PortalState,
+}
+
+/// How far a portal was run.
+#[derive(Debug)]
+pub(super) enum PortalState {
+    /// Not at all.
+    New,
+    /// Its row limit was reached: these rows of a batch are left, and there may be more.
+    Suspended {
+        /// The batch that the limit cut.
+        batch: Batch,
+        /// How many of its rows were sent.
+        sent: usize,
+    },
+    /// To its end.
+    Done,
+}
+
+impl Portal {
+    pub(super) fn is_suspended(&self) -> bool {
+        matches!(self.state, PortalState::Suspended { .. })
+    }
+}

@@ -1,0 +1,388 @@
+//! The session object: its state, and the loop that turns messages into answers.
+
+use std::collections::VecDeque;
+
+use phantom_base::sync::Arc;
+use phantom_base::{Error, Map, Severity, sqlstate};
+use phantom_sql::settings::Settings;
+use phantom_sql::statement::Prepared;
+
+use phantom_types::EvalContext;
+
+use super::codec::{self, Frontend};
+use super::message::{Outcome, Piece, Progress, Request};
+use super::portal::Portal;
+
+/// Output beyond which a step stops until some is taken, in bytes.
+const OUT_BYTES_MAX: usize = 256 << 10;
+/// Output of an unfinished statement that may leave early, in bytes.
+const EARLY_BYTES: usize = 64 << 10;
+/// Input that is held before `feed` refuses more, beyond one whole message, in bytes.
+const INPUT_SLACK_BYTES: usize = 64 << 10;
+/// Messages that one step works through: others want their turn.
+const MESSAGES_A_STEP: u32 = 64;
+
+/// Who a session is to a client that wants to cancel it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Names node and session.
+    pub pid: u32,
+    /// Proves that the client was told the pid by us.
+    pub secret: u32,
+}
+
+/// One client's session.
+pub struct PgSession {
+    pub(super) identity: Identity,
+    pub(super) phase: Phase,
+    pub(super) role: String,
+    pub(super) settings: Settings,
+    input: Vec<u8>,
+    consumed: usize,
+    pub(super) out: Vec<u8>,
+    /// How much of `out` may leave.
+    pub(super) sendable: usize,
+    pub(super) activity: Activity,
+    requests: VecDeque<Request>,
+    awaiting: bool,
+    outcome: Option<Outcome>,
+    pub(super) skipping: bool,
+    /// An Execute of a write that waits for its Sync, and what came after it.
+    pub(super) deferred: Option<Deferred>,
+    pub(super) replay: VecDeque<Frontend>,
+    pub(super) statements: Map<String, Arc<Prepared>>,
+    pub(super) portals: Map<String, Portal>,
+    cancelled: Option<Error>,
+    /// Microseconds since 2000-01-01 UTC, as of the last step.
+    now: i64,
+}
+
+/// Where a session is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Waits for the startup packet.
+    Startup,
+    /// Serves messages.
+    Ready,
+    /// Sends what is left, then ends.
+    Closing,
+}
+
+/// What waits for an outcome.
+#[derive(Debug)]
+pub(super) enum Activity {
+    /// Nothing.
+    None,
+    /// A simple query that is split into statements.
+    Splitting,
+    /// A statement of a simple query that is bound.
+    Preparing {
+        /// Its offset in the text, in characters.
+        offset: u32,
+        /// The statements after it.
+        rest: VecDeque<Piece>,
+    },
+    /// A statement of a simple query that runs.
+    Running {
+        /// The statement.
+        statement: Arc<Prepared>,
+        /// The statements after it.
+        rest: VecDeque<Piece>,
+    },
+    /// A Parse message.
+    Parsing {
+        /// The name that the statement will have.
+        name: String,
+    },
+    /// An Execute message.
+    Executing {
+        /// Its portal.
+        portal: String,
+        /// How many rows more it may send; 0 is all.
+        rows_max: u32,
+    },
+}
+
+/// An Execute of a write that waits to learn whether it is the last before its Sync.
+#[derive(Debug)]
+pub(super) struct Deferred {
+    pub portal: String,
+    pub rows_max: u32,
+    pub held: VecDeque<Frontend>,
+}
+
+impl PgSession {
+    /// A session that waits for its startup packet.
+    pub fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            phase: Phase::Startup,
+            role: String::new(),
+            settings: Settings::new(""),
+            input: Vec::new(),
+            consumed: 0,
+            out: Vec::new(),
+            sendable: 0,
+            activity: Activity::None,
+            requests: VecDeque::new(),
+            awaiting: false,
+            outcome: None,
+            skipping: false,
+            deferred: None,
+            replay: VecDeque::new(),
+            statements: Map::new(),
+            portals: Map::new(),
+            cancelled: None,
+            now: 0,
+        }
+    }
+
+    /// Who it is to a client that wants to cancel it.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// The role that it runs as; empty before it has begun.
+    pub fn role(&self) -> &str {
+        &self.role
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Takes input and returns how many bytes; fewer than given means: step, then feed the rest.
+    pub fn feed(&mut self, input: &[u8]) -> usize {
+        if self.phase == Phase::Closing {
+            return input.len();
+        }
+        if self.consumed > 0 && self.consumed >= self.input.len() / 2 {
+            self.input.drain(..self.consumed);
+            self.consumed = 0;
+        }
+        let held = self.input.len() - self.consumed;
+        // One whole message must fit, whatever its size; its length was checked or will be.
+        let wanted = self.next_message_bytes().max(INPUT_SLACK_BYTES);
+        let taken = input.len().min(wanted.saturating_sub(held).max(usize::from(held == 0)));
+        self.input.extend_from_slice(input.get(..taken).unwrap_or_default());
+        taken
+    }
+
+    /// How long the message at the front of the input says that it is.
+    fn next_message_bytes(&self) -> usize {
+        let at = if self.phase == Phase::Startup { 0 } else { 1 };
+        let bytes = self.unread().get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+        let Some(length) = bytes.map(u32::from_be_bytes) else { return 0 };
+        (length as usize).min(codec::MESSAGE_BYTES_MAX) + at
+    }
+
+    fn unread(&self) -> &[u8] {
+        self.input.get(self.consumed..).unwrap_or_default()
+    }
+
+    /// What expressions of its next statement may know: the time is that of the last step.
+    pub fn eval(&self) -> EvalContext {
+        EvalContext {
+            transaction_time: self.now,
+            statement_time: self.now,
+            format: self.settings.format().clone(),
+            database: Arc::from("postgres"),
+            server_version: Arc::from(phantom_sql::settings::version_text()),
+        }
+    }
+
+    /// Works until it needs input, an outcome, or room for output, or its turn is over. `now` is
+    /// the wall clock in microseconds since 2000-01-01 UTC.
+    pub fn step(&mut self, now: i64) -> Progress {
+        self.now = now;
+        for _ in 0..MESSAGES_A_STEP {
+            if self.phase == Phase::Closing {
+                self.sendable = self.out.len();
+                return Progress::Closing;
+            }
+            if self.awaiting {
+                match self.outcome.take() {
+                    None => return Progress::Waiting,
+                    Some(outcome) => {
+                        self.awaiting = false;
+                        self.outcome(outcome);
+                        continue;
+                    }
+                }
+            }
+            if self.out.len() > OUT_BYTES_MAX {
+                self.sendable = self.out.len();
+                return Progress::Flooded;
+            }
+            match self.next_message() {
+                Ok(true) => {}
+                Ok(false) => return Progress::Idle,
+                Err(error) => self.end(&error),
+            }
+        }
+        Progress::More
+    }
+
+    /// Handles the next message, if one is whole. Errors end the session.
+    fn next_message(&mut self) -> Result<bool, Error> {
+        if self.phase == Phase::Startup {
+            let Some((startup, length)) = codec::read_startup(self.unread())? else {
+                return Ok(false);
+            };
+            self.consumed += length;
+            let plaintext_follows = !self.unread().is_empty();
+            self.startup(startup, plaintext_follows)?;
+            return Ok(true);
+        }
+        if let Some(message) = self.replay.pop_front() {
+            self.message(message);
+            return Ok(true);
+        }
+        let Some((message, length)) = codec::read_message(self.unread())? else { return Ok(false) };
+        self.consumed += length;
+        self.message(message);
+        Ok(true)
+    }
+
+    fn message(&mut self, message: Frontend) {
+        match message {
+            Frontend::Terminate => self.phase = Phase::Closing,
+            Frontend::Sync if self.deferred.is_some() => self.run_deferred(),
+            Frontend::Sync => self.sync(),
+            _ if self.skipping => {}
+            message if self.deferred.is_some() => self.hold(message),
+            Frontend::Query(text) => self.simple_query(text),
+            Frontend::Parse { name, text, parameter_types } => {
+                self.parse_message(name, text, parameter_types);
+            }
+            Frontend::Bind { portal, statement, formats, values, result_formats } => {
+                self.bind_message(portal, &statement, &formats, &values, result_formats);
+            }
+            Frontend::Describe(target, name) => self.describe(target, &name),
+            Frontend::Execute { portal, rows_max } => self.execute(portal, rows_max),
+            Frontend::Close(target, name) => self.close(target, &name),
+            Frontend::Flush => self.sendable = self.out.len(),
+            // PostgreSQL ignores COPY messages outside of COPY, which a client sends after an error.
+            Frontend::Copy => {}
+        }
+    }
+
+    /// The answer to the request that is out.
+    pub fn resume(&mut self, outcome: Outcome) {
+        if !self.awaiting {
+            return; // The session gave the statement up in the meantime.
+        }
+        assert!(self.outcome.is_none(), "a request is answered once");
+        self.outcome = Some(outcome);
+    }
+
+    fn outcome(&mut self, outcome: Outcome) {
+        let outcome = match self.cancelled.take() {
+            Some(error) => Outcome::Failed(error),
+            None => outcome,
+        };
+        match std::mem::replace(&mut self.activity, Activity::None) {
+            Activity::None => unreachable!("an outcome belongs to an activity"),
+            activity @ (Activity::Splitting
+            | Activity::Preparing { .. }
+            | Activity::Running { .. }) => self.simple_outcome(activity, outcome),
+            Activity::Parsing { name } => self.parse_outcome(name, outcome),
+            Activity::Executing { portal, rows_max } => {
+                self.execute_outcome(portal, rows_max, outcome);
+            }
+        }
+        if self.out.len() > EARLY_BYTES {
+            self.sendable = self.out.len();
+        }
+    }
+
+    /// Asks for something and waits.
+    pub(super) fn ask(&mut self, request: Request, activity: Activity) {
+        assert!(!self.awaiting, "one request at a time");
+        self.awaiting = true;
+        self.activity = activity;
+        self.requests.push_back(request);
+    }
+
+    /// Tells something that has no answer.
+    pub(super) fn tell(&mut self, request: Request) {
+        self.requests.push_back(request);
+    }
+
+    /// The next request of the session.
+    pub fn next_request(&mut self) -> Option<Request> {
+        self.requests.pop_front()
+    }
+
+    /// Takes output that may be sent, at most so many bytes.
+    pub fn take_out(&mut self, bytes_max: usize) -> Option<Vec<u8>> {
+        let taken = self.sendable.min(bytes_max);
+        if taken == 0 {
+            return None;
+        }
+        self.sendable -= taken;
+        let rest = self.out.split_off(taken);
+        Some(std::mem::replace(&mut self.out, rest))
+    }
+
+    /// Ends the running statement with an error (57014, 57P01); without one it does nothing, but a
+    /// FATAL error ends the session in any case.
+    pub fn cancel(&mut self, error: Error) {
+        let is_running = matches!(
+            self.activity,
+            Activity::Running { .. } | Activity::Executing { .. } | Activity::Preparing { .. }
+        );
+        if error.severity == Severity::Fatal {
+            self.end(&error);
+        } else if is_running && self.awaiting {
+            self.tell(Request::Stop);
+            self.outcome = Some(Outcome::Failed(error.clone()));
+            self.cancelled = Some(error);
+        }
+    }
+
+    /// Writes a FATAL error and ends the session.
+    pub(super) fn end(&mut self, error: &Error) {
+        let fatal = error.clone().with_severity(Severity::Fatal);
+        codec::write_error(&mut self.out, &fatal);
+        if matches!(self.activity, Activity::Running { .. } | Activity::Executing { .. }) {
+            self.tell(Request::Stop);
+        }
+        self.awaiting = false;
+        self.activity = Activity::None;
+        self.phase = Phase::Closing;
+        self.sendable = self.out.len();
+    }
+
+    /// Writes an error of the current message; in the extended protocol what follows is skipped.
+    pub(super) fn fail_extended(&mut self, error: &Error) {
+        codec::write_error(&mut self.out, error);
+        self.skipping = true;
+    }
+
+    /// Ends the implicit transaction and says that the next may begin.
+    pub(super) fn ready(&mut self) {
+        self.skipping = false;
+        if self.portals.values().any(Portal::is_suspended) {
+            self.tell(Request::Stop);
+        }
+        self.portals.clear();
+        codec::write_message(&mut self.out, b'Z', |out| out.push(b'I'));
+        self.sendable = self.out.len();
+    }
+
+    fn sync(&mut self) {
+        self.ready();
+    }
+
+    /// The error for a second statement beside a write.
+    pub(super) fn not_alone() -> Error {
+        Error::new(
+            sqlstate::FEATURE_NOT_SUPPORTED,
+            "a write together with other statements in one transaction is not supported",
+        )
+        .with_detail("Each statement commits by itself; nothing of this one was done.")
+        .with_hint("Send a write as the last statement of its query string or before its Sync.")
+    }
+}

@@ -1,0 +1,152 @@
+//! The beginning of a session: encryption refused, parameters checked, settings told.
+//!
+//! Connections come from loopback only and are trusted: any role may begin a session. There is one
+//! database.
+
+use phantom_base::{Error, Result, Severity, sqlstate};
+use phantom_sql::settings::Settings;
+
+use super::codec::{self, Startup};
+use super::message::Request;
+use super::session::{PgSession, Phase};
+
+const DATABASE: &str = "postgres";
+
+impl PgSession {
+    pub(super) fn startup(&mut self, startup: Startup, plaintext_follows: bool) -> Result<()> {
+        match startup {
+            Startup::Encrypt => {
+                // Bytes behind the question were not encrypted and must not be read as if they
+                // were asked for later (CVE-2021-23214).
+                if plaintext_follows {
+                    let message = "received unencrypted data after SSL request";
+                    return Err(fatal(sqlstate::PROTOCOL_VIOLATION, message));
+                }
+                self.out.push(b'N');
+                self.sendable = self.out.len();
+            }
+            Startup::Cancel { pid, secret } => {
+                self.tell(Request::Cancel { pid, secret });
+                self.phase = Phase::Closing;
+            }
+            Startup::Begin { minor, parameters } => self.begin(minor, &parameters)?,
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, minor: u16, parameters: &[(String, String)]) -> Result<()> {
+        let find = |name: &str| {
+            parameters.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        };
+        let role = find("user").filter(|role| !role.is_empty()).ok_or_else(|| {
+            let message = "no PostgreSQL user name specified in startup packet";
+            fatal(sqlstate::INVALID_AUTHORIZATION_SPECIFICATION, message)
+        })?;
+        let database = find("database").filter(|name| !name.is_empty()).unwrap_or(role);
+        if database != DATABASE {
+            let message = format!("database \"{database}\" does not exist");
+            return Err(fatal(sqlstate::INVALID_CATALOG_NAME, message)
+                .with_hint("There is one database so far: postgres."));
+        }
+        if find("replication").is_some_and(|value| !matches!(value, "0" | "false" | "off" | "no")) {
+            return Err(fatal(sqlstate::FEATURE_NOT_SUPPORTED, "replication is not supported"));
+        }
+        role.clone_into(&mut self.role);
+        self.settings = Settings::new(role);
+        let mut unknown_options = Vec::new();
+        for (name, value) in parameters {
+            match name.as_str() {
+                "user" | "database" | "replication" => {}
+                "options" => self.startup_options(value)?,
+                option if option.starts_with("_pq_.") => unknown_options.push(option.to_owned()),
+                name => self.settings.set_at_startup(name, value).map_err(make_fatal)?,
+            }
+        }
+        if minor > 0 || !unknown_options.is_empty() {
+            self.negotiate(&unknown_options);
+        }
+        self.greet();
+        self.phase = Phase::Ready;
+        Ok(())
+    }
+
+    /// `-c name=value` and `--name=value` of the `options` parameter; a backslash keeps a blank.
+    fn startup_options(&mut self, options: &str) -> Result<()> {
+        let mut words: Vec<String> = Vec::new();
+        let mut word = String::new();
+        let mut characters = options.chars();
+        while let Some(c) = characters.next() {
+            match c {
+                '\\' => word.extend(characters.next()),
+                c if c.is_ascii_whitespace() => {
+                    if !word.is_empty() {
+                        words.push(std::mem::take(&mut word));
+                    }
+                }
+                c => word.push(c),
+            }
+        }
+        if !word.is_empty() {
+            words.push(word);
+        }
+        let mut words = words.into_iter();
+        while let Some(word) = words.next() {
+            let assignment = match word.as_str() {
+                "-c" => words.next(),
+                other => {
+                    other.strip_prefix("--").or_else(|| other.strip_prefix("-c")).map(str::to_owned)
+                }
+            };
+            let pair = assignment.as_deref().and_then(|text| text.split_once('='));
+            let Some((name, value)) = pair else {
+                let message = format!("invalid command-line argument for server process: {word}");
+                return Err(fatal(sqlstate::SYNTAX_ERROR, message));
+            };
+            let name = name.replace('-', "_");
+            self.settings.set_at_startup(&name, value).map_err(make_fatal)?;
+        }
+        Ok(())
+    }
+
+    /// Tells a newer client that it is 3.0 that we speak.
+    fn negotiate(&mut self, unknown_options: &[String]) {
+        codec::write_message(&mut self.out, b'v', |out| {
+            out.extend_from_slice(&(3_u32 << 16).to_be_bytes());
+            let count = u32::try_from(unknown_options.len()).expect("a startup packet is short");
+            out.extend_from_slice(&count.to_be_bytes());
+            for option in unknown_options {
+                codec::write_text(out, option);
+            }
+        });
+    }
+
+    fn greet(&mut self) {
+        codec::write_message(&mut self.out, b'R', |out| {
+            out.extend_from_slice(&0_u32.to_be_bytes())
+        });
+        for (name, value) in self.settings.reported() {
+            self.parameter_status(name, &value);
+        }
+        let identity = self.identity;
+        codec::write_message(&mut self.out, b'K', |out| {
+            out.extend_from_slice(&identity.pid.to_be_bytes());
+            out.extend_from_slice(&identity.secret.to_be_bytes());
+        });
+        self.ready();
+    }
+
+    pub(super) fn parameter_status(&mut self, name: &str, value: &str) {
+        codec::write_message(&mut self.out, b'S', |out| {
+            codec::write_text(out, name);
+            codec::write_text(out, value);
+        });
+    }
+}
+
+fn fatal(code: phantom_base::SqlState, message: impl Into<String>) -> Error {
+    Error::new(code, message).with_severity(Severity::Fatal)
+}
+
+fn make_fatal(error: Error) -> Error {
+    error.with_severity(Severity::Fatal)
+}
