@@ -77,6 +77,61 @@ impl<'a> From<&'a Datum> for ValueRef<'a> {
     }
 }
 
+impl ValueRef<'_> {
+    /// Whether this is NULL.
+    pub fn is_null(self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// The value, kept.
+    pub fn to_datum(self) -> Datum {
+        match self {
+            Self::Null => Datum::Null,
+            Self::Bool(value) => Datum::Bool(value),
+            Self::Int2(value) => Datum::Int2(value),
+            Self::Int4(value) => Datum::Int4(value),
+            Self::Int8(value) => Datum::Int8(value),
+            Self::Float8(value) => Datum::Float8(value),
+            Self::Numeric(value) => Datum::Numeric(value.clone()),
+            Self::Text(value) => Datum::text(value),
+            Self::Date(value) => Datum::Date(value),
+            Self::TimestampTz(value) => Datum::TimestampTz(value),
+        }
+    }
+
+    /// The whole number of any width, where this is one.
+    pub fn as_i64(self) -> Option<i64> {
+        match self {
+            Self::Int2(value) => Some(value.into()),
+            Self::Int4(value) => Some(value.into()),
+            Self::Int8(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// PostgreSQL's order of two values of one type (integers may differ in width): NaN above all
+    /// numbers and equal to itself, -0 equal to 0, text by bytes, NULL after everything.
+    pub fn compare(self, other: Self) -> Ordering {
+        match (self, other) {
+            (Self::Null, Self::Null) => Ordering::Equal,
+            (Self::Null, _) => Ordering::Greater,
+            (_, Self::Null) => Ordering::Less,
+            (Self::Bool(a), Self::Bool(b)) => a.cmp(&b),
+            (Self::Int4(a), Self::Int4(b)) | (Self::Date(a), Self::Date(b)) => a.cmp(&b),
+            (Self::Int8(a), Self::Int8(b)) | (Self::TimestampTz(a), Self::TimestampTz(b)) => {
+                a.cmp(&b)
+            }
+            (Self::Float8(a), Self::Float8(b)) => compare_floats(a, b),
+            (Self::Numeric(a), Self::Numeric(b)) => a.compare(b),
+            (Self::Text(a), Self::Text(b)) => a.as_bytes().cmp(b.as_bytes()),
+            _ => match (self.as_i64(), other.as_i64()) {
+                (Some(a), Some(b)) => a.cmp(&b),
+                _ => panic!("{self:?} and {other:?} have no common order"),
+            },
+        }
+    }
+}
+
 impl Datum {
     /// A text value.
     pub fn text(text: &str) -> Self {
@@ -116,34 +171,12 @@ impl Datum {
 
     /// The whole number of any width, where this is one.
     pub fn as_i64(&self) -> Option<i64> {
-        match *self {
-            Self::Int2(value) => Some(value.into()),
-            Self::Int4(value) => Some(value.into()),
-            Self::Int8(value) => Some(value),
-            _ => None,
-        }
+        ValueRef::from(self).as_i64()
     }
 
-    /// PostgreSQL's order of two values of one type (integers may differ in width): NaN above all
-    /// numbers and equal to itself, -0 equal to 0, text by bytes, NULL after everything.
+    /// PostgreSQL's order of two values of one type: see `ValueRef::compare`.
     pub fn compare(&self, other: &Self) -> Ordering {
-        match (self, other) {
-            (Self::Null, Self::Null) => Ordering::Equal,
-            (Self::Null, _) => Ordering::Greater,
-            (_, Self::Null) => Ordering::Less,
-            (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
-            (Self::Int4(a), Self::Int4(b)) | (Self::Date(a), Self::Date(b)) => a.cmp(b),
-            (Self::Int8(a), Self::Int8(b)) | (Self::TimestampTz(a), Self::TimestampTz(b)) => {
-                a.cmp(b)
-            }
-            (Self::Float8(a), Self::Float8(b)) => compare_floats(*a, *b),
-            (Self::Numeric(a), Self::Numeric(b)) => a.compare(b),
-            (Self::Text(a), Self::Text(b)) => a.as_bytes().cmp(b.as_bytes()),
-            _ => match (self.as_i64(), other.as_i64()) {
-                (Some(a), Some(b)) => a.cmp(&b),
-                _ => panic!("{self:?} and {other:?} have no common order"),
-            },
-        }
+        ValueRef::from(self).compare(ValueRef::from(other))
     }
 
     /// A hash that equal values share, whatever their width or display scale; the same in every

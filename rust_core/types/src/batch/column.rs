@@ -6,7 +6,6 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use crate::datum::compare_floats;
 use crate::{Datum, Nulls, Numeric, TextVector, TypeId, ValueRef};
 
 /// The values of a column. Text stands for all text types.
@@ -196,20 +195,7 @@ impl Column {
 
     /// The value of a row.
     pub fn datum(&self, row: usize) -> Datum {
-        if self.is_null(row) {
-            return Datum::Null;
-        }
-        match &self.values {
-            Values::Bool(values) => Datum::Bool(values[row]),
-            Values::Int2(values) => Datum::Int2(values[row]),
-            Values::Int4(values) => Datum::Int4(values[row]),
-            Values::Int8(values) => Datum::Int8(values[row]),
-            Values::Float8(values) => Datum::Float8(values[row]),
-            Values::Numeric(values) => Datum::Numeric(values[row].clone()),
-            Values::Text(values) => Datum::text(values.get(row)),
-            Values::Date(values) => Datum::Date(values[row]),
-            Values::TimestampTz(values) => Datum::TimestampTz(values[row]),
-        }
+        self.value(row).to_datum()
     }
 
     /// The value of a row, where it lies.
@@ -322,25 +308,7 @@ impl Column {
     /// PostgreSQL's order of a row of this column and a row of another of the same type; NULL is
     /// after everything and equal to itself.
     pub fn compare(&self, row: usize, other: &Self, other_row: usize) -> Ordering {
-        match (self.is_null(row), other.is_null(other_row)) {
-            (false, false) => {}
-            (left, right) => return left.cmp(&right),
-        }
-        match (&self.values, &other.values) {
-            (Values::Bool(a), Values::Bool(b)) => a[row].cmp(&b[other_row]),
-            (Values::Int2(a), Values::Int2(b)) => a[row].cmp(&b[other_row]),
-            (Values::Int4(a), Values::Int4(b)) | (Values::Date(a), Values::Date(b)) => {
-                a[row].cmp(&b[other_row])
-            }
-            (Values::Int8(a), Values::Int8(b))
-            | (Values::TimestampTz(a), Values::TimestampTz(b)) => a[row].cmp(&b[other_row]),
-            (Values::Float8(a), Values::Float8(b)) => compare_floats(a[row], b[other_row]),
-            (Values::Numeric(a), Values::Numeric(b)) => a[row].compare(&b[other_row]),
-            (Values::Text(a), Values::Text(b)) => {
-                a.get(row).as_bytes().cmp(b.get(other_row).as_bytes())
-            }
-            _ => self.datum(row).compare(&other.datum(other_row)),
-        }
+        self.value(row).compare(other.value(other_row))
     }
 
     /// The rows of `selection` where this boolean column is true: what a filter keeps.
