@@ -135,16 +135,14 @@ impl Progress {
         true
     }
 
-    /// Starts again from what is known to match: answers in flight may be lost.
+    /// Starts again from what is known to match: answers in flight may be lost. Who was too far
+    /// behind is told again, for that message may be lost too.
     pub fn probe(&mut self) {
-        if self.state != State::TooFarBehind {
-            self.next = self.matched.next().max(match self.state {
-                State::Probe { .. } => self.next,
-                _ => LogIndex(1),
-            });
-            self.state = State::Probe { again: None };
-            self.commit_told = LogIndex(0);
+        if matches!(self.state, State::Replicate { .. }) {
+            self.next = self.matched.next();
         }
+        self.state = State::Probe { again: None };
+        self.commit_told = LogIndex(0);
     }
 
     /// Falls back to probing if answers are overdue.

@@ -1,1 +1,10 @@
 //! Replication of several nodes in one process, on simulated disks, under a seed.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod chaos;
+mod judge;
+mod rules;
+mod threads;
+mod trace;
+mod world;

@@ -1,0 +1,235 @@
+//! Rules of a node that no fault is needed to test.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use phantom_base::{GroupId, NodeId, SeededRandom};
+use phantom_node::frame::{BadFrame, Section};
+use phantom_node::replication::entry::EntryKind;
+use phantom_node::replication::{Effects, form};
+use phantom_node::replication::{Error, Formation, FormedMember, Refused, Replication, Settings};
+use phantom_node::runtime::Runtime;
+use phantom_node::runtime::real::RealSpawner;
+use phantom_raft::Event;
+use phantom_vfs::{Crash, FaultScript, SimFs, Vfs};
+
+use crate::world::{GROUPS, MS, NodeClock, World};
+
+fn formation(cluster: u64) -> Formation {
+    let member = FormedMember { node: NodeId(1), name: "one".into(), address: String::new() };
+    Formation { cluster, node: NodeId(1), members: vec![member] }
+}
+
+fn open(fs: &Arc<dyn Vfs>, dir: &str, cluster: Option<u64>) -> Result<Replication, Error> {
+    let runtime = Arc::new(Runtime::inline(Arc::new(RealSpawner), SeededRandom::new(1)));
+    let settings = Settings { cluster, memory_bytes: 16 << 20, ..Settings::default() };
+    let (clock, random) = (Arc::new(NodeClock::still()), Box::new(SeededRandom::new(1)));
+    Replication::open(Arc::clone(fs), Path::new(dir), settings, runtime, clock, random)
+}
+
+/// Runs all nodes for a while without faults.
+fn settle(world: &mut World, ms: u64) {
+    for _ in 0..ms {
+        world.dial();
+        world.pass(MS);
+        world.deliver();
+        (0..world.nodes.len()).for_each(|n| world.run(n, 100));
+    }
+}
+
+fn started(nodes: u32) -> World {
+    let mut world = World::new(1, nodes);
+    (0..nodes as usize).for_each(|n| world.start(n));
+    settle(&mut world, 5_000);
+    assert!(world.has_converged());
+    world
+}
+
+fn leader(world: &World, gid: GroupId) -> usize {
+    let leads = |n: &usize| {
+        let up = world.nodes[*n].up.as_ref();
+        let status = up.and_then(|up| up.replication.status(gid));
+        status.is_some_and(|status| status.group.leader == NodeId(*n as u32 + 1))
+    };
+    (0..world.nodes.len()).find(leads).expect("a leader")
+}
+
+#[test]
+fn a_node_accepts_one_formation_in_its_life() {
+    let fs: Arc<dyn Vfs> = Arc::new(SimFs::new(1));
+    let dir = Path::new("data");
+    form(&fs, dir, &formation(7)).unwrap();
+    form(&fs, dir, &formation(7)).unwrap();
+    assert_eq!(form(&fs, dir, &formation(8)), Err(Error::AlreadyFormed { cluster: 7 }));
+}
+
+#[test]
+fn foreign_and_unformed_directories_are_refused() {
+    let fs: Arc<dyn Vfs> = Arc::new(SimFs::new(1));
+    assert_eq!(open(&fs, "data", None).err(), Some(Error::NotFormed));
+    fs.make_dir(Path::new("data")).unwrap();
+    assert_eq!(open(&fs, "data", None).err(), Some(Error::NotFormed));
+    form(&fs, Path::new("data"), &formation(7)).unwrap();
+    let foreign = Error::ForeignDirectory { expected: 8, found: 7 };
+    assert_eq!(open(&fs, "data", Some(8)).err(), Some(foreign));
+    assert_eq!(open(&fs, "data", Some(7)).unwrap().incarnation(), 1);
+    assert_eq!(open(&fs, "data", None).unwrap().incarnation(), 2);
+}
+
+#[test]
+fn a_cluster_of_one_serves_and_reopens() {
+    let mut world = started(1);
+    for _ in 0..20 {
+        world.propose(0, GROUPS[1], 100).expect("it leads");
+        world.barrier(0, GROUPS[1]);
+        settle(&mut world, 3);
+    }
+    world.crash(0, Crash::LoseAll);
+    world.start(0);
+    settle(&mut world, 5_000);
+    world.judge_contents();
+    assert_eq!(world.judge.lock().kept[&GROUPS[1]].len(), 20);
+}
+
+#[test]
+fn a_restarted_node_says_nothing_before_its_clock_has_passed_its_former_bound() {
+    let mut world = started(3);
+    let n = leader(&world, GROUPS[1]);
+    world.crash(n, Crash::KeepAll);
+    world.start(n);
+    let starting = |world: &mut World| {
+        let up = world.nodes[n].up.as_mut().unwrap();
+        let refused = up.replication.campaign(&[GROUPS[1]], true) == [Err(Refused::Starting)];
+        (refused, up.replication.tick_hlc().is_none())
+    };
+    let mut waited = 0;
+    while starting(&mut world).0 {
+        assert!(starting(&mut world).1, "no stamp is issued");
+        settle(&mut world, 10);
+        waited += 10;
+        assert!(waited <= 1_100, "the bound is at most a second ahead");
+    }
+    assert!(waited >= 400, "it is extended at half way, so half a second is left at least");
+}
+
+#[test]
+fn a_clock_too_far_ahead_closes_the_link() {
+    let mut world = started(3);
+    world.nodes[0].clock.offset_ns.store(300 * MS.cast_signed(), Ordering::Relaxed);
+    world.pass(200 * MS);
+    // It may not show a stamp before a bound above it is durable.
+    for _ in 0..3 {
+        world.run(0, 100);
+    }
+    let up = world.nodes[0].up.as_mut().unwrap();
+    up.replication.send(NodeId(2), 0, Section::Control, b"hello".to_vec()).unwrap();
+    let bytes = up.replication.take_out(NodeId(2), 0, 1 << 20).expect("bytes");
+    let other = &mut world.nodes[1].up.as_mut().unwrap().replication;
+    let refused = other.feed(NodeId(1), 0, &bytes);
+    assert!(matches!(refused, Err(BadFrame::Clock(_))), "{refused:?}");
+    assert!(!other.is_connected(NodeId(1)));
+    assert!(matches!(other.feed(NodeId(1), 0, &bytes), Err(BadFrame::NoLink(_))));
+}
+
+#[test]
+fn messages_beside_rafts_arrive_in_order_and_press_back() {
+    let mut world = started(3);
+    let sender = &mut world.nodes[0].up.as_mut().unwrap().replication;
+    for n in 0..100_u8 {
+        sender.send(NodeId(2), 1, Section::Requests, vec![n; 400 << 10]).ok();
+    }
+    let mut came = Vec::new();
+    let mut refused = 0;
+    loop {
+        let sender = &mut world.nodes[0].up.as_mut().unwrap().replication;
+        let Some(bytes) = sender.take_out(NodeId(2), 1, 1 << 20) else { break };
+        let receiver = &mut world.nodes[1].up.as_mut().unwrap().replication;
+        while receiver.feed(NodeId(1), 1, &bytes) == Ok(0) {
+            refused += 1;
+            came.extend(receiver.poll(0).unwrap().received);
+        }
+    }
+    let receiver = &mut world.nodes[1].up.as_mut().unwrap().replication;
+    came.extend(receiver.poll(0).unwrap().received);
+    assert_eq!(came.len(), 81, "32 MiB fit the queue");
+    assert!(came.iter().zip(0..).all(|(message, n)| message.bytes[0] == n));
+    assert!(refused > 0 || came.len() < 82);
+}
+
+#[test]
+fn a_failed_sync_ends_the_node() {
+    let mut world = started(1);
+    let script = FaultScript::parse("op=sync class=log nth=1 -> error(EIO)").unwrap();
+    world.nodes[0].fs.set_faults(script);
+    world.propose(0, GROUPS[1], 100).expect("it leads");
+    let up = world.nodes[0].up.as_mut().unwrap();
+    let mut failed: Option<Error> = None;
+    for _ in 0..10 {
+        while up.runtime.step() {}
+        failed = up.replication.poll(MS).err().or(failed);
+    }
+    let error = failed.expect("it surfaced");
+    assert_eq!(error.sqlstate(), phantom_base::sqlstate::IO_ERROR, "{error}");
+    assert_eq!(up.replication.poll(MS).err(), Some(error), "and nothing is tried again");
+}
+
+#[test]
+fn a_member_beyond_the_logs_bound_is_told_and_stays_out() {
+    let mut world = World::new(1, 3);
+    world.log_bytes_max = 256 << 10;
+    (0..3).for_each(|n| world.start(n));
+    settle(&mut world, 5_000);
+    let lead = leader(&world, GROUPS[1]);
+    let away = (lead + 1) % 3;
+    world.crash(away, Crash::KeepAll);
+    for _ in 0..300 {
+        world.propose(lead, GROUPS[1], 4_000);
+        settle(&mut world, 10);
+    }
+    world.start(away);
+    settle(&mut world, 3_000);
+    let told = |event: &Event| {
+        matches!(event, Event::MemberTooFarBehind { gid, node, .. }
+            if *gid == GROUPS[1] && node.0 as usize == away + 1)
+    };
+    for n in [lead, away] {
+        let id = NodeId(n as u32 + 1);
+        assert!(world.events.iter().any(|(node, event)| *node == id && told(event)), "{id}");
+    }
+    let up = world.nodes[away].up.as_mut().unwrap();
+    assert!(up.replication.status(GROUPS[1]).unwrap().group.too_far_behind);
+    let up = world.nodes[lead].up.as_ref().unwrap();
+    assert_eq!(up.replication.status(GROUPS[1]).unwrap().group.leader.0 as usize, lead + 1);
+}
+
+#[test]
+fn entries_go_once_all_have_them_and_tables_hold_them() {
+    let mut world = started(3);
+    let lead = leader(&world, GROUPS[1]);
+    for _ in 0..200 {
+        world.propose(lead, GROUPS[1], 4_000);
+        settle(&mut world, 5);
+    }
+    settle(&mut world, 2_000);
+    for node in &world.nodes {
+        let replication = &node.up.as_ref().unwrap().replication;
+        let group = replication.status(GROUPS[1]).unwrap().group;
+        assert!(group.first.0 > 50, "{}: {group:?}", node.id);
+        assert!(group.first.0 <= replication.engine().flushed_position(GROUPS[1].0));
+    }
+}
+
+#[test]
+fn a_stopped_node_answers_everybody_and_takes_nothing() {
+    let mut world = started(3);
+    let lead = leader(&world, GROUPS[1]);
+    world.propose(lead, GROUPS[1], 10).expect("it leads");
+    world.barrier(lead, GROUPS[1]);
+    let replication = &mut world.nodes[lead].up.as_mut().unwrap().replication;
+    let Effects { done, barriers, out, .. } = replication.stop().unwrap();
+    assert_eq!((done.len(), barriers.len()), (1, 1));
+    assert!(!out.is_empty(), "the followers hear of it");
+    let refused = replication.propose(GROUPS[1], EntryKind::Noop, &[], 99);
+    assert_eq!(refused, Err(Refused::Raft(phantom_raft::Refused::Stopped)));
+}
