@@ -201,8 +201,11 @@ proptest! {
     }
 
     #[test]
-    fn rows_that_do_not_count_are_not_accumulated(values in prop::collection::vec(any::<i32>(), 1..50)) {
-        let column = Column::from_datums(TypeId::INT4, &values.iter().copied().map(Datum::Int4).collect::<Vec<_>>());
+    fn rows_that_do_not_count_are_not_accumulated(
+        values in prop::collection::vec(any::<i32>(), 1..50),
+    ) {
+        let datums: Vec<Datum> = values.iter().copied().map(Datum::Int4).collect();
+        let column = Column::from_datums(TypeId::INT4, &datums);
         let rows: Vec<u32> = (0..values.len() as u32).step_by(2).collect();
         let mut states = States::new(aggregate(2108).unwrap());
         states.grow(1);

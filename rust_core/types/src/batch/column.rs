@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use crate::{Datum, Nulls, Numeric, TextVector, TypeId, ValueRef};
+use crate::{Datum, Nulls, Numeric, TextVector, TypeId, ValueRef, codec};
 
 /// The values of a column. Text stands for all text types.
 #[derive(Clone, Debug, PartialEq)]
@@ -309,6 +309,18 @@ impl Column {
     /// after everything and equal to itself.
     pub fn compare(&self, row: usize, other: &Self, other_row: usize) -> Ordering {
         self.value(row).compare(other.value(other_row))
+    }
+
+    /// Mixes the rows that count into `hashes`, one entry a row of the batch. From 0, a single
+    /// column gives `Datum::hash`; more columns, one after the other, hash as tuples. Equal values
+    /// hash equal, NULL too.
+    pub fn hash_rows(&self, selection: super::Selection<'_>, hashes: &mut [u64]) {
+        assert_eq!(hashes.len(), self.len(), "a hash for each row");
+        let mut bytes = Vec::with_capacity(32);
+        for row in selection.iter() {
+            bytes.clear();
+            hashes[row] = codec::key::mix(self.value(row), hashes[row], &mut bytes);
+        }
     }
 
     /// The rows of `selection` where this boolean column is true: what a filter keeps.

@@ -157,3 +157,49 @@ pub fn in_out_cast(source: TypeId, target: TypeId) -> Option<CastContext> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_found_by_oid_and_name() {
+        assert!(PROCEDURES.is_sorted_by(|a, b| a.oid < b.oid));
+        assert!(OPERATORS.is_sorted_by(|a, b| a.oid < b.oid));
+        for row in PROCEDURES {
+            assert_eq!(procedure(row.oid).map(|found| found.oid), Some(row.oid));
+            assert!(procedures_named(row.name).any(|found| found.oid == row.oid));
+        }
+        assert!(procedure(1).is_none() && operator(1).is_none());
+    }
+
+    #[test]
+    fn operators_are_procedures_of_their_types() {
+        for row in OPERATORS {
+            let code = procedure(row.procedure).unwrap();
+            let sides: Vec<TypeId> = row.left.into_iter().chain([row.right]).collect();
+            assert_eq!((code.args, code.ret), (&sides[..], row.ret), "operator {}", row.oid);
+            assert!(operators_named(row.name).any(|found| found.oid == row.oid));
+            for other in [row.commutator, row.negator] {
+                assert!(other == 0 || operator(other).is_some(), "operator {}", row.oid);
+            }
+        }
+    }
+
+    #[test]
+    fn casts_are_procedures_from_source_to_target() {
+        for row in CASTS {
+            assert!(cast(row.source, row.target).is_some());
+            if let CastHow::Function(oid) = row.how {
+                let code = procedure(oid).unwrap();
+                // A function of text takes varchar too.
+                let taken = code.args[0];
+                assert!(taken == row.source || taken.is_text() && row.source.is_text());
+                assert!(code.ret == row.target || code.ret.is_text() && row.target.is_text());
+            }
+        }
+        assert_eq!(in_out_cast(TypeId::DATE, TypeId::TEXT), Some(CastContext::Assignment));
+        assert_eq!(in_out_cast(TypeId::TEXT, TypeId::INT4), Some(CastContext::Explicit));
+        assert_eq!(in_out_cast(TypeId::DATE, TypeId::INT4), None);
+    }
+}

@@ -19,7 +19,7 @@
 //! The format has no byte of its own in each key: a table's descriptor names `FORMAT`.
 
 use phantom_base::{Error, Result, sqlstate};
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::{Datum, Numeric, ValueRef};
 
@@ -80,9 +80,13 @@ pub fn encode_column<'a>(value: impl Into<ValueRef<'a>>, out: &mut Vec<u8>) {
 
 /// A hash of the value's key: equal values hash equal. NULL hashes too.
 pub fn hash<'a>(value: impl Into<ValueRef<'a>>) -> u64 {
-    let mut bytes = Vec::with_capacity(16);
-    encode_column(value, &mut bytes);
-    xxh3_64(&bytes)
+    mix(value, 0, &mut Vec::with_capacity(16))
+}
+
+/// A hash of the value's key and of a hash before it; `bytes` is empty and is scratch.
+pub(crate) fn mix<'a>(value: impl Into<ValueRef<'a>>, seed: u64, bytes: &mut Vec<u8>) -> u64 {
+    encode_column(value, bytes);
+    xxh3_64_with_seed(bytes, seed)
 }
 
 /// The first key after all that begin with `prefix`; `None` if there is none.

@@ -4,8 +4,8 @@
 //! format   u8     1; with bit 7, the ends below are u32 and not u16
 //! columns  u16    how many the row was written with, n
 //! nulls    (n + 7) / 8 bytes, bit i of byte i / 8 is column i; 1 is NULL
-//! fixed    each fixed column in order, 0 if NULL:   bool 1, int2 2, int4 4, date 4, int8 8, float8 8,
-//!                                                   timestamptz 8 bytes
+//! fixed    each fixed column in order, 0 if NULL: bool 1 byte, int2 2, int4 and date 4,
+//!          int8, float8 and timestamptz 8
 //! ends     one a variable column in order: where its bytes end, from the start of `bytes`
 //! bytes    text as it is, numeric as `numeric::binary` draws it; none if NULL
 //! ```

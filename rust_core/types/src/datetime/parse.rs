@@ -162,3 +162,30 @@ fn refuse((fault, word): (Fault, String), text: &str, type_name: &str) -> Error 
         Fault::Zone => unknown_zone(&word),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_for_now_are_read_in_the_zone_of_the_session() {
+        // 2000-01-01 20:30 UTC is 2000-01-02 in Tokyo.
+        let now = 20 * 3600 * MICROS_PER_SECOND + 1_800 * MICROS_PER_SECOND;
+        let tokyo = TimeZone::from_name("Asia/Tokyo").unwrap();
+        let today = Today { now, zone: &tokyo, order: DateOrder::Mdy };
+        for (text, days) in [("today", 1), ("now", 1), ("tomorrow", 2), (" Yesterday ", 0)] {
+            assert_eq!(read_date(text, today).unwrap(), days, "{text}");
+        }
+        let hour = 3600 * MICROS_PER_SECOND;
+        for (text, instant) in [
+            ("now", now),
+            ("today", 15 * hour),
+            ("tomorrow 01:00", 40 * hour),
+            ("yesterday UTC", 0),
+            ("today allballs", 24 * hour),
+        ] {
+            assert_eq!(read_instant(text, today).unwrap(), instant, "{text}");
+        }
+        assert!(read_date("today tomorrow", today).is_err());
+    }
+}

@@ -267,7 +267,8 @@ macro_rules! binary {
                     Ok($r::datum(apply($a::of(&arguments[0]), $b::of(&arguments[1]))?))
                 },
                 |arguments, selection, _| {
-                    $crate::functions::lanes::map2::<$a, $b, $r>(arguments, selection, |a, b| apply(a, b))
+                    use $crate::functions::lanes::map2;
+                    map2::<$a, $b, $r>(arguments, selection, |a, b| apply(a, b))
                 },
             )
         };

@@ -91,8 +91,12 @@ impl Numeric {
             Parts::Short(..) | Parts::Long(_) => {}
         }
         let fitted = self.to_scale(scale.into(), Mode::HalfAway)?;
-        let before = fitted.significant_digits().map_or(0, |(_, exponent)| exponent);
-        if fitted.signum() == 0 || before <= precision - scale {
+        let before = match fitted.parts() {
+            Parts::Short(0, _) => i32::MIN,
+            Parts::Short(value, shown) => value.unsigned_abs().ilog10() as i32 + 1 - shown as i32,
+            _ => fitted.significant_digits().map_or(i32::MIN, |(_, exponent)| exponent),
+        };
+        if before <= precision - scale {
             return Ok(fitted);
         }
         let (power, digits) = match precision - scale {
