@@ -29,11 +29,12 @@ pub(crate) enum Oldest {
 }
 
 pub(crate) fn oldest(index: &mut Index, queue: &Queue, batches_below: Lsn) -> Oldest {
-    let newest = index.segments.keys().next_back().copied();
+    // The newest segment stays, and the one before it until its file is durable: from an empty
+    // directory the log would start over, and addresses would be used twice.
+    let is_followed = index.segments.values().nth(1).is_some_and(|next| next.file.is_some());
     let Some(first) = index.segments.first_entry() else { return Oldest::Busy };
     let (base, segment) = (*first.key(), first.get());
-    let is_tail = queue.tail.is_some() && newest == Some(base);
-    if is_tail || segment.end > queue.durable {
+    if !is_followed || segment.end > queue.durable {
         return Oldest::Busy;
     }
     if segment.batches_end > batches_below {

@@ -4,13 +4,12 @@
 //! `quick_cache`'s (S3-FIFO like). Files are numbered once and for all, so a block of a removed file is
 //! never asked for again and ages out.
 
-use std::hash::BuildHasherDefault;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use phantom_base::sync::{AtomicU64, Ordering};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
-use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::table::Block;
 
@@ -29,8 +28,30 @@ impl Weighter<Key, Arc<Block>> for Bytes {
     }
 }
 
+/// Mixes the two numbers of a key by a 128-bit multiplication (as wyhash does): the names are ours,
+/// so nobody chooses them to collide, and a general hasher would cost more than the look-up.
+#[derive(Default)]
+struct Mix(u64);
+
+impl Hasher for Mix {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        let wide = u128::from(self.0 ^ word ^ 0x9E37_79B9_7F4A_7C15) * 0xD6E8_FEB8_6659_FD93;
+        self.0 = wide as u64 ^ (wide >> 64) as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 pub(crate) struct BlockCache {
-    blocks: Cache<Key, Arc<Block>, Bytes, BuildHasherDefault<Xxh3Default>>,
+    blocks: Cache<Key, Arc<Block>, Bytes, BuildHasherDefault<Mix>>,
     hits: AtomicU64,
     misses: AtomicU64,
 }

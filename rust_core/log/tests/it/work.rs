@@ -123,3 +123,24 @@ fn released_entries_free_their_segments_and_slots_move_to_the_head() {
     assert!(matches!(after.read(Stream(1), 35, 1), Err(Error::NotHeld { .. })));
     assert!(fs.content(&PathBuf::from(DIR).join("0000000001.log")).is_err());
 }
+
+#[test]
+fn addresses_go_on_after_everything_was_reclaimed() {
+    let fs = disk(1);
+    let (mut end, large) = (Lsn(0), vec![1; 40_000]);
+    for round in 0..4 {
+        let (log, _) = open(&fs).unwrap();
+        assert!(log.end() >= end, "round {round}: {} after {end}", log.end());
+        log.reclaim(Lsn(u64::MAX)).unwrap();
+        end = log.push(&[Record::Batch { first_seq: 1, count: 1, ops: &large }]).unwrap();
+        // The next segment is planned and not made: what is before it must stay.
+        log.commit(end, Level::Durable).unwrap();
+        log.push(&[Record::Batch { first_seq: 2, count: 1, ops: &large }]).unwrap();
+        log.reclaim(Lsn(u64::MAX)).unwrap();
+        assert!(!fs.crash(1, Crash::LoseAll).list(DIR.as_ref()).unwrap().is_empty());
+        log.commit(log.end(), Level::Durable).unwrap();
+        end = log.end();
+        log.reclaim(Lsn(u64::MAX)).unwrap();
+        assert!(log.bytes() < 50_000);
+    }
+}

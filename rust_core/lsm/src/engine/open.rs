@@ -107,6 +107,10 @@ fn open_log(
         }
         Ok(())
     })?;
+    if log.end() < replay.flushed_lsn {
+        let what = "the log ends before what tables hold of it";
+        return Err(Error::Corruption { file: dir.to_owned(), offset: 0, what });
+    }
     match replay.error.take() {
         Some(error) => Err(error),
         None => Ok(log),

@@ -2,7 +2,8 @@
 //!
 //! - `write`: checked and admitted outside all locks; under the commit lock it gets its sequence
 //!   numbers, is pushed to the log and put into the memtable, and becomes visible; then it waits for
-//!   as much as was asked. A crash may undo a batch that somebody has read and nobody was promised.
+//!   as much as was asked. A crash may undo a batch that somebody has read and nobody was promised; so
+//!   may a failed write of the log, after which reads go on as before and every write is refused.
 //! - `apply`: logs nothing. Its positions are saved by the flush that saves its writes, and that flush
 //!   waits until the log is durable up to `needs`.
 //!

@@ -227,11 +227,16 @@ impl SkipList {
 
     /// The last node before a key on every level; null is the head.
     fn find_before(&self, key: &[u8], tag: u64, before: &mut [*mut Node; HEIGHT_MAX]) -> *mut Node {
-        let mut node = null_mut();
+        let (mut node, mut stop) = (null_mut(), null_mut());
         for level in (0..self.height.load(Ordering::Acquire)).rev() {
             loop {
                 let next = self.link(node, level).load(Ordering::Acquire);
-                if next.is_null() || !self.is_before(next, key, tag) {
+                // The node that ended the level above is compared once only.
+                if next.is_null() || next == stop {
+                    break;
+                }
+                if !self.is_before(next, key, tag) {
+                    stop = next;
                     break;
                 }
                 node = next;

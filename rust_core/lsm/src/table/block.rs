@@ -6,7 +6,7 @@
 //! on disk  block, as the codec says | codec u8 (0 raw, 1 lz4) | raw_len u32 | crc32c u32
 //! ```
 //!
-//! Little endian. Every sixteenth entry is a restart and shares nothing. The crc is seeded with the
+//! Little endian. Every eighth entry is a restart and shares nothing. The crc is seeded with the
 //! file's number and the block's offset: a stale or misdirected block fails.
 
 use std::cmp::Ordering;
@@ -14,7 +14,9 @@ use std::ops::Range;
 
 use crate::key;
 
-const RESTART_EVERY: u32 = 16;
+/// Going back begins at the restart before: with eight a backward scan is as fast as a forward one,
+/// with sixteen it took twice as long.
+const RESTART_EVERY: u32 = 8;
 const RAW: u8 = 0;
 const LZ4: u8 = 1;
 /// No block of ours is larger raw: a value of 16 MiB with its key, and room.
@@ -126,9 +128,15 @@ fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
+#[inline]
 fn varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
+    let first = *bytes.get(*at)?;
+    *at += 1;
+    if first < 0x80 {
+        return Some(u64::from(first));
+    }
+    let mut number = u64::from(first & 0x7F);
+    for shift in (7..64).step_by(7) {
         let byte = *bytes.get(*at)?;
         *at += 1;
         number |= u64::from(byte & 0x7F) << shift;
@@ -186,6 +194,7 @@ impl Block {
     }
 
     /// The entry at an offset; `None` if the bytes are none.
+    #[inline]
     pub fn entry(&self, mut at: usize) -> Option<Entry> {
         let bytes = self.bytes.get(..self.restarts_at)?;
         let shared = varint(bytes, &mut at)? as usize;

@@ -1,11 +1,15 @@
 //! What the verbs promise, one claim each.
 
+use std::sync::Arc;
+
 use phantom_base::Lsn;
 use phantom_log::{Entry, Level, Record, Stream};
-use phantom_lsm::{Batch, Cached, Durability, Error, Keyspace, KeyspaceOptions, Source, Span};
-use phantom_vfs::{Crash, SimFs};
+use phantom_lsm::{
+    Batch, Cached, Durability, Engine, Error, Keyspace, KeyspaceOptions, Source, Span,
+};
+use phantom_vfs::{Crash, RealFs, SimFs, Vfs};
 
-use crate::oracle::{GROUP, open, replicate, tiny};
+use crate::oracle::{DIR, GROUP, open, replicate, tiny};
 
 const PLAIN: Keyspace = Keyspace(10);
 
@@ -205,4 +209,58 @@ fn a_writer_far_ahead_of_the_work_does_it_itself() {
     let stats = engine.stats();
     assert!(stats.stalls > 0 && stats.flushes > 5 && stats.compactions > 0, "{stats:?}");
     assert!(stats.frozen <= tiny().frozen_max && stats.levels[0].0 <= tiny().l0_max + 1);
+}
+
+#[test]
+fn writes_after_a_restart_with_nothing_to_replay_survive_the_next_one() {
+    let fs = SimFs::new(1);
+    for round in 0..5u8 {
+        let engine = open(&fs, tiny()).unwrap();
+        for before in 0..round {
+            let found = engine.get(None, PLAIN, &[before]).unwrap();
+            assert_eq!(found.as_deref(), Some(&[before; 30][..]), "round {round}");
+        }
+        engine.flush().unwrap();
+        engine.reclaim().unwrap();
+        engine.write(put(&[round], &[round; 30]).bytes(), Durability::Disk).unwrap();
+        if round == 3 {
+            engine.flush().unwrap();
+        }
+        engine.reclaim().unwrap();
+    }
+}
+
+#[test]
+fn a_log_that_vanished_is_missed() {
+    let fs = SimFs::new(1);
+    let engine = open(&fs, tiny()).unwrap();
+    engine.write(put(b"k", b"v").bytes(), Durability::Disk).unwrap();
+    engine.flush().unwrap();
+    drop(engine);
+    let log = std::path::Path::new(DIR).join("log");
+    for name in fs.list(&log).unwrap() {
+        fs.remove(&log.join(name)).unwrap();
+    }
+    let error = open(&fs, tiny()).err().unwrap();
+    assert!(matches!(error, Error::Corruption { .. }), "{error}");
+}
+
+#[test]
+fn it_runs_on_the_real_file_system() {
+    let dir = std::env::temp_dir().join(format!("phantom_lsm_{}", std::process::id()));
+    let fs: Arc<dyn Vfs> = Arc::new(RealFs::new(std::env::temp_dir()));
+    for round in 0..3u8 {
+        let engine = Engine::open(fs.clone(), &dir, tiny()).unwrap();
+        for before in 0..round {
+            assert!(engine.get(None, PLAIN, &[before]).unwrap().is_some(), "{before} in {round}");
+        }
+        engine.write(put(&[round], &[round; 3_000]).bytes(), Durability::Disk).unwrap();
+        let in_use = Engine::open(fs.clone(), &dir, tiny()).err().unwrap();
+        assert!(matches!(in_use, Error::InUse { .. }), "{in_use}");
+        if round == 1 {
+            engine.flush().unwrap();
+            engine.run_jobs().unwrap();
+        }
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
 }
