@@ -158,7 +158,7 @@ fn split_part<'a>(text: &'a str, separator: &str, field: i32) -> Result<&'a str>
         ));
     }
     if separator.is_empty() {
-        return Ok(if field.abs() == 1 { text } else { "" });
+        return Ok(if field.unsigned_abs() == 1 { text } else { "" });
     }
     let nth = field.unsigned_abs() as usize - 1;
     let found = if field > 0 {
@@ -201,6 +201,13 @@ fn too_large() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_least_integer_counts_fields_and_characters_too() {
+        assert_eq!(split_part("a,b", ",", i32::MIN).unwrap(), "");
+        assert_eq!(split_part("a,b", "", i32::MIN).unwrap(), "");
+        assert_eq!((left_end("abc", i32::MIN), right_start("abc", i32::MIN)), (0, 0));
+    }
 
     #[test]
     fn case_is_mapped_letter_for_letter() {
