@@ -127,6 +127,9 @@ pub enum BadFrame {
     /// Pieces that do not fit together.
     #[error("a piece out of place")]
     Piece,
+    /// A frame began and its end did not come: its length is wrong, or the link is dead.
+    #[error("a frame that does not end")]
+    Unfinished,
     /// There is no link to that peer, or no such stream.
     #[error("no link to {0}")]
     NoLink(NodeId),
@@ -239,6 +242,11 @@ impl Decoder {
     /// Takes bytes as they come.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Whether a frame has begun and not ended.
+    pub fn is_within_frame(&self) -> bool {
+        !self.buffer.is_empty()
     }
 
     /// The next whole frame; `None` until more bytes come. After an error the link is closed:

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 
 use phantom_base::bytes::Reader;
-use phantom_base::{NodeId, Timestamp, mark};
+use phantom_base::{Nanos, NodeId, Timestamp, mark};
 use phantom_raft::{Parcel, decode_parcel, encode_parcel, encoded_len};
 
 use crate::frame::{
@@ -30,6 +30,10 @@ const PIECE_BYTES: usize = 256 << 10;
 const PIECE_HEADER_BYTES: usize = 16;
 /// The largest parcel that is put together: one entry of 20 MiB and what is around it.
 const ASSEMBLED_BYTES_MAX: usize = (20 << 20) + (64 << 10);
+
+/// A frame must have come whole so long after its first byte: 1 MiB at 100 KiB/s. A length that
+/// changed on the way would otherwise swallow all that follows it, up to a megabyte.
+const FRAME_TIME_MAX_NS: Nanos = 10_000_000_000;
 
 /// Nothing was queued: the peer does not take bytes as fast as they come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +72,8 @@ pub struct Link {
     in_route: Option<Route>,
     out: [OutQueue; STREAMS],
     decoders: [Decoder; STREAMS],
+    /// When the frame that is coming in on each stream began.
+    began_at: [Option<Nanos>; STREAMS],
     assembly: Option<Assembly>,
     next_piece: u64,
     /// Bound of each out-queue in bytes.
@@ -82,6 +88,7 @@ impl Link {
             in_route: None,
             out: Default::default(),
             decoders: Default::default(),
+            began_at: Default::default(),
             assembly: None,
             next_piece: 0,
             queue_bytes_max,
@@ -101,6 +108,7 @@ impl Link {
         self.in_route = None;
         self.out = Default::default();
         self.decoders = Default::default();
+        self.began_at = Default::default();
         self.assembly = None;
     }
 
@@ -208,14 +216,22 @@ impl Link {
         Ok(())
     }
 
-    /// The next whole frame of a stream.
-    pub fn next_frame(&mut self, stream: u8) -> Result<Option<Frame>, BadFrame> {
-        let (Some(route), Some(decoder)) =
-            (&self.in_route, self.decoders.get_mut(usize::from(stream)))
+    /// The next whole frame of a stream. `now` is monotonic.
+    pub fn next_frame(&mut self, stream: u8, now: Nanos) -> Result<Option<Frame>, BadFrame> {
+        let at = usize::from(stream);
+        let (Some(route), Some(decoder), Some(began_at)) =
+            (&self.in_route, self.decoders.get_mut(at), self.began_at.get_mut(at))
         else {
             return Err(BadFrame::NoLink(self.out_route.to));
         };
-        decoder.next(route)
+        let frame = decoder.next(route)?;
+        if frame.is_some() || !decoder.is_within_frame() {
+            *began_at = None;
+        } else if now.saturating_sub(*began_at.get_or_insert(now)) > FRAME_TIME_MAX_NS {
+            mark!("frame_that_does_not_end");
+            return Err(BadFrame::Unfinished);
+        }
+        Ok(frame)
     }
 
     /// What a frame's sections say, in order.
@@ -307,7 +323,7 @@ mod tests {
         while let Some(bytes) = sender.take_out(stream, limit, Timestamp::from_ms(1)) {
             assert!(bytes.len() <= limit.max(FRAME_BYTES_MAX));
             receiver.feed(stream, &bytes).unwrap();
-            while let Some(frame) = receiver.next_frame(stream).unwrap() {
+            while let Some(frame) = receiver.next_frame(stream, 0).unwrap() {
                 inbound.extend(receiver.open_frame(frame).unwrap());
             }
         }
@@ -345,9 +361,9 @@ mod tests {
         sender.out[1].waiting.remove(1);
         let bytes = sender.take_out(STREAM_BULK, 4 << 20, Timestamp::MIN).unwrap();
         receiver.feed(STREAM_BULK, &bytes).unwrap();
-        let frame = receiver.next_frame(STREAM_BULK).unwrap().unwrap();
+        let frame = receiver.next_frame(STREAM_BULK, 0).unwrap().unwrap();
         let mut opened = receiver.open_frame(frame);
-        while let (Ok(_), Some(frame)) = (&opened, receiver.next_frame(STREAM_BULK).unwrap()) {
+        while let (Ok(_), Some(frame)) = (&opened, receiver.next_frame(STREAM_BULK, 0).unwrap()) {
             opened = receiver.open_frame(frame);
         }
         assert_eq!(opened, Err(BadFrame::Piece));
@@ -364,5 +380,18 @@ mod tests {
         link.send(1, Section::Replies, vec![0; 200]).unwrap();
         link.connect(2);
         assert_eq!(link.take_out(0, 1 << 20, Timestamp::MIN), None);
+    }
+
+    #[test]
+    fn a_length_that_changed_on_the_way_closes_the_link_in_time() {
+        let (mut sender, mut receiver) = pair();
+        sender.send_parcel(&append(10));
+        let mut bytes = sender.take_out(STREAM_CONTROL, 1 << 20, Timestamp::MIN).unwrap();
+        bytes[30] ^= 4; // Of the length's four bytes, the third: 256 KiB more.
+        receiver.feed(STREAM_CONTROL, &bytes).unwrap();
+        assert_eq!(receiver.next_frame(STREAM_CONTROL, 7), Ok(None));
+        assert_eq!(receiver.next_frame(STREAM_CONTROL, 7 + FRAME_TIME_MAX_NS), Ok(None));
+        let late = receiver.next_frame(STREAM_CONTROL, 8 + FRAME_TIME_MAX_NS);
+        assert_eq!(late, Err(BadFrame::Unfinished));
     }
 }

@@ -21,10 +21,57 @@ const PROBE_LARGE_AGAIN_NS: Nanos = 10_000_000_000;
 pub enum State {
     /// One append at a time; the next after `again`, or at once if it is `None`.
     Probe { again: Option<Nanos> },
-    /// Appends follow each other; the last index and size of each unanswered one.
-    Replicate { inflight: VecDeque<(LogIndex, usize)>, since: Nanos, alone: bool },
+    /// Appends follow each other.
+    Replicate(Window),
     /// It needs entries that are gone.
     TooFarBehind,
+}
+
+/// Appends that are not answered.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Window {
+    /// The last index and the size of each, in order.
+    inflight: VecDeque<(LogIndex, usize)>,
+    bytes: usize,
+    /// When the oldest of them was sent, or the last answer came.
+    since: Nanos,
+    /// The newest is so large that nothing may follow it.
+    alone: bool,
+}
+
+impl Window {
+    fn is_open(&self, limits: &Limits) -> bool {
+        let few = self.inflight.len() < limits.window_messages;
+        !self.alone && few && self.bytes < limits.window_bytes
+    }
+
+    fn push(&mut self, last: LogIndex, bytes: usize, now: Nanos, alone: bool) {
+        if self.inflight.is_empty() {
+            self.since = now;
+        }
+        self.inflight.push_back((last, bytes));
+        self.bytes += bytes;
+        self.alone = alone;
+    }
+
+    fn answered(&mut self, matched: LogIndex, now: Nanos) {
+        while let Some((_, bytes)) = self.inflight.front().filter(|(last, _)| *last <= matched) {
+            self.bytes -= bytes;
+            self.inflight.pop_front();
+            self.since = now;
+        }
+        self.alone = self.alone && !self.inflight.is_empty();
+    }
+
+    /// The last index in it.
+    pub fn last(&self) -> Option<LogIndex> {
+        self.inflight.back().map(|(last, _)| *last)
+    }
+
+    fn is_overdue(&self, now: Nanos, limits: &Limits) -> bool {
+        let patience = if self.alone { PROBE_LARGE_AGAIN_NS } else { limits.election_min_ns };
+        !self.inflight.is_empty() && now.saturating_sub(self.since) > patience
+    }
 }
 
 /// A follower.
@@ -62,10 +109,7 @@ impl Progress {
     pub fn may_send(&self, now: Nanos, limits: &Limits) -> bool {
         match &self.state {
             State::Probe { again } => again.is_none_or(|at| now >= at),
-            State::Replicate { inflight, alone, .. } => {
-                let bytes: usize = inflight.iter().map(|(_, bytes)| bytes).sum();
-                !alone && inflight.len() < limits.window_messages && bytes < limits.window_bytes
-            }
+            State::Replicate(window) => window.is_open(limits),
             State::TooFarBehind => false,
         }
     }
@@ -78,13 +122,9 @@ impl Progress {
                 let wait = if large { PROBE_LARGE_AGAIN_NS } else { PROBE_AGAIN_NS };
                 *again = Some(now + wait);
             }
-            State::Replicate { inflight, since, alone } => {
+            State::Replicate(window) => {
                 assert!(last >= self.next, "replication sends what comes next");
-                if inflight.is_empty() {
-                    *since = now;
-                }
-                inflight.push_back((last, bytes));
-                *alone = large;
+                window.push(last, bytes, now, large);
                 self.next = last.next();
             }
             State::TooFarBehind => unreachable!("nothing is sent to who is too far behind"),
@@ -99,16 +139,9 @@ impl Progress {
         match &mut self.state {
             State::Probe { .. } => {
                 self.next = self.matched.next();
-                self.state =
-                    State::Replicate { inflight: VecDeque::new(), since: now, alone: false };
+                self.state = State::Replicate(Window::default());
             }
-            State::Replicate { inflight, since, alone } => {
-                while inflight.front().is_some_and(|(last, _)| *last <= matched) {
-                    inflight.pop_front();
-                    *since = now;
-                }
-                *alone = *alone && !inflight.is_empty();
-            }
+            State::Replicate(window) => window.answered(matched, now),
             State::TooFarBehind => {}
         }
         news
@@ -119,7 +152,7 @@ impl Progress {
     pub fn rejected(&mut self, prev: LogIndex, meet: LogIndex) -> bool {
         let stale = match &self.state {
             State::Probe { .. } => prev.next() != self.next,
-            State::Replicate { .. } => prev <= self.matched,
+            State::Replicate(_) => prev <= self.matched,
             State::TooFarBehind => true,
         };
         if stale || prev <= self.matched {
@@ -127,7 +160,7 @@ impl Progress {
         }
         self.next = match &self.state {
             // What is known to match need not be searched.
-            State::Replicate { .. } => self.matched.next(),
+            State::Replicate(_) => self.matched.next(),
             _ => meet.min(prev.previous()).max(self.matched).next(),
         };
         self.state = State::Probe { again: None };
@@ -138,7 +171,7 @@ impl Progress {
     /// Starts again from what is known to match: answers in flight may be lost. Who was too far
     /// behind is told again, for that message may be lost too.
     pub fn probe(&mut self) {
-        if matches!(self.state, State::Replicate { .. }) {
+        if matches!(self.state, State::Replicate(_)) {
             self.next = self.matched.next();
         }
         self.state = State::Probe { again: None };
@@ -147,12 +180,9 @@ impl Progress {
 
     /// Falls back to probing if answers are overdue.
     pub fn suspect_loss(&mut self, now: Nanos, limits: &Limits) {
-        if let State::Replicate { inflight, since, alone } = &self.state {
-            let patience = if *alone { PROBE_LARGE_AGAIN_NS } else { limits.election_min_ns };
-            if !inflight.is_empty() && now.saturating_sub(*since) > patience {
-                phantom_base::mark!("append_answers_overdue");
-                self.probe();
-            }
+        if matches!(&self.state, State::Replicate(window) if window.is_overdue(now, limits)) {
+            phantom_base::mark!("append_answers_overdue");
+            self.probe();
         }
     }
 }
@@ -209,7 +239,7 @@ mod tests {
     fn a_late_rejection_changes_nothing() {
         let mut progress = replicating();
         assert!(!progress.rejected(LogIndex(5), LogIndex(2)), "it matches up to 9 since");
-        assert!(matches!(progress.state, State::Replicate { .. }));
+        assert!(matches!(progress.state, State::Replicate(_)));
         assert!(progress.rejected(LogIndex(12), LogIndex(10)));
         assert_eq!(progress.next, LogIndex(10), "what matches is not searched again");
     }

@@ -122,60 +122,10 @@ impl Replication {
         Ok(true)
     }
 
+    /// Pushes states and appends in the order in which the machine gave them (R5).
     fn push_records(&self, records: &[LogRecord]) -> Result<Lsn> {
-        let mut states = Vec::new();
-        let mut appends: Vec<(GroupId, LogIndex, Vec<Entry<'_>>)> = Vec::new();
-        for record in records {
-            match record {
-                LogRecord::State { state, .. } => states.push(encode_hard_state(state)),
-                LogRecord::Append { gid, entries } => {
-                    let mut bytes = RECORD_BYTES;
-                    for entry in entries {
-                        bytes += entry.data.len();
-                        if bytes > RECORD_BYTES {
-                            appends.push((*gid, entry.index, Vec::new()));
-                            bytes = entry.data.len();
-                        }
-                        let (_, _, list) = appends.last_mut().expect("begun with the first");
-                        list.push(Entry { term: entry.term.0, bytes: &entry.data });
-                    }
-                }
-            }
-        }
-        self.push_in_order(records, &states, &appends)
-    }
-
-    /// States and appends in the order in which the machine gave them (R5).
-    fn push_in_order(
-        &self,
-        records: &[LogRecord],
-        states: &[Vec<u8>],
-        appends: &[(GroupId, LogIndex, Vec<Entry<'_>>)],
-    ) -> Result<Lsn> {
-        let (mut states, mut appends) = (states.iter(), appends.iter().peekable());
-        let mut queue = Vec::with_capacity(records.len());
-        for record in records {
-            match record {
-                LogRecord::State { gid, .. } => queue.push(Record::State {
-                    stream: Stream(gid.0),
-                    slot: group_slot::HARD_STATE,
-                    bytes: states.next().expect("one for each"),
-                }),
-                LogRecord::Append { gid, entries } => {
-                    let last = entries.last().expect("an append has entries").index;
-                    let mut covered = LogIndex(0);
-                    while covered < last {
-                        let (_, first, entries) = appends.next().expect("cut above");
-                        covered = LogIndex(first.0 + entries.len() as u64 - 1);
-                        queue.push(Record::Append {
-                            stream: Stream(gid.0),
-                            first: first.0,
-                            entries,
-                        });
-                    }
-                }
-            }
-        }
+        let encoded: Vec<_> = records.iter().flat_map(encode_record).collect();
+        let queue: Vec<_> = encoded.iter().map(Encoded::as_record).collect();
         Ok(self.log.push(&queue)?)
     }
 
@@ -229,5 +179,50 @@ impl Replication {
         let now = self.clock.monotonic_ns();
         let next = self.machine.next_tick().min(self.next_release);
         next.saturating_sub(now)
+    }
+}
+
+/// A record of the machine in the log's terms.
+enum Encoded<'a> {
+    State(Stream, Vec<u8>),
+    Append(Stream, LogIndex, Vec<Entry<'a>>),
+}
+
+impl Encoded<'_> {
+    fn as_record(&self) -> Record<'_> {
+        match self {
+            Self::State(stream, bytes) => {
+                Record::State { stream: *stream, slot: group_slot::HARD_STATE, bytes }
+            }
+            Self::Append(stream, first, entries) => {
+                Record::Append { stream: *stream, first: first.0, entries }
+            }
+        }
+    }
+}
+
+/// One record of the machine; entries over `RECORD_BYTES` become several.
+fn encode_record<'a>(record: &'a LogRecord) -> Vec<Encoded<'a>> {
+    match record {
+        LogRecord::State { gid, state } => {
+            vec![Encoded::State(Stream(gid.0), encode_hard_state(state))]
+        }
+        LogRecord::Append { gid, entries } => {
+            let mut parts = Vec::new();
+            let mut rest = entries.as_slice();
+            while let Some(head) = rest.first() {
+                let mut bytes = 0;
+                let fits = rest.iter().take_while(|entry| {
+                    bytes += entry.data.len();
+                    bytes <= RECORD_BYTES
+                });
+                let (part, after) = rest.split_at(fits.count().max(1));
+                let entry = |e: &'a phantom_raft::Entry| Entry { term: e.term.0, bytes: &e.data };
+                let list = part.iter().map(entry).collect();
+                parts.push(Encoded::Append(Stream(gid.0), head.index, list));
+                rest = after;
+            }
+            parts
+        }
     }
 }

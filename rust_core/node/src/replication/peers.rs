@@ -50,7 +50,8 @@ impl Replication {
 
     fn take_frames(&mut self, peer: NodeId, stream: u8, bytes: &[u8]) -> Result<(), BadFrame> {
         self.link(peer)?.feed(stream, bytes)?;
-        while let Some(frame) = self.link(peer)?.next_frame(stream)? {
+        let now = self.clock.monotonic_ns();
+        while let Some(frame) = self.link(peer)?.next_frame(stream, now)? {
             self.take_frame(peer, frame)?;
         }
         Ok(())

@@ -121,6 +121,11 @@ impl Runtime {
         self.bell.fd()
     }
 
+    /// Rings the bell: there is something to be taken that no worker posted.
+    pub fn ring(&self) {
+        self.bell.ring();
+    }
+
     /// Lets the bell ring again. Call it before the mailboxes are emptied.
     pub fn hush(&self) -> bool {
         self.bell.hush()

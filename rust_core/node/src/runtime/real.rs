@@ -37,8 +37,19 @@ impl Clock for RealClock {
     }
 }
 
-/// Makes threads of the operating system.
+/// Makes threads of the operating system. One that panics takes the process along: a node
+/// without one of its workers is wrong, and a stopped one is repaired.
 pub struct RealSpawner;
+
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
+}
 
 impl Spawner for RealSpawner {
     fn spawn(&self, name: &str, stack_bytes: usize, body: Box<dyn FnOnce() + Send>) {
@@ -46,6 +57,10 @@ impl Spawner for RealSpawner {
         if stack_bytes > 0 {
             builder = builder.stack_size(stack_bytes);
         }
-        builder.spawn(body).expect("a process may have the few threads that a node makes at start");
+        let guarded = move || {
+            let _guard = AbortOnPanic;
+            body();
+        };
+        builder.spawn(guarded).expect("a process may have the few threads that a node makes at start");
     }
 }

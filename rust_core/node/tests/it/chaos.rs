@@ -19,6 +19,7 @@ struct Swarm {
     reset: u64,
     lose: u64,
     clock: u64,
+    jump: u64,
     disk_error: u64,
     tick_max: Nanos,
     items_max: u64,
@@ -38,12 +39,14 @@ impl Swarm {
             reset: strength(30, 1_000),
             lose: strength(100, 1_000),
             clock: strength(100, 1_000),
+            jump: strength(1_500, 6_000),
             disk_error: strength(800, 3_000),
             tick_max: MS + strength(1, 30) * MS,
             items_max: 1 + strength(2, 60),
             large: strength(50, 500),
         };
         world.repeat = if world.random.one_in(2) { 0 } else { 5 + world.random.below(100) };
+        world.flip = if world.random.one_in(2) { 0 } else { 200 + world.random.below(5_000) };
         world.slow = if world.random.one_in(2) { 0 } else { 5 + world.random.below(100) };
         swarm
     }
@@ -109,6 +112,12 @@ impl Run {
             let clock = &self.world.nodes[n].clock;
             clock.offset_ns.store(offset * MS.cast_signed(), Ordering::Relaxed);
         }
+        if self.chance(self.swarm.jump) {
+            // Nobody speaks with it until it is back, and then its stamps are still ahead.
+            let offset = self.world.random.below(6_000).cast_signed() - 3_000;
+            let clock = &self.world.nodes[n].clock;
+            clock.offset_ns.store(offset * MS.cast_signed(), Ordering::Relaxed);
+        }
         if self.chance(self.swarm.disk_error) {
             let script = FaultScript::parse("op=sync class=log nth=1 -> error(EIO)");
             self.world.nodes[n].fs.set_faults(script.expect("a script"));
@@ -145,17 +154,20 @@ impl Run {
         if self.world.random.one_in(4) {
             self.world.barrier(n, gid);
         }
-        if self.world.random.one_in(1_000)
-            && let Some(up) = &mut self.world.nodes[n].up
-        {
-            let _ = up.replication.step_down(gid);
+        let (wish, prevote) = (self.world.random.below(1_000), self.world.random.one_in(2));
+        if let Some(up) = &mut self.world.nodes[n].up {
+            match wish {
+                0 => drop(up.replication.step_down(gid)),
+                1 | 2 => drop(up.replication.campaign(&[gid], prevote)),
+                _ => {}
+            }
         }
     }
 
     /// Faults end; within a minute of simulated time everybody must have applied the same.
     fn heal(&mut self) {
         self.world.cuts.clear();
-        (self.world.repeat, self.world.slow) = (0, 0);
+        (self.world.repeat, self.world.slow, self.world.flip) = (0, 0, 0);
         for n in 0..self.world.nodes.len() {
             let node = &mut self.world.nodes[n];
             node.paused_until = 0;

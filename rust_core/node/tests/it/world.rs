@@ -97,6 +97,8 @@ pub struct World {
     pub trace: u64,
     /// One in so many packets is repeated; 0 is never.
     pub repeat: u64,
+    /// One in so many packets has a bit flipped.
+    pub flip: u64,
     /// One in so many packets takes 20 times as long.
     pub slow: u64,
     time: Arc<AtomicU64>,
@@ -149,6 +151,7 @@ impl World {
             judge: Arc::default(),
             trace: seed,
             repeat: 0,
+            flip: 0,
             slow: 0,
             time,
             wires,
@@ -372,10 +375,14 @@ impl World {
         let (now, to) = (self.now(), peer.0 as usize - 1);
         let limit = 1 + self.random.below(64 << 10) as usize;
         let up = self.nodes[n].up.as_mut().expect("it runs");
-        let Some(bytes) = up.replication.take_out(peer, stream, limit) else { return };
+        let Some(mut bytes) = up.replication.take_out(peer, stream, limit) else { return };
         let wire = self.wires.get_mut(&(n, to)).expect("a pair");
         if wire.broken {
             return;
+        }
+        if self.flip > 0 && self.random.one_in(self.flip) {
+            let at = self.random.below(bytes.len() as u64) as usize;
+            bytes[at] ^= 1 << self.random.below(8);
         }
         let mut delay = self.random.below(wire.delay_max);
         if self.slow > 0 && self.random.one_in(self.slow) {

@@ -30,8 +30,8 @@ impl Group {
                 for follower in &leader.followers {
                     must(!ahead(follower.matched), "nobody matches more than there is");
                     must(follower.next > follower.matched, "what matches is not sent again");
-                    if let State::Replicate { inflight, .. } = &follower.state {
-                        let sent = inflight.back().map(|(index, _)| *index);
+                    if let State::Replicate(window) = &follower.state {
+                        let sent = window.last();
                         must(sent.is_none_or(|i| i < follower.next), "what is in flight was sent");
                     }
                 }

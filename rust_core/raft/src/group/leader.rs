@@ -160,7 +160,7 @@ impl Group {
         for follower in &mut followers {
             while self.send_append(follower, entries, cx) {}
             let commit = self.commit.min(follower.matched);
-            let replicates = matches!(follower.state, State::Replicate { .. });
+            let replicates = matches!(follower.state, State::Replicate(_));
             if replicates && commit > follower.commit_told {
                 follower.commit_told = commit;
                 self.send(follower.member.replica, self.term, Body::Commit { index: commit }, cx);

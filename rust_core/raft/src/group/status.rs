@@ -88,7 +88,7 @@ impl Group {
                     replica: f.member.replica,
                     matched: f.matched,
                     applied: f.applied,
-                    replicating: matches!(f.state, State::Replicate { .. }),
+                    replicating: matches!(f.state, State::Replicate(_)),
                     too_far_behind: f.state == State::TooFarBehind,
                 }));
                 members.sort_by_key(|member| member.replica);
