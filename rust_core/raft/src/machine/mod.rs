@@ -10,7 +10,7 @@ mod out;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use phantom_base::{GroupId, LogIndex, Lsn, Map, Nanos, NodeId, Random, Timestamp};
+use phantom_base::{GroupId, LogIndex, Lsn, Map, Nanos, NodeId, Random, Set, Timestamp};
 
 pub use out::{Act, Batch, Out};
 
@@ -32,6 +32,8 @@ pub struct Machine {
     random: Box<dyn Random>,
     contexts: u64,
     groups: Map<GroupId, Group>,
+    /// Groups that the next `Ready` must look at: a node has thousands, and most are idle.
+    touched: Set<GroupId>,
     out: Out,
     /// Batches that were pushed and are not yet durable, with their ends.
     pushed: VecDeque<(Batch, Lsn)>,
@@ -58,6 +60,7 @@ impl Machine {
             random,
             contexts: u64::from(identity.incarnation) << CONTEXT_BITS,
             groups: Map::new(),
+            touched: Set::new(),
             out: Out::default(),
             pushed: VecDeque::new(),
             next_tick: 0,
@@ -73,6 +76,7 @@ impl Machine {
         let (mut cx, _) = self.split(now);
         let group = Group::restore(restored, entries, &mut cx);
         self.groups.insert(gid, group);
+        self.touched.insert(gid);
         self.next_tick = now;
     }
 
@@ -100,7 +104,9 @@ impl Machine {
         }
         let (mut cx, groups) = self.split(now);
         let group = groups.get_mut(&gid).ok_or(Refused::NoGroup)?;
-        act(group, &mut cx)
+        let answer = act(group, &mut cx);
+        self.touched.insert(gid);
+        answer
     }
 
     /// Takes a parcel from a peer. Parcels for groups that are not here are dropped.
@@ -119,19 +125,22 @@ impl Machine {
                         group.on_line_answer(from, line, &mut cx);
                     }
                 }
+                self.touched.extend(answer.lines.iter().map(|line| line.gid));
             }
         }
     }
 
     fn step_group(&mut self, now: Nanos, from: NodeId, message: Message) {
+        let gid = message.gid;
         let (mut cx, groups) = self.split(now);
-        let Some(group) = groups.get_mut(&message.gid) else {
+        let Some(group) = groups.get_mut(&gid) else {
             phantom_base::mark!("message_of_unknown_group_dropped");
             return;
         };
         group.step(from, message, &mut cx);
         let next = group.next_tick(&cx);
         self.next_tick = self.next_tick.min(next);
+        self.touched.insert(gid);
     }
 
     fn step_heartbeat(&mut self, now: Nanos, from: NodeId, beat: &Heartbeat) {
@@ -141,6 +150,7 @@ impl Machine {
             let group = groups.get_mut(&line.gid);
             lines.extend(group.and_then(|group| group.on_line(from, line, &mut cx)));
         }
+        self.touched.extend(lines.iter().map(|line| line.gid));
         if !lines.is_empty() {
             let answer = Parcel::HeartbeatAnswer(HeartbeatAnswer { lines });
             self.out.messages.push((from, answer));
@@ -176,6 +186,7 @@ impl Machine {
     /// A new link to `peer` is up, or the old one is down: what was under way may be lost.
     pub fn connected(&mut self, peer: NodeId) {
         self.groups.values_mut().for_each(|group| group.on_connected(peer));
+        self.touched.extend(self.groups.keys());
     }
 
     /// Lets time pass: timers, heartbeats, patience. Cheap when nothing is due.
@@ -220,13 +231,15 @@ impl Machine {
     /// Takes all that is to be done. `stamp` is a fresh stamp of the node's clock, for rounds
     /// that begin here (R14); the frames of this `Ready` must carry it or a later one.
     pub fn ready(&mut self, now: Nanos, stamp: Timestamp, entries: &dyn Entries) -> Ready {
+        let touched = std::mem::take(&mut self.touched);
         let (mut cx, groups) = self.split(now);
         let mut committed = Vec::new();
-        for (gid, group) in groups.iter_mut() {
+        for gid in touched {
+            let Some(group) = groups.get_mut(&gid) else { continue };
             group.begin_round(stamp, &mut cx);
             group.send_appends(entries, &mut cx);
             if let Some((first, last)) = group.take_committed() {
-                committed.push(Committed { gid: *gid, first, last });
+                committed.push(Committed { gid, first, last });
             }
         }
         let out = &mut self.out;
@@ -267,16 +280,19 @@ impl Machine {
     }
 
     fn act(&mut self, now: Nanos, act: Act) {
-        let (mut cx, groups) = self.split(now);
         match act {
-            Act::Send { to, parcel } => cx.out.messages.push((to, parcel)),
+            Act::Send { to, parcel } => self.out.messages.push((to, parcel)),
             Act::OwnVote { gid, term } => {
+                self.touched.insert(gid);
+                let (mut cx, groups) = self.split(now);
                 let group = groups.get_mut(&gid).expect("groups stay");
                 group.own_vote_synced(term, &mut cx);
                 let next = group.next_tick(&cx);
                 self.next_tick = self.next_tick.min(next);
             }
             Act::Durable { gid, upto } => {
+                self.touched.insert(gid);
+                let (mut cx, groups) = self.split(now);
                 groups.get_mut(&gid).expect("groups stay").synced(upto, &mut cx);
             }
         }
@@ -286,6 +302,7 @@ impl Machine {
     pub fn applied(&mut self, now: Nanos, gid: GroupId, index: LogIndex) {
         let (mut cx, groups) = self.split(now);
         groups.get_mut(&gid).expect("only own groups are applied").applied(index, &mut cx);
+        self.touched.insert(gid);
     }
 
     /// The caller has released entries up to `upto` in the log.
