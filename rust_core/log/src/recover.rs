@@ -6,6 +6,9 @@
 //!   offset. Else they are a torn tail, none of it was ever acknowledged: a trailer and a sync there.
 //! - A file that never got its header holds no frame; it is removed.
 //!
+//! What was read may come from the page cache alone, if a process was killed and the machine was not;
+//! so the last segment is synced in any case before the open says what the log holds.
+//!
 //! A crash during any of this leaves a log that recovers to the same answer.
 
 use std::io;
@@ -109,7 +112,13 @@ impl Recovery<'_> {
             .segments
             .insert(header.base, Segment::new(number, header.base, Some(file.clone())));
         let end = match self.records(&framing, &bytes, &path)? {
-            Stop::Trailer(end) => end,
+            Stop::Trailer(end) => {
+                if is_last {
+                    // A process that was killed may have written it without the sync behind it.
+                    file.sync_data().map_err(|e| failed("sync", &path, &e))?;
+                }
+                end
+            }
             Stop::At { bad, end } => {
                 if !is_last || framing.proves_durable(&bytes, bad) {
                     let what = if bad < len { "a durable frame" } else { "the trailer is missing" };
@@ -202,6 +211,8 @@ enum Stop {
 
 /// Ends a segment at `at`; returns the offset behind the trailer.
 fn seal(file: &dyn VfsFile, framing: &Framing, at: u64) -> io::Result<u64> {
+    // The trailer says that all before it is durable; after a kill without a crash it may not be yet.
+    file.sync_data()?;
     let mut bytes = Vec::new();
     framing.encode(&mut bytes, at, Lsn(framing.base.0 + at), codec::TRAILER, &[]);
     write_all_at(file, &bytes, at)?;

@@ -131,6 +131,21 @@ impl Disk {
         Self { nodes: Map::from([(ROOT, root)]), next_node: ROOT + 1, changes: 0, used: 0 }
     }
 
+    /// The same disk after every open file was closed.
+    pub fn without_handles(&self) -> Self {
+        let mut disk = self.clone();
+        let open = |node: &Node| matches!(node, Node::File(file) if file.handles > 0);
+        let nodes: Vec<NodeId> =
+            disk.nodes.iter().filter(|(_, node)| open(node)).map(|(id, _)| *id).collect();
+        for node in nodes {
+            if let Ok(file) = disk.file_mut(node) {
+                file.handles = 1;
+            }
+            disk.close(node);
+        }
+        disk
+    }
+
     /// The node of a path.
     pub fn find(&self, path: &Path) -> io::Result<NodeId> {
         let mut at = ROOT;

@@ -130,6 +130,14 @@ impl SimFs {
         Self::with_disk(crash::image(&state.disk, seed, policy), seed, state.budget)
     }
 
+    /// The disk as the next process finds it when this one was killed and the machine goes on: it
+    /// reads what was written, and what no sync covered may still be lost. This one is left as it is.
+    #[must_use]
+    pub fn kill(&self, seed: u64) -> Self {
+        let state = self.0.lock();
+        Self::with_disk(state.disk.without_handles(), seed, state.budget)
+    }
+
     /// A hash over all calls so far: their kind, path, place, bytes and outcome.
     pub fn trace_hash(&self) -> u64 {
         self.0.lock().hash

@@ -119,6 +119,20 @@ fn a_stopped_machine_answers_nothing_and_the_lock_dies_with_it() {
 }
 
 #[test]
+fn a_killed_process_leaves_what_it_wrote_and_only_a_power_cut_takes_it() {
+    let fs = SimFs::new(1);
+    let a = file(&fs, "/a");
+    fs.sync_dir(Path::new("/")).unwrap();
+    a.write_at(b"abc", 0).unwrap();
+    let lock = fs.lock(Path::new("/LOCK")).unwrap();
+    let next = fs.kill(2);
+    assert_eq!(content(&next, "/a").unwrap(), b"abc");
+    assert!(next.lock(Path::new("/LOCK")).is_ok());
+    assert_eq!(content(&next.crash(1, Crash::LoseAll), "/a").unwrap(), b"");
+    drop(lock);
+}
+
+#[test]
 fn equal_calls_have_equal_hashes_and_one_byte_makes_them_differ() {
     let run = |byte: u8| {
         let fs = SimFs::new(3);
