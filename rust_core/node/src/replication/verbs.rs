@@ -123,10 +123,15 @@ impl Replication {
 
     /// Makes everything durable and lets the workers go; the runtime may be closed then.
     pub fn close(self) -> Result<()> {
+        Ok(self.engine.sync()?)
+    }
+}
+
+impl Drop for Replication {
+    /// Ends the services. What was not synced is the next start's to find.
+    fn drop(&mut self) {
         self.applier.close();
         self.engine_worker.close();
-        let synced = self.engine.sync();
         self.log.close();
-        Ok(synced?)
     }
 }

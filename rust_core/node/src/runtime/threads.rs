@@ -115,10 +115,22 @@ impl Threads {
         }
     }
 
+    /// Waits for all workers. Services must have been told to end.
     pub fn close(&self) {
+        self.close_queues();
+        self.alive.wait();
+    }
+
+    fn close_queues(&self) {
         for queue in [&self.sql, &self.parse, &self.background] {
             queue.close();
         }
-        self.alive.wait();
+    }
+}
+
+impl Drop for Threads {
+    /// Lets the workers go, but does not wait: services may be served still.
+    fn drop(&mut self) {
+        self.close_queues();
     }
 }

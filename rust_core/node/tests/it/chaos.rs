@@ -1,5 +1,5 @@
-//! Clusters of three and five under drawn faults. `PHANTOM_SEEDS` is how many seeds run,
-//! `PHANTOM_SEED` runs one:
+//! Clusters of three and five under drawn faults. `PHANTOM_SEEDS` is how many seeds run, from
+//! `PHANTOM_FIRST_SEED` on; `PHANTOM_SEED` runs one:
 //!
 //! ```text
 //! PHANTOM_SEED=7 cargo test -p phantom_node --test it chaos
@@ -229,10 +229,9 @@ pub fn run(seed: u64) -> (u64, [u64; 3]) {
 #[test]
 fn nothing_acknowledged_is_lost_and_nobody_reads_the_past() {
     let number = |name: &str| std::env::var(name).ok().map(|n| n.parse::<u64>().expect(name));
-    let seeds = match number("PHANTOM_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("PHANTOM_SEEDS").unwrap_or(40),
-    };
+    let first = number("PHANTOM_FIRST_SEED").unwrap_or(0);
+    let count = number("PHANTOM_SEEDS").unwrap_or(40);
+    let seeds = number("PHANTOM_SEED").map_or(first..first + count, |seed| seed..seed + 1);
     let mut total = [0; 3];
     for seed in seeds.clone() {
         let Ok((_, counts)) = std::panic::catch_unwind(|| run(seed)) else {
