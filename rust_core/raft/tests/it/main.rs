@@ -2,4 +2,5 @@
 
 mod cluster;
 mod random;
+mod rules;
 mod scripts;
