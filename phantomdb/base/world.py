@@ -1,0 +1,127 @@
+"""Everything outside a process, as protocols: `node/world.py` makes the real one.
+
+Code above takes a `World` and reads no clock, draws no randomness and opens no socket by itself, so
+a simulation can run the same code on a simulated network and clock.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Address:
+    """A host and a port."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str, *, default_port: int | None = None) -> Self:
+        """Read `HOST:PORT` or `[HOST]:PORT`; raises `ValueError` for anything else."""
+        host, colon, port = text.rpartition(":")
+        if not colon or (":" in host and not host.startswith("[")):
+            if default_port is None:
+                raise ValueError(f"{text!r} is not HOST:PORT")
+            host, port = text, str(default_port)
+        host = host.removeprefix("[").removesuffix("]")
+        if not host or not port.isdecimal() or not 0 <= int(port) <= 65_535:
+            raise ValueError(f"{text!r} is not HOST:PORT")
+        return cls(host, int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Clock(Protocol):
+    """The two clocks of a machine."""
+
+    def wall_ns(self) -> int:
+        """Return nanoseconds since the Unix epoch; may jump."""
+        ...
+
+    def monotonic_ns(self) -> int:
+        """Return nanoseconds since an arbitrary start; never goes back."""
+        ...
+
+
+class Random(Protocol):
+    """A source of random numbers and bytes."""
+
+    def random(self) -> float:
+        """Return a number in [0, 1)."""
+        ...
+
+    def randbytes(self, n: int) -> bytes:
+        """Return `n` random bytes."""
+        ...
+
+
+class Stream(Protocol):
+    """A connection that keeps the order of its bytes."""
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        """Return some bytes, or none at the end."""
+        ...
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send everything; cancelled in the middle, the connection is of no more use."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close it."""
+        ...
+
+
+class Listener(Protocol):
+    """A socket that takes connections."""
+
+    @property
+    def address(self) -> Address:
+        """Where it listens; its port is never 0."""
+        ...
+
+    async def accept(self) -> tuple[Stream, Address]:
+        """Return the next connection and where it comes from."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close it; connections live on."""
+        ...
+
+
+class Network(Protocol):
+    """What connects nodes and clients."""
+
+    async def listen(self, address: Address) -> Listener:
+        """Listen; raises `OSError` if the address is in use or not ours."""
+        ...
+
+    async def connect(self, address: Address) -> Stream:
+        """Connect; raises `OSError` if nobody answers."""
+        ...
+
+
+class World(Protocol):
+    """What a simulation replaces."""
+
+    clock: Clock
+    random: Random
+    network: Network
+
+    def move_on_after(self, seconds: float) -> AbstractContextManager[object]:
+        """Cancel what is inside after `seconds` of this world's time."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for `seconds` of this world's time."""
+        ...
+
+    def wait_readable(self, fd: int) -> Awaitable[None]:
+        """Wait until a file descriptor of the core has something to read."""
+        ...
+
+    def on_terminate(self) -> AbstractContextManager[Callable[[], Awaitable[None]]]:
+        """Give a function that waits for the next request to end (SIGTERM, SIGINT)."""
+        ...

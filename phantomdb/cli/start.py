@@ -1,0 +1,155 @@
+"""`phantomdb start`: a node in the foreground."""
+
+import re
+import sys
+
+import click
+import trio
+
+from phantomdb.base.errors import PhantomError
+from phantomdb.base.settings import MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MIN, NodeSettings
+from phantomdb.base.world import Address
+from phantomdb.node.launch import Launcher, exit_code
+from phantomdb.node.logs import to_stderr
+from phantomdb.node.world import RealWorld
+
+_UNITS = {"": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 1000, "mb": 10**6, "gb": 10**9}
+
+
+class _Bytes(click.ParamType[int]):
+    """A size: bytes, or a number with KiB, MiB, GiB, kB, MB or GB."""
+
+    name = "bytes"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Read it."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d+)\s*([a-zA-Z]*)", str(value).strip())
+        unit = _UNITS.get(found[2].lower()) if found else None
+        if found is None or unit is None:
+            self.fail(f"{value!r} is not a size, as 256MiB is", param, ctx)
+        size = int(found[1]) * unit
+        if size < MEMORY_BYTES_MIN:
+            self.fail(f"{value} is less than {MEMORY_BYTES_MIN >> 20} MiB", param, ctx)
+        return size
+
+
+class _Address(click.ParamType[Address]):
+    """HOST:PORT."""
+
+    name = "host:port"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Address:
+        """Read it."""
+        if isinstance(value, Address):
+            return value
+        try:
+            return Address.parse(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Addresses(click.ParamType[tuple[Address, ...]]):
+    """HOST:PORT,HOST:PORT,..."""
+
+    name = "host:port,..."
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Address, ...]:
+        """Read it."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(Address.parse(part.strip()) for part in str(value).split(","))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command(
+    context_settings={"auto_envvar_prefix": "PHANTOMDB"},
+    epilog="Example: phantomdb start --data ./n1 --listen-pg 127.0.0.1:5432",
+)
+@click.option("--data", default="phantomdb-data", show_default=True, help="The data directory.")
+@click.option("--name", default=None, help="The node's name, for people.  [default: its directory's]")
+@click.option(
+    "--memory",
+    type=_Bytes(),
+    default=MEMORY_BYTES_DEFAULT,
+    show_default="256MiB",
+    help="Memory of the storage engine; at least 16MiB.",
+)
+@click.option(
+    "--join",
+    type=_Addresses(),
+    default=(),
+    help="Peer addresses of all nodes of a new cluster, this one among them; the same on each.",
+)
+@click.option(
+    "--listen-pg",
+    type=_Address(),
+    default="127.0.0.1:5432",
+    show_default=True,
+    help="Where PostgreSQL clients connect.",
+)
+@click.option(
+    "--listen-peer",
+    type=_Address(),
+    default="127.0.0.1:5433",
+    show_default=True,
+    help="Where other nodes connect.",
+)
+@click.option(
+    "--listen-admin",
+    type=_Address(),
+    default="127.0.0.1:5434",
+    show_default=True,
+    help="Where /liveness, /readiness, /cluster and /metrics are.",
+)
+def start(
+    *,
+    data: str,
+    name: str | None,
+    memory: int,
+    join: tuple[Address, ...],
+    listen_pg: Address,
+    listen_peer: Address,
+    listen_admin: Address,
+) -> None:
+    """Run a node in the foreground, until SIGTERM or Ctrl-C.
+
+    Without --join it is a cluster of one. A directory that was formed before needs no --join. One
+    line of JSON on stdout says that it serves, and where; logs are JSON lines on stderr.
+
+    Exit codes: 0 stopped, 2 usage, 3 refused, 5 directory in use, 6 damaged, 8 port in use.
+    """
+    world = RealWorld.make()
+    shown = name or data.rstrip("/").rsplit("/", 1)[-1] or "node"
+    to_stderr(shown)
+    settings = NodeSettings(
+        directory=data,
+        name=shown,
+        memory_bytes=memory,
+        join=join,
+        listen_pg=listen_pg,
+        listen_peer=listen_peer,
+        listen_admin=listen_admin,
+    )
+    launcher = Launcher(settings, world, cores=RealWorld.cores())
+    try:
+        trio.run(launcher.run, lambda line: print(line, flush=True))
+    except* PhantomError as group:
+        error = _first(group)
+        hint = f"\n{error.hint}" if error.hint else ""
+        click.echo(f"phantomdb: {error.message}{hint}", err=True)
+        sys.exit(exit_code(error))
+
+
+def _first(group: BaseExceptionGroup[PhantomError]) -> PhantomError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,1 @@
+"""Which nodes are a cluster: formation, members, what is known of their health."""

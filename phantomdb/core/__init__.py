@@ -1,0 +1,10 @@
+"""The only door to the Rust extension: the pump, completions by token, errors.
+
+Batches cross it, rows do not: bytes, ints and lists of them. What the core answers with an error is
+raised here as a `PhantomError`.
+"""
+
+from phantomdb.core.node import Node, claim
+from phantomdb.core.signal import Signal
+
+__all__ = ["Node", "Signal", "claim"]

@@ -1,0 +1,272 @@
+"""`Node`: the core with its errors raised as ours, its answers found by token, its events told.
+
+One task runs `pump`, the only caller of `poll`. Waiting for an answer, a link or a session is
+waiting on an event of that link or session, which the pump sets; nothing is polled.
+
+Cancelling a wait for rows forgets the answer. A write that was cancelled may still happen.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import cbor2
+import trio
+
+from phantomdb import _core  # noqa: TID251 - this package is its door
+from phantomdb.base.errors import NotFormed, PhantomError, Refused, by_sqlstate
+from phantomdb.base.world import World
+from phantomdb.core.signal import Signal
+
+#: A key of a system row, as its columns.
+Key = list[int | str]
+#: A write of a row: (relation, key, value or None, version seen: None any, 0 none, else that one).
+RowWrite = tuple[int, Key, bytes | None, int | None]
+#: A row that was read: its value and its version.
+Row = tuple[bytes, int]
+
+
+@contextmanager
+def _answers() -> Iterator[None]:
+    try:
+        yield
+    except _core.CoreError as error:
+        sqlstate, message = error.args
+        raise by_sqlstate(sqlstate, message) from error
+
+
+def claim(directory: str, fresh: bytes) -> bytes:
+    """Return the name of a directory before it is formed: `fresh`, or the one it was given first.
+
+    Durable on return. Raises `PhantomError` if the directory cannot be made or read.
+    """
+    with _answers():
+        return bytes(_core.NodeCore.claim(directory, fresh))
+
+
+class Node:
+    """The core of one node."""
+
+    def __init__(self, core: "_core.NodeCore", world: World) -> None:
+        self._core = core
+        self._world = world
+        self._links: dict[tuple[int, int], Signal] = {}
+        self._sessions: dict[int, Signal] = {}
+        self._waiting: dict[int, tuple[trio.Event, list[bytes]]] = {}
+        self._token = 0
+        self.on_control: Callable[[int, bytes], None] = lambda _peer, _message: None
+        self.on_event: Callable[[list[Any]], None] = lambda _event: None
+        identity = cbor2.loads(core.identity())
+        self.cluster: int = identity[0]
+        self.id: int = identity[1]
+        self.incarnation: int = identity[2]
+        #: Node id to (name, peer address).
+        self.members: dict[int, tuple[str, str]] = {n: (name, at) for n, name, at in identity[3]}
+
+    @staticmethod
+    def form(
+        directory: str, cluster: int, node: int, members: Sequence[tuple[int, str, str]]
+    ) -> None:
+        """Make a directory a node of a cluster, once in its life; durable on return.
+
+        `members` are (node id, name, peer address).
+        """
+        with _answers():
+            formation = cbor2.dumps([cluster, node, [list(member) for member in members]])
+            _core.NodeCore.form(directory, formation)
+
+    @classmethod
+    def open(
+        cls, directory: str, world: World, *, memory_bytes: int, cores: int, sessions_max: int
+    ) -> "Node":
+        """Open a formed directory; replays its log.
+
+        Raises `NotFormed`, `InUse`, `Corrupted`.
+        """
+        seed = int.from_bytes(world.random.randbytes(8), "big")
+        with _answers():
+            settings = cbor2.dumps([memory_bytes, cores, sessions_max])
+            try:
+                core = _core.NodeCore.open(directory, settings, seed)
+            except _core.CoreError as error:
+                if error.args[0] == Refused.sqlstate:
+                    raise NotFormed(f"{directory} belongs to no cluster yet") from error
+                raise
+        return cls(core, world)
+
+    async def pump(self) -> None:
+        """Drive the core for ever."""
+        core = self._core
+        wake = core.wakefd()
+        while True:
+            effects = core.poll()
+            for link in effects.out:
+                signal = self._links.get(link)
+                if signal is not None:
+                    signal.set()
+            for session in effects.sessions:
+                signal = self._sessions.get(session)
+                if signal is not None:
+                    signal.set()
+            for token, outcome in effects.rows:
+                waiting = self._waiting.get(token)
+                if waiting is not None:
+                    waiting[1].append(outcome)
+                    waiting[0].set()
+            for peer, message in effects.control:
+                self.on_control(peer, message)
+            for encoded in effects.events:
+                self.on_event(cbor2.loads(encoded))
+            if effects.sleep_us == 0:
+                await trio.lowlevel.checkpoint()
+                continue
+            with self._world.move_on_after(effects.sleep_us / 1e6):
+                await self._world.wait_readable(wake)
+
+    # Peers.
+
+    def link(self, peer: int, stream: int) -> Signal:
+        """Return the signal that a stream to a peer has bytes to send; a new link takes it over."""
+        signal = self._links[peer, stream] = Signal()
+        return signal
+
+    def connected(self, peer: int, incarnation: int) -> None:
+        """Say that both streams to a peer begin anew."""
+        self._core.connected(peer, incarnation)
+
+    def disconnected(self, peer: int) -> None:
+        """Say that a peer is gone."""
+        self._core.disconnected(peer)
+
+    def feed(self, peer: int, stream: int, data: bytes) -> int:
+        """Take bytes of a peer; fewer than given means later."""
+        with _answers():
+            return self._core.feed(peer, stream, data)
+
+    def take_out(self, peer: int, stream: int) -> bytes | None:
+        """Return bytes for a peer."""
+        return self._core.take_out(peer, stream)
+
+    def send_control(self, peer: int, message: bytes) -> None:
+        """Send a message of the control plane."""
+        self._core.send_control(peer, message)
+
+    def hlc(self) -> int:
+        """Return the hybrid clock."""
+        return self._core.hlc()
+
+    # Groups.
+
+    def campaign(self, groups: list[int]) -> list[str]:
+        """Begin elections; returns a word for each group: `begun`, or why not."""
+        return self._core.campaign(groups)
+
+    def step_down(self, group: int) -> None:
+        """Give up leadership of a group, if this node has it."""
+        self._core.step_down(group)
+
+    def status(self) -> list[dict[str, Any]]:
+        """Return what is known of each group."""
+        return list(cbor2.loads(self._core.status()))
+
+    def stats(self) -> dict[str, int]:
+        """Return counters and sizes by name."""
+        return dict(cbor2.loads(self._core.stats()))
+
+    # Rows of system tables.
+
+    async def barrier(self, group: int) -> None:
+        """Wait until this node has applied all that was committed in a group before the call."""
+        await self._ask(lambda token: self._core.barrier(group, token))
+
+    async def read_rows(self, group: int, spans: list[tuple[int, Key | None]]) -> list[list[Row]]:
+        """Read rows at a group's leader: for each (relation, key) its rows in key order.
+
+        Without a key they are all rows of the relation. Raises `NoLeader` after 10 s without one.
+        """
+        encoded = cbor2.dumps(spans)
+        found = await self._ask(lambda token: self._core.read_rows(token, group, encoded))
+        return [[(value, version) for value, version in rows] for rows in found]
+
+    async def write_rows(self, group: int, writes: list[RowWrite]) -> int:
+        """Write rows in one entry and return its commit timestamp.
+
+        Raises `Conflict` if a key's version is not the one seen, `UnknownOutcome` if leadership
+        went first, `NoLeader` after 10 s without one.
+        """
+        encoded = cbor2.dumps(writes)
+        return int(await self._ask(lambda token: self._core.write_rows(token, group, encoded)))
+
+    async def _ask(self, submit: Callable[[int], None]) -> Any:
+        self._token += 1
+        token = self._token
+        event, answer = self._waiting[token] = (trio.Event(), [])
+        try:
+            with _answers():
+                submit(token)
+            await event.wait()
+        finally:
+            del self._waiting[token]
+        ok, value = cbor2.loads(answer[0])
+        if ok:
+            return value
+        raise by_sqlstate(value[0], value[1])
+
+    # Sessions.
+
+    def open_session(self) -> int:
+        """Return a new session; raises `PhantomError` 53300 beyond the limit."""
+        with _answers():
+            session = self._core.open_session()
+        self._sessions[session] = Signal()
+        return session
+
+    def session_signal(self, session: int) -> Signal:
+        """Return the signal that the session has something for its connection."""
+        return self._sessions[session]
+
+    def feed_session(self, session: int, data: bytes) -> int:
+        """Take bytes of a client and work through them; fewer than given means later."""
+        return self._core.feed_session(session, data)
+
+    def take_session_out(self, session: int) -> bytes | None:
+        """Return bytes for a client."""
+        return self._core.take_session_out(session)
+
+    def session_is_closing(self, session: int) -> bool:
+        """Whether the connection is to be closed once its output is sent."""
+        return self._core.session_is_closing(session)
+
+    def next_session_event(self, session: int) -> tuple[int, str, bytes] | None:
+        """Return what the session wants decided: (event, kind, CBOR)."""
+        return self._core.next_session_event(session)
+
+    def plan_session(self, session: int, event: int, plan: bytes) -> None:
+        """Answer a `plan` event."""
+        self._core.resume_session(session, event, cbor2.dumps([0, plan]))
+
+    def finish_session(self, session: int, event: int, notices: list[list[str]]) -> None:
+        """Answer an event whose work is done."""
+        self._core.resume_session(session, event, cbor2.dumps([1, notices]))
+
+    def fail_session(self, session: int, event: int, error: PhantomError) -> None:
+        """Answer an event that could not be carried out."""
+        fields = [error.sqlstate, error.message, error.hint]
+        self._core.resume_session(session, event, cbor2.dumps([2, fields]))
+
+    def cancel_session(self, session: int, sqlstate: str, message: str) -> None:
+        """End the running statement with an error; 57P01 ends the session."""
+        self._core.cancel_session(session, sqlstate, message)
+
+    def cancel_by_key(self, pid: int, secret: int) -> bool:
+        """End the running statement of the session with that pid, if the secret is right."""
+        return self._core.cancel_by_key(pid, secret)
+
+    def close_session(self, session: int) -> None:
+        """Forget a session and whatever it runs."""
+        self._sessions.pop(session, None)
+        self._core.close_session(session)
+
+    def close(self) -> None:
+        """Step down, sync, stop the workers."""
+        self._core.close()

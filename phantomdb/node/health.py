@@ -1,0 +1,108 @@
+"""What the admin door tells of this node and its cluster."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from phantomdb.base.world import Address
+from phantomdb.core import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A node of the cluster, as far as its own row and the formation tell."""
+
+    node: int
+    name: str
+    peer: str
+    pg: str
+    admin: str
+
+
+class NodeHealth:
+    """Health of one node; every answer is made of what the core knows now."""
+
+    def __init__(
+        self,
+        node: Node,
+        members: Callable[[], dict[int, Member]],
+        connected: Callable[[], frozenset[int]],
+        metrics: Callable[[], tuple[bytes, str]],
+    ) -> None:
+        self._node = node
+        self._members = members
+        self._connected = connected
+        self._metrics = metrics
+        self.is_serving = False
+
+    def is_ready(self) -> bool:
+        """Whether sessions are served and every group has a leader."""
+        return self.is_serving and all(group["leader"] for group in self._node.status())
+
+    def metrics(self) -> tuple[bytes, str]:
+        """Text for Prometheus."""
+        return self._metrics()
+
+    def cluster(self) -> dict[str, Any]:
+        """Members with Patroni's names for things, and groups with their replicas."""
+        groups = self._node.status()
+        members = self._members()
+        system = next((group for group in groups if group["id"] == 1), None)
+        leader = system["leader"] if system else 0
+        term = system["term"] if system else 0
+        alive = self._connected() | {self._node.id}
+        return {
+            "members": [self._member(m, leader, term, alive, groups) for m in members.values()],
+            "groups": [self._group(group, members) for group in groups],
+            "cluster": f"{self._node.cluster:016x}",
+            "answered_by": members[self._node.id].name,
+        }
+
+    def _member(
+        self,
+        member: Member,
+        leader: int,
+        term: int,
+        alive: frozenset[int],
+        groups: list[dict[str, Any]],
+    ) -> dict[str, Any]:
+        address = Address.parse(member.pg) if member.pg else None
+        lags = [
+            group["commit"] - replica["applied"]
+            for group in groups
+            for replica in group["members"]
+            if replica["node"] == member.node
+        ]
+        return {
+            "name": member.name,
+            "role": "leader" if member.node == leader else "replica",
+            "state": "running" if member.node in alive else "unreachable",
+            "host": address.host if address else "",
+            "port": address.port if address else 0,
+            "api_url": f"http://{member.admin}/" if member.admin else "",
+            "timeline": term,
+            "lag": max([0, *lags]) if member.node in alive else "unknown",
+        }
+
+    def _group(self, group: dict[str, Any], members: dict[int, Member]) -> dict[str, Any]:
+        leader = members.get(group["leader"])
+        replicas = [
+            {
+                "node": members[replica["node"]].name,
+                "applied": replica["applied"],
+                "lag": max(0, group["commit"] - replica["applied"]),
+            }
+            for replica in group["members"]
+            if replica["node"] in members
+        ]
+        if not replicas:
+            # Only the leader knows of all; this node tells of its own.
+            own = members[self._node.id].name
+            lag = max(0, group["commit"] - group["applied"])
+            replicas = [{"node": own, "applied": group["applied"], "lag": lag}]
+        return {
+            "id": group["id"],
+            "leader": leader.name if leader else None,
+            "term": group["term"],
+            "replicas": replicas,
+        }

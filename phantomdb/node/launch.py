@@ -1,0 +1,296 @@
+"""From settings to a serving node, and from a signal to its end.
+
+Order: the peer door (formation needs it), formation or the directory's own, the core, the links, the
+system group's news, the clients' door, the ready line. The admin door answers all along.
+"""
+
+import errno
+import json
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from importlib.metadata import version
+
+import cbor2
+import trio
+
+from phantomdb.base.errors import (
+    Conflict,
+    Corrupted,
+    InUse,
+    NotFormed,
+    PhantomError,
+    UnknownOutcome,
+    UsageError,
+)
+from phantomdb.base.settings import NodeSettings
+from phantomdb.base.world import Address, Listener, World
+from phantomdb.catalog.keys import NODES, SYSTEM_GROUP, Key
+from phantomdb.cluster.formation import Formation, Self, check_list, cluster_of
+from phantomdb.consensus.elections import ElectionController
+from phantomdb.core import Node, claim
+from phantomdb.node.health import Member, NodeHealth
+from phantomdb.serve import admin, listener, metrics, pg
+from phantomdb.serve.door import PeerDoor
+from phantomdb.serve.peer import PeerLinks, receive_message, send_message
+from phantomdb.session.decisions import Decisions
+from phantomdb.session.schema import SchemaChanges
+from phantomdb.wire import messages
+from phantomdb.wire.messages import CancelSession, Form, MalformedMessage, Message
+
+logger = logging.getLogger(__name__)
+
+#: Between two looks at what other nodes say of themselves and what is left over, in seconds.
+HOUSEKEEPING_S = 5.0
+#: Before it is tried again to write this node's own row, in seconds.
+ANNOUNCE_AGAIN_S = 1.0
+#: Bits of a session's pid that name the session; the rest names the node.
+PID_SLOT_BITS = 21
+
+
+class PortInUse(InUse):
+    """Another socket has an address that this node should listen on."""
+
+
+class Launcher:
+    """Starts one node, runs it, stops it."""
+
+    def __init__(self, settings: NodeSettings, world: World, *, cores: int) -> None:
+        self._settings = settings
+        self._world = world
+        self._cores = cores
+        self._drain = trio.Event()
+        self._formation: Formation | None = None
+        self._members: dict[int, Member] = {}
+
+    async def run(self, say_ready: Callable[[str], None]) -> None:
+        """Run until a signal ends it; `say_ready` is called with the ready line."""
+        settings = self._settings
+        for address in (settings.listen_pg, settings.listen_peer, settings.listen_admin):
+            check_loopback(address)
+        peer = await self._listen(settings.listen_peer)
+        pg_door = await self._listen(settings.listen_pg)
+        admin_door = await self._listen(settings.listen_admin)
+        try:
+            with self._world.on_terminate() as terminated:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._stop_on, terminated, nursery.cancel_scope)
+                    await self._serve(nursery, (peer, pg_door, admin_door), say_ready)
+        finally:
+            with trio.CancelScope(shield=True):
+                for door in (peer, pg_door, admin_door):
+                    await door.aclose()
+
+    async def _stop_on(
+        self, terminated: Callable[[], object], scope: trio.CancelScope
+    ) -> None:
+        await terminated()  # type: ignore[misc]  # It is the world's coroutine function.
+        logger.info("told to stop")
+        self._drain.set()
+        with trio.move_on_after(self._settings.limits.grace_s):
+            await terminated()  # type: ignore[misc]  # A second signal skips the grace.
+        scope.cancel()
+
+    async def _listen(self, address: Address) -> Listener:
+        try:
+            return await self._world.network.listen(address)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortInUse(f"{address} is in use", hint="Choose another port.") from error
+            raise UsageError(f"cannot listen on {address}: {error.strerror}") from error
+
+    async def _serve(
+        self,
+        nursery: trio.Nursery,
+        doors: tuple[Listener, Listener, Listener],
+        say_ready: Callable[[str], None],
+    ) -> None:
+        peer_door, pg_door, admin_door = doors
+        settings = self._settings
+        door = PeerDoor(self._answer_formation, handshake_s=settings.limits.handshake_s)
+        nursery.start_soon(self._serve_door, peer_door, door.sessions(), 0.0)
+        own = Self(b"", settings.name, peer_door.address, pg_door.address, admin_door.address)
+        node = await self._open(own)
+        try:
+            await self._serve_node(nursery, node, door, own, (pg_door, admin_door), say_ready)
+            await trio.sleep_forever()
+        finally:
+            node.close()
+            logger.info("stopped")
+
+    async def _open(self, own: Self) -> Node:
+        """Open the directory, after it was formed if it was not before."""
+        try:
+            return self._open_core()
+        except NotFormed:
+            await self._form(own)
+            return self._open_core()
+
+    def _open_core(self) -> Node:
+        settings = self._settings
+        return Node.open(
+            settings.directory,
+            self._world,
+            memory_bytes=settings.memory_bytes,
+            cores=self._cores,
+            sessions_max=settings.limits.sessions_max,
+        )
+
+    async def _form(self, own: Self) -> None:
+        settings = self._settings
+        uuid = claim(settings.directory, self._world.random.randbytes(16))
+        own = Self(uuid, own.name, own.peer, own.pg, own.admin)
+        members = check_list(settings.join or (own.peer,), own.peer)
+
+        def accept(form: Form) -> None:
+            number = next(m[0] for m in form.members if m[1] == uuid)
+            listed = [(m[0], m[2], m[3]) for m in form.members]
+            Node.form(settings.directory, cluster_of(form), number, listed)
+            logger.info("formed cluster %016x as node %d", cluster_of(form), number)
+
+        formation = Formation(own, members, self._world, accept, send_message, receive_message)
+        self._formation = formation
+        await formation.run()
+
+    def _answer_formation(self, message: Message) -> Message:
+        if self._formation is None:
+            # Formed in an earlier life: its members know each other and need no formation.
+            raise MalformedMessage(f"{type(message).__name__} to a node that was formed before")
+        return self._formation.answer(message)
+
+    async def _serve_door(
+        self, door: Listener, session: listener.Session, grace_s: float
+    ) -> None:
+        await listener.serve(door, session, self._drain, grace_s=grace_s)
+
+    async def _serve_node(
+        self,
+        nursery: trio.Nursery,
+        node: Node,
+        door: PeerDoor,
+        own: Self,
+        doors: tuple[Listener, Listener],
+        say_ready: Callable[[str], None],
+    ) -> None:
+        pg_door, admin_door = doors
+        limits = self._settings.limits
+        links = PeerLinks(node, self._world, limits, version("phantomdb"))
+        self._members = {
+            number: Member(number, name, address, "", "")
+            for number, (name, address) in node.members.items()
+        }
+        self._members[node.id] = Member(
+            node.id, node.members[node.id][0], str(own.peer), str(own.pg), str(own.admin)
+        )
+        health = NodeHealth(
+            node,
+            lambda: self._members,
+            lambda: links.connected,
+            metrics.exposition(node.stats, node.status),
+        )
+        elections = ElectionController(
+            self._world, node.id, sorted(node.members), node.campaign
+        )
+        node.on_event = lambda event: self._event(event, elections)
+        node.on_control = lambda peer, message: self._control(node, peer, message)
+        decisions = Decisions(node, lambda pid, secret: self._cancel(node, pid, secret))
+        nursery.start_soon(node.pump)
+        nursery.start_soon(elections.run)
+        door.open_links(links)
+        for number, (_, address) in node.members.items():
+            if number != node.id:
+                nursery.start_soon(links.dial, number, Address.parse(address))
+        nursery.start_soon(self._serve_door, admin_door, admin.sessions(health), 0.0)
+        await self._wait_for_leaders(node)
+        nursery.start_soon(self._announce, node, self._members[node.id])
+        nursery.start_soon(self._keep_house, node)
+        clients = pg.sessions(node, decisions.decide, limits)
+        nursery.start_soon(self._serve_door, pg_door, clients, limits.grace_s)
+        health.is_serving = True
+        ready = {
+            "node": self._members[node.id].name,
+            "pg": str(own.pg),
+            "peer": str(own.peer),
+            "admin": str(own.admin),
+        }
+        say_ready(json.dumps(ready))
+        logger.info("serving")
+
+    async def _wait_for_leaders(self, node: Node) -> None:
+        """Wait until every group has a leader: before that no statement can be answered."""
+        while not all(group["leader"] for group in node.status()):
+            await self._world.sleep(0.02)
+
+    def _event(self, event: list[object], elections: ElectionController) -> None:
+        kind, *rest = event
+        if kind == "election_due":
+            elections.due(rest[0])  # type: ignore[arg-type]  # Group numbers, by the core.
+        else:
+            logger.info("%s %s", kind, rest)
+
+    def _control(self, node: Node, peer: int, message: bytes) -> None:
+        try:
+            decoded = messages.decode(message)
+        except MalformedMessage as error:
+            logger.warning("peer %d: %s", peer, error)
+            return
+        if isinstance(decoded, CancelSession):
+            node.cancel_by_key(decoded.pid, decoded.secret)
+
+    async def _cancel(self, node: Node, pid: int, secret: int) -> None:
+        """End a session's statement, here or on the node that its pid names."""
+        number = pid >> PID_SLOT_BITS
+        if number == node.id:
+            node.cancel_by_key(pid, secret)
+        elif number in node.members:
+            node.send_control(number, messages.encode(CancelSession(pid, secret)))
+
+    async def _announce(self, node: Node, own: Member) -> None:
+        """Write this node's own row: where its doors are."""
+        row = cbor2.dumps([own.node, own.name, own.peer, own.pg, own.admin])
+        key: Key = [node.id]
+        while True:
+            with suppress(Conflict, UnknownOutcome, PhantomError):
+                await node.write_rows(SYSTEM_GROUP, [(NODES, key, row, None)])
+                return
+            await self._world.sleep(ANNOUNCE_AGAIN_S)
+
+    async def _keep_house(self, node: Node) -> None:
+        """Learn where other nodes' doors are; on the system leader end what was left over."""
+        schema = SchemaChanges(node)
+        while True:
+            with suppress(PhantomError):
+                [rows] = await node.read_rows(SYSTEM_GROUP, [(NODES, None)])
+                for value, _ in rows:
+                    number, name, peer, pg_address, admin_address = cbor2.loads(value)[:5]
+                    self._members[number] = Member(number, name, peer, pg_address, admin_address)
+                leader = next(g["leader"] for g in node.status() if g["id"] == SYSTEM_GROUP)
+                if leader == node.id:
+                    await schema.finish_leftovers(node.hlc())
+            await self._world.sleep(HOUSEKEEPING_S)
+
+
+def check_loopback(address: Address) -> None:
+    """Refuse an address that others could reach: there is no TLS yet."""
+    if address.host not in ("127.0.0.1", "::1", "localhost") and not address.host.startswith("127."):
+        raise UsageError(
+            f"{address} is not a loopback address",
+            hint="Nodes speak without encryption so far; use 127.0.0.1.",
+        )
+
+
+#: Exit codes of a node (operations): what each class of error ends it with.
+EXIT_CODES: tuple[tuple[type[PhantomError], int], ...] = (
+    (UsageError, 2),
+    (PortInUse, 8),
+    (InUse, 5),
+    (Corrupted, 6),
+)
+
+
+def exit_code(error: PhantomError) -> int:
+    """Return the exit code for an error that ends a node; 3 is "refused"."""
+    for cls, code in EXIT_CODES:
+        if isinstance(error, cls):
+            return code
+    return 3

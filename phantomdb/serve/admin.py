@@ -1,0 +1,87 @@
+"""The admin door: health and the cluster's state over HTTP.
+
+| path | answer |
+| --- | --- |
+| `/liveness` | 200 while the process runs |
+| `/readiness` | 200 once the node serves sessions and sees a leader of each group, else 503 |
+| `/cluster` | members as Patroni names them, and groups with their replicas |
+| `/metrics` | Prometheus text |
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from phantomdb.base.world import Address, Stream
+from phantomdb.wire.http import BadRequest, Connection, Request, Response
+
+#: How much is read at once, in bytes.
+READ_BYTES = 16 << 10
+
+
+class Health(Protocol):
+    """What the admin door asks."""
+
+    def is_ready(self) -> bool:
+        """Whether sessions are served and every group has a leader."""
+        ...
+
+    def cluster(self) -> dict[str, Any]:
+        """Members and groups."""
+        ...
+
+    def metrics(self) -> tuple[bytes, str]:
+        """Text for Prometheus and its content type."""
+        ...
+
+
+def answer(request: Request, health: Health) -> Response:
+    """Answer one request."""
+    if request.method not in ("GET", "HEAD", "OPTIONS"):
+        return _json(405, {"error": f"{request.method} is not allowed"}, (("allow", "GET, HEAD"),))
+    match request.path:
+        case "/liveness":
+            return _json(200, {"state": "running"})
+        case "/readiness":
+            ready = health.is_ready()
+            return _json(200 if ready else 503, {"ready": ready})
+        case "/cluster":
+            return _json(200, health.cluster())
+        case "/metrics":
+            body, content_type = health.metrics()
+            return Response(200, body, content_type)
+        case _:
+            paths = ["/liveness", "/readiness", "/cluster", "/metrics"]
+            return _json(404, {"error": f"no {request.path} here", "paths": paths})
+
+
+def _json(
+    status: int, value: dict[str, Any], headers: tuple[tuple[str, str], ...] = ()
+) -> Response:
+    return Response(status, json.dumps(value).encode() + b"\n", headers=headers)
+
+
+def sessions(health: Health) -> Callable[[Stream, Address], Awaitable[None]]:
+    """Return what serves one connection."""
+
+    async def serve_one(stream: Stream, _address: Address) -> None:
+        connection = Connection()
+        while True:
+            try:
+                request = connection.next_request()
+            except EOFError:
+                return
+            except BadRequest as error:
+                response = _json(error.status, {"error": str(error)}, (("connection", "close"),))
+                await stream.send_all(connection.respond(response))
+                return
+            if request is None:
+                connection.feed(bytes(await stream.receive_some(READ_BYTES)))
+                continue
+            response = answer(request, health)
+            head_only = request.method == "HEAD"
+            await stream.send_all(connection.respond(response, head_only=head_only))
+            if not connection.may_go_on():
+                return
+
+    return serve_one

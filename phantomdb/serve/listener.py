@@ -1,0 +1,65 @@
+"""Accept connections until told to drain, a task for each."""
+
+import errno
+import logging
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from phantomdb.base.world import Address, Listener, Stream
+
+logger = logging.getLogger(__name__)
+
+#: What a connection is served by. It closes nothing: the listener does.
+Session = Callable[[Stream, Address], Awaitable[None]]
+
+#: Errors of `accept` that pass: the client left, or descriptors are short for a moment.
+_PASSING = {errno.ECONNABORTED, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+#: How long to wait when descriptors are short, in seconds.
+_SHORTAGE_S = 0.1
+
+
+async def serve(
+    listener: Listener,
+    session: Session,
+    drain: trio.Event,
+    *,
+    grace_s: float,
+    task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run `session(stream, address)` for each connection until `drain` is set.
+
+    Cancelling ends every session where it stands. Draining closes the listener, lets sessions end
+    by themselves, and ends what is left after `grace_s`.
+    """
+    async with trio.open_nursery() as sessions:
+        async with trio.open_nursery() as accepting:
+            accepting.start_soon(_accept, listener, session, sessions)
+            task_status.started(listener.address)
+            await drain.wait()
+            accepting.cancel_scope.cancel()
+        await listener.aclose()
+        sessions.cancel_scope.deadline = trio.current_time() + grace_s
+
+
+async def _accept(listener: Listener, session: Session, sessions: trio.Nursery) -> None:
+    while True:
+        try:
+            stream, address = await listener.accept()
+        except OSError as error:
+            if error.errno not in _PASSING:
+                raise
+            logger.warning("accept: %s", error)
+            await trio.sleep(_SHORTAGE_S)
+            continue
+        sessions.start_soon(_one, session, stream, address)
+
+
+async def _one(session: Session, stream: Stream, address: Address) -> None:
+    try:
+        await session(stream, address)
+    except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+        pass  # The client is gone; what its session held is let go below and by the session.
+    finally:
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+            await stream.aclose()

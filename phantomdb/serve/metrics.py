@@ -1,0 +1,70 @@
+"""Counters and sizes of the core as Prometheus text: the one file that sees prometheus-client."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+_GAUGES = {
+    "table_bytes": "Bytes of all tables.",
+    "memtable_bytes": "Bytes of the memtables, frozen ones included.",
+    "frozen_memtables": "Memtables that wait for a flush.",
+    "cache_bytes": "Bytes in the block cache.",
+    "log_bytes": "Bytes of the log's segments.",
+    "replayed_bytes": "Bytes of log that the last start applied to memtables.",
+    "cut_bytes": "Bytes that the last start cut from the log's torn tail.",
+    "requests": "Requests at groups led here that have not ended.",
+    "sessions": "Sessions of clients.",
+    "flows": "Statements given to leaders that have not ended.",
+    "catalog_version": "Applied index of the newest catalog.",
+}
+_COUNTERS = {
+    "cache_hits": "Block look-ups answered by the cache.",
+    "cache_misses": "Block look-ups that read the disk.",
+    "flushes": "Flushes done.",
+    "compactions": "Compactions done.",
+    "table_bytes_written": "Bytes written by flushes and compactions.",
+    "stalls": "Writes that waited for work in the background.",
+    "statement_repeats": "Statements begun again because a row had changed.",
+    "statements": "Statements run for sessions.",
+}
+
+
+class _Collector:
+    def __init__(
+        self, stats: Callable[[], dict[str, int]], groups: Callable[[], list[dict[str, Any]]]
+    ) -> None:
+        self._stats = stats
+        self._groups = groups
+
+    def collect(self) -> Iterator[Metric]:
+        stats = self._stats()
+        for name, help_ in _GAUGES.items():
+            yield GaugeMetricFamily(f"phantomdb_{name}", help_, value=stats[name])
+        for name, help_ in _COUNTERS.items():
+            yield CounterMetricFamily(f"phantomdb_{name}", help_, value=stats[name])
+        columns = {
+            "term": "Term of the group.",
+            "commit": "Commit index of the group's replica here.",
+            "applied": "Applied index of the group's replica here.",
+        }
+        for column, help_ in columns.items():
+            family = GaugeMetricFamily(f"phantomdb_group_{column}", help_, labels=["group"])
+            for group in self._groups():
+                family.add_metric([str(group["id"])], group[column])
+            yield family
+
+
+def exposition(
+    stats: Callable[[], dict[str, int]], groups: Callable[[], list[dict[str, Any]]]
+) -> Callable[[], tuple[bytes, str]]:
+    """Return what makes the text of `/metrics` and its content type."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(stats, groups))
+
+    def make() -> tuple[bytes, str]:
+        return generate_latest(registry), CONTENT_TYPE_LATEST
+
+    return make

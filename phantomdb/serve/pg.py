@@ -1,0 +1,119 @@
+"""PostgreSQL connections: bytes between a socket and its session in the core.
+
+Two tasks a connection. The reader feeds the session and sends what that answered at once; the
+writer sends what is ready later. Both send under one lock, so that output keeps its order. What
+the session wants decided (a plan, a schema change, a cancellation) goes to `decide`.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from phantomdb.base.errors import PhantomError
+from phantomdb.base.settings import Limits
+from phantomdb.base.world import Address, Stream
+from phantomdb.core import Node
+
+#: How much is read from a client at once, in bytes.
+READ_BYTES = 64 << 10
+
+#: Carries out what a session cannot: (session, event, kind, CBOR).
+Decide = Callable[[int, int, str, bytes], Awaitable[None]]
+
+
+def sessions(
+    node: Node, decide: Decide, limits: Limits
+) -> Callable[[Stream, Address], Awaitable[None]]:
+    """Return what serves one connection of a client."""
+
+    async def serve_one(stream: Stream, _address: Address) -> None:
+        try:
+            session = node.open_session()
+        except PhantomError as error:
+            await _refuse(stream, error, limits)
+            return
+        try:
+            await Connection(node, session, stream, decide).run()
+        finally:
+            node.close_session(session)
+
+    return serve_one
+
+
+class Connection:
+    """One client's connection, for as long as it lasts."""
+
+    def __init__(self, node: Node, session: int, stream: Stream, decide: Decide) -> None:
+        self._node = node
+        self._session = session
+        self._stream = stream
+        self._decide = decide
+        self._signal = node.session_signal(session)
+        self._room = trio.Event()
+        self._sending = False
+
+    async def run(self) -> None:
+        """Serve until the client or the session ends."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._write, nursery)
+            await self._read(nursery)
+            nursery.cancel_scope.cancel()
+
+    async def _read(self, nursery: trio.Nursery) -> None:
+        node, session = self._node, self._session
+        while data := await self._stream.receive_some(READ_BYTES):
+            view = bytes(data)
+            while view:
+                self._room = trio.Event()
+                taken = node.feed_session(session, view)
+                self._handle_events(nursery)
+                await self._send()
+                view = view[taken:]
+                if view and not taken:
+                    await self._room.wait()
+            if node.session_is_closing(session):
+                await self._send()
+                return
+
+    async def _write(self, nursery: trio.Nursery) -> None:
+        while True:
+            await self._signal.wait()
+            self._room.set()
+            self._handle_events(nursery)
+            await self._send()
+            if self._node.session_is_closing(self._session):
+                nursery.cancel_scope.cancel()
+
+    def _handle_events(self, nursery: trio.Nursery) -> None:
+        while (event := self._node.next_session_event(self._session)) is not None:
+            nursery.start_soon(self._decide, self._session, *event)
+
+    async def _send(self) -> None:
+        if self._sending:
+            return  # The other task is at it, and takes what there is until there is no more.
+        self._sending = True
+        try:
+            while (out := self._node.take_session_out(self._session)) is not None:
+                await self._stream.send_all(out)
+        finally:
+            self._sending = False
+
+
+async def _refuse(stream: Stream, error: PhantomError, limits: Limits) -> None:
+    """Tell a client why it has no session, as an ErrorResponse after its first message."""
+    with trio.move_on_after(limits.startup_s):
+        first = await stream.receive_some(READ_BYTES)
+        if len(first) == 8 and bytes(first[4:6]) == b"\x04\xd2":
+            await stream.send_all(b"N")  # It asked for encryption first.
+            await stream.receive_some(READ_BYTES)
+        fields = b"".join(
+            code + text.encode() + b"\0"
+            for code, text in [
+                (b"S", "FATAL"),
+                (b"V", "FATAL"),
+                (b"C", error.sqlstate),
+                (b"M", error.message),
+            ]
+        )
+        body = fields + b"\0"
+        await stream.send_all(b"E" + (len(body) + 4).to_bytes(4, "big") + body)

@@ -1,0 +1,1 @@
+"""What sessions want decided: plans, schema changes, cancellations."""

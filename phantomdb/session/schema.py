@@ -1,0 +1,206 @@
+"""CREATE TABLE and DROP TABLE, step by step; and what a dead node left half done.
+
+A table is two rows in two groups, so each change is two entries, in an order in which a crash
+between them leaves something harmless:
+
+- CREATE writes the schema key (which lets rows be written), then name and descriptor (which let
+  statements find the table). In between, a schema key without a descriptor: nobody can bind to it.
+- DROP takes the name and marks the descriptor, then removes the schema key. In between, a table
+  that no new statement finds and old ones may still use.
+
+`finish_leftovers` runs on the leader of the system group and ends what was begun. Every write is
+conditional on what was read, so that running twice, or against a live CREATE, changes nothing.
+"""
+
+import logging
+from dataclasses import replace
+
+from phantomdb.base.errors import Conflict, PhantomError
+from phantomdb.catalog.descriptors import (
+    FIRST_USER_OID,
+    Column,
+    Table,
+    TableState,
+    tombstone,
+)
+from phantomdb.catalog.keys import (
+    COUNTERS,
+    FIRST_SET,
+    NAMES,
+    OID_COUNTER,
+    ROWS_GROUP,
+    SCHEMA,
+    SYSTEM_GROUP,
+    TABLES,
+    Key,
+    number_value,
+    schema_oid,
+    schema_value,
+    value_number,
+)
+from phantomdb.core import Node
+
+logger = logging.getLogger(__name__)
+
+#: How often a step that met another change is tried.
+TRIES = 20
+#: A schema key without a descriptor is left over once it is so old, in milliseconds.
+LEFTOVER_MS = 60_000
+
+
+class DuplicateTable(PhantomError, sqlstate="42P07"):
+    """A table of that name is there."""
+
+
+class UndefinedTable(PhantomError, sqlstate="42P01"):
+    """No table of that name is there."""
+
+
+class SchemaChanges:
+    """The catalog's side of a session's schema changes."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def create(self, wanted: Table, *, if_not_exists: bool) -> list[str]:
+        """Create a table; returns remarks. Usable on every live node on return.
+
+        Raises `DuplicateTable`, `Conflict` after `TRIES` meetings with other changes.
+        """
+        for _ in range(TRIES):
+            if await self._find(wanted.schema, wanted.name) is not None:
+                message = f'relation "{wanted.name}" already exists'
+                if not if_not_exists:
+                    raise DuplicateTable(message)
+                return [f"{message}, skipping"]
+            oid = await self._allocate(2)
+            table = replace(wanted, oid=oid, storage_id=oid + 1)
+            key: Key = [oid]
+            await self._node.write_rows(
+                ROWS_GROUP, [(SCHEMA, key, schema_value(oid, table.version), 0)]
+            )
+            try:
+                await self._node.write_rows(
+                    SYSTEM_GROUP,
+                    [
+                        (NAMES, [table.schema, table.name], number_value(oid), 0),
+                        (TABLES, key, table.encode(), 0),
+                    ],
+                )
+            except Conflict:
+                await self._node.write_rows(ROWS_GROUP, [(SCHEMA, key, None, None)])
+                continue
+            await self._node.barrier(SYSTEM_GROUP)
+            return []
+        raise Conflict(f'table "{wanted.name}": too many schema changes at once')
+
+    async def drop(self, names: list[tuple[str, str]], *, if_exists: bool) -> list[str]:
+        """Drop tables; returns remarks. All are looked up before the first is touched.
+
+        Raises `UndefinedTable`.
+        """
+        remarks = []
+        found = []
+        for schema, name in names:
+            oid = await self._find(schema, name)
+            if oid is not None:
+                found.append((schema, name))
+            elif if_exists:
+                remarks.append(f'table "{name}" does not exist, skipping')
+            else:
+                raise UndefinedTable(f'table "{name}" does not exist')
+        for schema, name in found:
+            await self._drop_one(schema, name)
+        await self._node.barrier(SYSTEM_GROUP)
+        return remarks
+
+    async def _drop_one(self, schema: str, name: str) -> None:
+        for _ in range(TRIES):
+            [names] = await self._node.read_rows(SYSTEM_GROUP, [(NAMES, [schema, name])])
+            if not names:
+                return  # Another DROP was first.
+            value, name_version = names[0]
+            oid = value_number(value)
+            [tables] = await self._node.read_rows(SYSTEM_GROUP, [(TABLES, [oid])])
+            if not tables:
+                continue
+            encoded, version = tables[0]
+            dropping = Table.decode(encoded).dropping()
+            try:
+                await self._node.write_rows(
+                    SYSTEM_GROUP,
+                    [
+                        (NAMES, [schema, name], None, name_version),
+                        (TABLES, [oid], dropping.encode(), version),
+                    ],
+                )
+            except Conflict:
+                continue
+            await self._node.write_rows(ROWS_GROUP, [(SCHEMA, [oid], None, None)])
+            return
+        raise Conflict(f'table "{name}": too many schema changes at once')
+
+    async def _find(self, schema: str, name: str) -> int | None:
+        [rows] = await self._node.read_rows(SYSTEM_GROUP, [(NAMES, [schema, name])])
+        return value_number(rows[0][0]) if rows else None
+
+    async def _allocate(self, count: int) -> int:
+        """Return the first of `count` numbers that nobody else gets."""
+        key: Key = [OID_COUNTER]
+        for _ in range(TRIES):
+            [rows] = await self._node.read_rows(SYSTEM_GROUP, [(COUNTERS, key)])
+            first, version = (value_number(rows[0][0]), rows[0][1]) if rows else (FIRST_USER_OID, 0)
+            try:
+                await self._node.write_rows(
+                    SYSTEM_GROUP, [(COUNTERS, key, number_value(first + count), version)]
+                )
+            except Conflict:
+                continue
+            return first
+        raise Conflict("object identifiers: too many schema changes at once")
+
+    async def finish_leftovers(self, now_hlc: int) -> int:
+        """End schema changes whose node died; returns how many. Call it on the system leader."""
+        [tables] = await self._node.read_rows(SYSTEM_GROUP, [(TABLES, None)])
+        [keys] = await self._node.read_rows(ROWS_GROUP, [(SCHEMA, None)])
+        descriptors = {(table := Table.decode(value)).oid: (table, v) for value, v in tables}
+        ended = 0
+        for value, version in keys:
+            oid = schema_oid(value)
+            age_ms = (now_hlc >> 16) - (version >> 16)
+            if oid not in descriptors and age_ms > LEFTOVER_MS:
+                # The tombstone makes the CREATE fail, should it still be alive.
+                stone = tombstone(oid)
+                stone_version = await self._node.write_rows(
+                    SYSTEM_GROUP, [(TABLES, [oid], stone.encode(), 0)]
+                )
+                descriptors[oid] = (stone, stone_version)
+        for oid, (table, version) in descriptors.items():
+            if table.state is TableState.DROPPING:
+                await self._node.write_rows(ROWS_GROUP, [(SCHEMA, [oid], None, None)])
+                await self._node.write_rows(SYSTEM_GROUP, [(TABLES, [oid], None, version)])
+                ended += 1
+                logger.info("ended the drop of table %d (%s)", oid, table.name or "never created")
+        return ended
+
+
+def wanted_table(
+    schema: str,
+    name: str,
+    columns: list[list[object]],
+    primary_key: list[int],
+    primary_key_name: str,
+) -> Table:
+    """Return the descriptor that CREATE TABLE asks for; its numbers come later."""
+    return Table(
+        0,
+        1,
+        0,
+        FIRST_SET,
+        TableState.PUBLIC,
+        schema,
+        name,
+        tuple(Column(*column) for column in columns),  # type: ignore[arg-type]  # From the core.
+        tuple(primary_key),
+        primary_key_name,
+    )

@@ -1,0 +1,149 @@
+"""Control messages between nodes: CBOR arrays, led by a tag; the order of fields is the protocol.
+
+Tags are never reused. A newer node may append fields to a message, which an older one leaves out;
+an appended field has a default, so that the older form still reads.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, TypeVar, cast, get_origin
+
+import cbor2
+
+#: The newest version of the protocol between nodes that this release speaks, and the oldest.
+PROTOCOL_MAX = 1
+PROTOCOL_MIN = 1
+#: A control message beyond this is not one of ours, in bytes.
+MESSAGE_BYTES_MAX = 1 << 20
+
+
+class MalformedMessage(Exception):  # noqa: N818 - the name is the protocol's, as in h11
+    """Bytes that are no message: the link that they came by is closed."""
+
+
+class Message:
+    """What all messages have: a tag."""
+
+    tag: ClassVar[int]
+
+
+_M = TypeVar("_M", bound=type)
+_BY_TAG: dict[int, type[Message]] = {}
+
+
+def message(tag: int) -> Callable[[_M], _M]:
+    """Make a class a message: frozen, slotted, registered under its tag."""
+
+    def register(cls: _M) -> _M:
+        made = dataclass(frozen=True, slots=True)(cls)
+        made.tag = tag
+        assert tag not in _BY_TAG, f"tag {tag} belongs to {_BY_TAG[tag]}"
+        _BY_TAG[tag] = made
+        return made
+
+    return register
+
+
+def encode(value: Message) -> bytes:
+    """Write one message."""
+    return cbor2.dumps([value.tag, *(getattr(value, f.name) for f in fields(cast("Any", value)))])
+
+
+def decode(frame: bytes) -> Message:
+    """Read one message; whatever a peer can get wrong raises `MalformedMessage`."""
+    try:
+        tag, *values = cbor2.loads(frame)
+        cls = _BY_TAG[tag]
+        known = fields(cast("Any", cls))
+        made = cls(*values[: len(known)])
+        _check_types(made)
+    except (cbor2.CBORDecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise MalformedMessage(f"{len(frame)} bytes starting {frame[:8].hex()}") from error
+    return made
+
+
+def _check_types(value: Message) -> None:
+    for field in fields(cast("Any", value)):
+        found = getattr(value, field.name)
+        wanted = get_origin(field.type) or cast("type", field.type)
+        if not isinstance(found, wanted) or (isinstance(found, bool) and wanted is not bool):
+            raise TypeError(f"{field.name} is {type(found).__name__}")
+
+
+@message(tag=1)
+class Probe(Message):
+    """Ask an address of the `--join` list who it is; answered by `Candidate`."""
+
+    uuid: bytes
+    list_hash: bytes
+    protocol_min: int
+    protocol_max: int
+
+
+@message(tag=2)
+class Candidate(Message):
+    """Who a node is: its own random name, and its cluster if it has one (else empty)."""
+
+    uuid: bytes
+    cluster: bytes
+    list_hash: bytes
+    protocol_min: int
+    protocol_max: int
+    name: str
+    peer_address: str
+    pg_address: str
+    admin_address: str
+
+
+@message(tag=3)
+class Form(Message):
+    """The cluster to be: sent by the lowest address; its hash is the cluster id.
+
+    `members` are [node id, uuid, name, peer, pg, admin address] in node id order.
+    """
+
+    nonce: bytes
+    list_hash: bytes
+    members: list[Any]
+
+
+@message(tag=4)
+class Formed(Message):
+    """The formation with this hash is durable here; a node accepts one in its life."""
+
+    cluster: bytes
+    accepted: bool
+
+
+@message(tag=5)
+class Hello(Message):
+    """The first message of each stream of a peer link, both ways, before any frame.
+
+    `link` is drawn by the side that dials: the streams of one link carry the same.
+    """
+
+    protocol_min: int
+    protocol_max: int
+    software: str
+    cluster: bytes
+    node: int
+    incarnation: int
+    link: bytes
+    stream: int
+    hlc: int
+
+
+@message(tag=6)
+class Refusal(Message):
+    """Why a link is not wanted: WRONG_CLUSTER, WRONG_VERSION, NOT_MEMBER, CLOCK."""
+
+    code: str
+    detail: str
+
+
+@message(tag=7)
+class CancelSession(Message):
+    """End the running statement of a session of the receiver, if the secret is right."""
+
+    pid: int
+    secret: int

@@ -1,0 +1,146 @@
+//! The catalog as this node has applied it.
+//!
+//! Descriptors are rows of the system group, schema keys rows of the tables' groups. The apply
+//! worker tells `CatalogWatcher` of every batch; it decodes what concerns the catalog and puts a new
+//! snapshot in place before any proposal of that batch is answered. Readers take the snapshot of
+//! the moment and keep it as long as they like.
+
+use phantom_base::sync::{Arc, Mutex, RwLock};
+use phantom_base::{GroupId, Map};
+use phantom_lsm::{Engine, OpKind, Ops};
+use phantom_mvcc::key::{DATA, RelationId, row_of};
+use phantom_mvcc::Reader;
+use phantom_sql::catalog::{CatalogSnapshot, Table};
+
+use crate::replication::{Applied, Observer};
+
+/// The newest applied catalog, shared between the apply worker and whoever binds.
+#[derive(Clone, Default)]
+pub struct Catalog {
+    tables: Arc<RwLock<Arc<CatalogSnapshot>>>,
+    /// Of each table its descriptor version, as its group's schema key says.
+    schema: Arc<Mutex<Map<u32, u32>>>,
+}
+
+impl Catalog {
+    /// The snapshot of this moment.
+    pub fn snapshot(&self) -> Arc<CatalogSnapshot> {
+        self.tables.read().clone()
+    }
+
+    /// The descriptor version that a table's schema key says; `None` if it has none.
+    pub fn schema_version(&self, oid: u32) -> Option<u32> {
+        self.schema.lock().get(&oid).copied()
+    }
+
+    /// Reads what the engine holds; once, between open and the first batch.
+    ///
+    /// # Errors
+    /// `XX001` for rows that do not decode.
+    pub fn load(&self, engine: &Arc<Engine>) -> phantom_base::Result<()> {
+        let reader = Reader::new(engine.clone(), phantom_base::Timestamp::MAX);
+        let mut changes = Vec::new();
+        let tables = RelationId::TABLES;
+        let mut rows = reader.scan(&tables.prefix(), &tables.end())?;
+        while let Some(entry) = rows.next()? {
+            let table = Table::decode(entry.row)?;
+            changes.push((table.oid, Some(table)));
+        }
+        let version = engine.position(GroupId::SYSTEM.0).max(1);
+        let loaded = CatalogSnapshot::default().with(version, changes);
+        *self.tables.write() = Arc::new(loaded);
+        let relation = RelationId::schema(phantom_mvcc::key::FIRST_SET);
+        let mut rows = reader.scan(&relation.prefix(), &relation.end())?;
+        let mut schema = self.schema.lock();
+        while let Some(entry) = rows.next()? {
+            if let Some((version, oid)) = schema_row(entry.row) {
+                schema.insert(oid, version);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the apply worker tells.
+    pub fn watcher(&self) -> Box<dyn Observer> {
+        Box::new(CatalogWatcher { catalog: self.clone() })
+    }
+}
+
+struct CatalogWatcher {
+    catalog: Catalog,
+}
+
+impl Observer for CatalogWatcher {
+    fn applied(&mut self, applied: &Applied<'_>) {
+        let mut changes: Vec<(u32, Option<Table>)> = Vec::new();
+        for op in Ops::new(applied.batch.ops) {
+            let op = op.expect("a batch was checked before it was proposed");
+            // The last eight bytes of a versioned key are its timestamp.
+            let Some(key) = op.key.len().checked_sub(8).and_then(|end| op.key.get(..end)) else {
+                continue;
+            };
+            if op.keyspace.0 != DATA {
+                continue;
+            }
+            let Some((relation, columns)) = RelationId::parse(key) else { continue };
+            let row = match op.kind {
+                OpKind::Put => row_of(op.value),
+                OpKind::Delete => None,
+            };
+            if relation == RelationId::TABLES {
+                match row {
+                    Some(row) => {
+                        let table = Table::decode(row);
+                        let table = table.expect("descriptors are checked before they are written");
+                        changes.push((table.oid, Some(table)));
+                    }
+                    None => changes.extend(self.removed(columns).map(|oid| (oid, None))),
+                }
+            } else if relation.number == RelationId::schema(relation.set).number {
+                self.schema_changed(row, columns);
+            }
+        }
+        if !changes.is_empty() {
+            let mut tables = self.catalog.tables.write();
+            let version = applied.index.0.max(tables.version() + 1);
+            *tables = Arc::new(tables.with(version, changes));
+        }
+    }
+}
+
+impl CatalogWatcher {
+    /// The table whose descriptor had this key.
+    fn removed(&self, columns: &[u8]) -> Option<u32> {
+        let snapshot = self.catalog.snapshot();
+        snapshot.tables().map(|table| table.oid).find(|oid| number_key(*oid) == columns)
+    }
+
+    fn schema_changed(&self, row: Option<&[u8]>, columns: &[u8]) {
+        let mut schema = self.catalog.schema.lock();
+        match row {
+            Some(row) => {
+                if let Some((version, oid)) = schema_row(row) {
+                    schema.insert(oid, version);
+                }
+            }
+            None => schema.retain(|oid, _| number_key(*oid) != columns),
+        }
+    }
+}
+
+/// The key columns of a row that is found by a number.
+pub(crate) fn number_key(number: u32) -> Vec<u8> {
+    let mut key = Vec::new();
+    phantom_types::codec::key::encode_column(
+        &phantom_types::Datum::Int8(i64::from(number)),
+        &mut key,
+    );
+    key
+}
+
+/// Version and OID of a schema key's row.
+fn schema_row(row: &[u8]) -> Option<(u32, u32)> {
+    let (version, rest) = row.split_first_chunk::<4>()?;
+    let oid = rest.first_chunk::<4>()?;
+    Some((u32::from_be_bytes(*version), u32::from_be_bytes(*oid)))
+}

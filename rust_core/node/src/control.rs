@@ -1,0 +1,234 @@
+//! What the control plane asks and is told, as CBOR: settings, identity, status, counters, rows.
+
+use minicbor::{Decoder, Encoder};
+use phantom_base::{Error, NodeId, sqlstate};
+use phantom_raft::Event;
+use phantom_types::{Datum, codec};
+
+use crate::replication::{Formation, FormedMember, Status};
+use crate::request::message::{RowPut, RowSpan};
+
+pub(crate) const WRITES: &str = "a Vec takes every write";
+
+type Written = Result<(), minicbor::encode::Error<std::convert::Infallible>>;
+type Read<T> = Result<T, minicbor::decode::Error>;
+
+/// What a node is opened with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeSettings {
+    /// All memory of the engine, in bytes.
+    pub memory_bytes: usize,
+    /// Processors that it may use.
+    pub cores: usize,
+    /// Sessions that it serves at once.
+    pub sessions_max: usize,
+}
+
+fn invalid(what: &str, error: &minicbor::decode::Error) -> Error {
+    Error::new(sqlstate::INVALID_PARAMETER_VALUE, format!("{what}: {error}"))
+}
+
+/// Reads [memory bytes, cores, sessions].
+pub fn decode_settings(bytes: &[u8]) -> Result<NodeSettings, Error> {
+    let mut input = Decoder::new(bytes);
+    let mut read = || -> Read<NodeSettings> {
+        input.array()?;
+        let mut number = || input.u64().map(|number| usize::try_from(number).unwrap_or(usize::MAX));
+        Ok(NodeSettings { memory_bytes: number()?, cores: number()?, sessions_max: number()? })
+    };
+    read().map_err(|error| invalid("settings", &error))
+}
+
+/// Reads [cluster, node, [[node, name, address]..]].
+pub fn decode_formation(bytes: &[u8]) -> Result<Formation, Error> {
+    let mut input = Decoder::new(bytes);
+    let mut read = || -> Read<Formation> {
+        input.array()?;
+        let (cluster, node) = (input.u64()?, NodeId(input.u32()?));
+        let mut members = Vec::new();
+        for _ in 0..input.array()?.unwrap_or(0) {
+            input.array()?;
+            members.push(FormedMember {
+                node: NodeId(input.u32()?),
+                name: input.str()?.to_owned(),
+                address: input.str()?.to_owned(),
+            });
+        }
+        Ok(Formation { cluster, node, members })
+    };
+    read().map_err(|error| invalid("formation", &error))
+}
+
+/// Writes [cluster, node, incarnation, [[node, name, address]..]].
+pub fn encode_identity(formation: &Formation, incarnation: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut out = Encoder::new(&mut bytes);
+    let mut write = || -> Written {
+        out.array(4)?.u64(formation.cluster)?.u32(formation.node.0)?.u32(incarnation)?;
+        out.array(formation.members.len() as u64)?;
+        for member in &formation.members {
+            out.array(3)?.u32(member.node.0)?.str(&member.name)?.str(&member.address)?;
+        }
+        Ok(())
+    };
+    write().expect(WRITES);
+    bytes
+}
+
+/// Writes an array of maps, one a group.
+pub fn encode_status(groups: &[Status]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut out = Encoder::new(&mut bytes);
+    let mut write = || -> Written {
+        out.array(groups.len() as u64)?;
+        for status in groups {
+            let group = &status.group;
+            out.map(9)?;
+            out.str("id")?.u64(group.gid.0)?;
+            out.str("leader")?.u32(group.leader.0)?;
+            out.str("term")?.u64(group.term.0)?;
+            out.str("role")?.str(&format!("{:?}", group.role).to_lowercase())?;
+            out.str("commit")?.u64(group.commit.0)?;
+            out.str("applied")?.u64(group.applied.0)?;
+            out.str("hash")?.u64(status.mark.hash)?;
+            out.str("too_far_behind")?.bool(group.too_far_behind)?;
+            out.str("members")?.array(group.members.len() as u64)?;
+            for member in &group.members {
+                out.map(4)?.str("node")?.u32(member.node.0)?;
+                out.str("matched")?.u64(member.matched.0)?;
+                out.str("applied")?.u64(member.applied.0)?;
+                out.str("too_far_behind")?.bool(member.too_far_behind)?;
+            }
+        }
+        Ok(())
+    };
+    write().expect(WRITES);
+    bytes
+}
+
+/// Writes a map of numbers.
+pub fn encode_numbers(numbers: &[(&str, u64)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut out = Encoder::new(&mut bytes);
+    let mut write = || -> Written {
+        out.map(numbers.len() as u64)?;
+        for (name, number) in numbers {
+            out.str(name)?.u64(*number)?;
+        }
+        Ok(())
+    };
+    write().expect(WRITES);
+    bytes
+}
+
+/// Writes [kind, ..]: `election_due`, groups | `became_leader`, group, term | `lost_leadership`,
+/// group, term, why | `member_too_far_behind`, group, node, first.
+pub fn encode_event(event: &Event) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut out = Encoder::new(&mut bytes);
+    let mut write = || -> Written {
+        match event {
+            Event::ElectionDue(groups) => {
+                out.array(2)?.str("election_due")?.array(groups.len() as u64)?;
+                for group in groups {
+                    out.u64(group.0)?;
+                }
+            }
+            Event::BecameLeader { gid, term } => {
+                out.array(3)?.str("became_leader")?.u64(gid.0)?.u64(term.0)?;
+            }
+            Event::LostLeadership { gid, term, why } => {
+                out.array(4)?.str("lost_leadership")?.u64(gid.0)?.u64(term.0)?;
+                out.str(&format!("{why:?}"))?;
+            }
+            Event::MemberTooFarBehind { gid, node, first } => {
+                out.array(4)?.str("member_too_far_behind")?.u64(gid.0)?.u32(node.0)?.u64(first.0)?;
+            }
+        }
+        Ok(())
+    };
+    write().expect(WRITES);
+    bytes
+}
+
+/// Reads [[relation, [column..] | null]..].
+pub fn decode_spans(bytes: &[u8]) -> Result<Vec<RowSpan>, Error> {
+    let mut input = Decoder::new(bytes);
+    let mut read = || -> Read<Vec<RowSpan>> {
+        let mut spans = Vec::new();
+        for _ in 0..input.array()?.unwrap_or(0) {
+            input.array()?;
+            let relation = input.u64()?;
+            spans.push(RowSpan { relation, key: read_maybe_key(&mut input)? });
+        }
+        Ok(spans)
+    };
+    read().map_err(|error| invalid("spans", &error))
+}
+
+/// Reads [[relation, [column..], value | null, seen | null]..].
+pub fn decode_puts(bytes: &[u8]) -> Result<Vec<RowPut>, Error> {
+    let mut input = Decoder::new(bytes);
+    let mut read = || -> Read<Vec<RowPut>> {
+        let mut puts = Vec::new();
+        for _ in 0..input.array()?.unwrap_or(0) {
+            input.array()?;
+            let relation = input.u64()?;
+            let key = read_key(&mut input)?;
+            let value = if is_null(&mut input)? { None } else { Some(input.bytes()?.to_vec()) };
+            let seen = if is_null(&mut input)? { None } else { Some(input.u64()?) };
+            puts.push(RowPut { relation, key, value, seen });
+        }
+        Ok(puts)
+    };
+    read().map_err(|error| invalid("writes", &error))
+}
+
+fn is_null(input: &mut Decoder<'_>) -> Read<bool> {
+    if input.datatype()? == minicbor::data::Type::Null {
+        input.null()?;
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+fn read_maybe_key(input: &mut Decoder<'_>) -> Read<Option<Vec<u8>>> {
+    if is_null(input)? { Ok(None) } else { read_key(input).map(Some) }
+}
+
+/// Key columns: numbers and words.
+fn read_key(input: &mut Decoder<'_>) -> Read<Vec<u8>> {
+    let mut columns = Vec::new();
+    for _ in 0..input.array()?.unwrap_or(0) {
+        columns.push(match input.datatype()? {
+            minicbor::data::Type::String => Datum::text(input.str()?),
+            _ => Datum::Int8(input.i64()?),
+        });
+    }
+    let mut key = Vec::new();
+    for column in &columns {
+        codec::key::encode_column(column, &mut key);
+    }
+    Ok(key)
+}
+
+/// Writes [true, value] for what went well.
+pub fn encode_ok(write: impl FnOnce(&mut Encoder<&mut Vec<u8>>) -> Written) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut out = Encoder::new(&mut bytes);
+    out.array(2).and_then(|out| out.bool(true)).expect(WRITES);
+    write(&mut out).expect(WRITES);
+    bytes
+}
+
+/// Writes [false, [SQLSTATE, message]].
+pub fn encode_failed(error: &Error) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut out = Encoder::new(&mut bytes);
+    let mut write = || -> Written {
+        out.array(2)?.bool(false)?.array(2)?.str(error.sqlstate.as_str())?;
+        out.str(&error.message).map(|_| ())
+    };
+    write().expect(WRITES);
+    bytes
+}

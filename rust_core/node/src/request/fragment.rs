@@ -1,0 +1,241 @@
+//! Fragments at the leader: run in budgeted steps on SQL workers, their rows sent as the gateway
+//! takes them, their writes checked against what they saw.
+
+use phantom_base::sync::{Arc, Ordering};
+use phantom_base::{Error, Result, Timestamp};
+use phantom_mvcc::{Reader, Reads, Ticket};
+use phantom_sql::execute::{
+    Finished, Fragment, FragmentInput, Seen, Step, StepBudget, Storage, StoredRow,
+};
+use phantom_sql::statement::Planned;
+use phantom_types::{Datum, EvalContext};
+
+use super::commit::Put;
+use super::message::ToGateway;
+use super::rows::encode_rows;
+use super::storage::{GroupStorage, relation_of};
+use super::{Answer, Job, Requests, Stage, Worked, cancelled};
+use crate::replication::Replication;
+use crate::runtime::Pool;
+
+/// A fragment with its values, and how far it is.
+pub(super) struct FragmentJob {
+    planned: Arc<Planned>,
+    parameters: Vec<Datum>,
+    eval: EvalContext,
+    hidden_keys: Vec<[u8; 12]>,
+    /// Between two steps.
+    parked: Option<Running>,
+    /// RETURNING, until the commit.
+    held: Vec<(u64, Vec<u8>)>,
+    /// What it wants to write, once it is through.
+    finished: Option<Finished>,
+}
+
+struct Running {
+    fragment: Fragment,
+    storage: Arc<dyn Storage>,
+}
+
+/// A step that a worker has done.
+pub(super) struct Stepped {
+    running: Running,
+    result: Result<Progress>,
+}
+
+enum Progress {
+    Rows(u64, Vec<u8>),
+    Yield,
+    Done(Finished),
+}
+
+impl FragmentJob {
+    pub(super) fn new(
+        planned: Arc<Planned>,
+        parameters: Vec<Datum>,
+        eval: EvalContext,
+        hidden_keys: Vec<[u8; 12]>,
+    ) -> Self {
+        Self {
+            planned,
+            parameters,
+            eval,
+            hidden_keys,
+            parked: None,
+            held: Vec::new(),
+            finished: None,
+        }
+    }
+
+    /// Everything that it may read: whole tables.
+    pub(super) fn reads(&self) -> Reads {
+        let relations = self.planned.tables.iter().map(|table| relation_of(table));
+        let mut relations: Vec<_> = relations.collect();
+        relations.sort_unstable();
+        match (relations.first(), relations.last()) {
+            (Some(first), Some(last)) => {
+                Reads::Span(first.prefix().to_vec(), last.end().to_vec())
+            }
+            _ => Reads::Keys(Vec::new()),
+        }
+    }
+
+    /// Whole keys of its writes, in their order.
+    pub(super) fn written_keys(&self) -> Vec<Vec<u8>> {
+        let writes = self.finished.iter().flat_map(|finished| &finished.writes);
+        writes.map(|write| relation_of(&write.table).key(&write.key)).collect()
+    }
+
+    /// Forgets a run, to begin again.
+    pub(super) fn reset(&mut self) {
+        self.parked = None;
+        self.held.clear();
+        self.finished = None;
+    }
+}
+
+impl Requests {
+    fn fragment_job(&mut self, ticket: Ticket) -> &mut FragmentJob {
+        match &mut self.get(ticket).job {
+            Job::Fragment(job) => job,
+            _ => unreachable!("the caller matched the job"),
+        }
+    }
+
+    pub(super) fn start_fragment(&mut self, ticket: Ticket, reader: Reader) {
+        let memory_bytes = self.memory_bytes;
+        let job = self.fragment_job(ticket);
+        let input = FragmentInput {
+            query: job.planned.query.clone(),
+            tables: job.planned.tables.clone(),
+            parameters: job.parameters.clone(),
+            eval: job.eval.clone(),
+            hidden_keys: job.hidden_keys.clone(),
+            memory_bytes,
+        };
+        match Fragment::new(input) {
+            Ok(fragment) => {
+                let storage = GroupStorage::new(reader);
+                job.parked = Some(Running { fragment, storage });
+                self.step_fragment(ticket);
+            }
+            Err(error) => self.fail(ticket, error),
+        }
+    }
+
+    /// Gives a fragment's next step to a worker.
+    pub(super) fn step_fragment(&mut self, ticket: Ticket) {
+        let Running { mut fragment, storage } =
+            self.fragment_job(ticket).parked.take().expect("a fragment is parked between steps");
+        let active = self.get(ticket);
+        active.stage = Stage::Working;
+        let is_cancelled = active.cancelled.clone();
+        let worked = self.worked.clone();
+        let job = move || {
+            let result = if is_cancelled.load(Ordering::Relaxed) {
+                Err(cancelled())
+            } else {
+                step(&mut fragment, &*storage)
+            };
+            let stepped = Stepped { running: Running { fragment, storage }, result };
+            worked.post(Worked::Stepped(ticket, Box::new(stepped)));
+        };
+        self.runtime.submit(Pool::Sql, Box::new(job));
+    }
+
+    pub(super) fn stepped(
+        &mut self,
+        replication: &mut Replication,
+        ticket: Ticket,
+        stepped: Stepped,
+    ) {
+        if self.get(ticket).cancelled.load(Ordering::Relaxed) {
+            self.fail(ticket, cancelled());
+            return;
+        }
+        match stepped.result {
+            Ok(Progress::Yield) => {
+                self.fragment_job(ticket).parked = Some(stepped.running);
+                self.step_fragment(ticket);
+            }
+            Ok(Progress::Rows(count, bytes)) => {
+                self.fragment_job(ticket).parked = Some(stepped.running);
+                self.fragment_rows(ticket, count, bytes);
+            }
+            Ok(Progress::Done(finished)) => self.fragment_done(replication, ticket, finished),
+            Err(error) => self.fail(ticket, error),
+        }
+    }
+
+    fn fragment_rows(&mut self, ticket: Ticket, count: u64, bytes: Vec<u8>) {
+        let job = self.fragment_job(ticket);
+        if job.planned.query.is_write() {
+            // None of it may leave before the commit.
+            job.held.push((count, bytes));
+            self.step_fragment(ticket);
+            return;
+        }
+        let active = self.get(ticket);
+        active.credit -= i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+        let (origin, has_credit) = (active.origin, active.credit > 0);
+        self.reply(origin, ToGateway::Rows { flow: origin.flow, count, bytes });
+        if has_credit {
+            self.step_fragment(ticket);
+        } else {
+            self.get(ticket).stage = Stage::Credit;
+        }
+    }
+
+    fn fragment_done(
+        &mut self,
+        replication: &mut Replication,
+        ticket: Ticket,
+        finished: Finished,
+    ) {
+        let job = self.fragment_job(ticket);
+        if finished.writes.is_empty() {
+            // Its barrier has proven what it saw.
+            let answer = Answer { rows: std::mem::take(&mut job.held), count: finished.count };
+            self.answer(ticket, Ok(answer), Timestamp::MIN);
+            return;
+        }
+        job.finished = Some(finished);
+        self.latch(replication, ticket);
+    }
+
+    /// What stands under the keys now is known: is it what the fragment saw?
+    pub(super) fn fragment_checked(
+        &mut self,
+        replication: &mut Replication,
+        ticket: Ticket,
+        found: &[Option<StoredRow>],
+    ) {
+        let job = self.fragment_job(ticket);
+        let finished = job.finished.as_ref().expect("a fragment is checked once it is through");
+        assert_eq!(finished.writes.len(), found.len(), "a row was looked up for each write");
+        let is_same = finished.writes.iter().zip(found).all(|(write, found)| {
+            match (write.seen, found) {
+                (Seen::Nothing, None) => true,
+                (Seen::Version(seen), Some(row)) => row.version == seen,
+                _ => false,
+            }
+        });
+        if !is_same {
+            phantom_base::mark!("a_scanned_row_changed");
+            self.repeat(replication, ticket);
+            return;
+        }
+        let puts: Vec<Put> = finished.writes.iter().map(Put::of).collect();
+        let answer = Answer { count: finished.count, rows: std::mem::take(&mut job.held) };
+        let tables = job.planned.tables.clone();
+        self.propose(replication, ticket, &tables, puts, answer);
+    }
+}
+
+fn step(fragment: &mut Fragment, storage: &dyn Storage) -> std::result::Result<Progress, Error> {
+    Ok(match fragment.step(storage, StepBudget::WORKER)? {
+        Step::Batch(batch) => Progress::Rows(batch.len() as u64, encode_rows(&batch)?),
+        Step::Yield => Progress::Yield,
+        Step::Done(finished) => Progress::Done(finished),
+    })
+}

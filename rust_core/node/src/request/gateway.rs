@@ -1,0 +1,417 @@
+//! Flows: work that this node, as a gateway, has given to leaders of groups.
+//!
+//! A flow goes to the group's leader, here or on a peer, and is sent again where that is certain to
+//! be harmless: when the leader said that it is none, when nobody led, when a read had not returned
+//! a row. A write whose leader went silent is unknown (40003) and never sent twice.
+
+use std::collections::VecDeque;
+
+use phantom_base::{Error, GroupId, Map, Nanos, NodeId, Set, Timestamp, sqlstate};
+use phantom_types::codec::row::RowLayout;
+use phantom_types::{Batch, TypeId};
+
+use super::message::{FlowId, Run, ToGateway, ToLeader, Work};
+use super::outbox::Outbox;
+use super::{CREDIT_BYTES, Requests};
+use crate::frame::Section;
+use crate::replication::Replication;
+use crate::replication::entry::TxnId;
+
+/// How long a statement waits while its group has no leader.
+pub const LEADER_WAIT_NS: Nanos = 10_000_000_000;
+/// How often a statement follows a hint to another leader.
+const NOT_LEADER_MAX: u32 = 8;
+/// How often waiting flows look for a leader.
+pub const LOOK_AGAIN_NS: Nanos = 10_000_000;
+
+/// Who gave work out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A session of this node.
+    Session(u64),
+    /// The control plane, by its token.
+    Control(u64),
+}
+
+/// What a flow has for its owner.
+#[derive(Debug)]
+pub enum FlowEvent {
+    /// Rows.
+    Rows(Batch),
+    /// Rows of system relations; the end.
+    SystemRows(Vec<Vec<(Vec<u8>, u64)>>),
+    /// The end: how many rows, and when it committed.
+    Finished(u64, Timestamp),
+    /// The end: why.
+    Failed(Error),
+}
+
+struct Flow {
+    owner: Owner,
+    run: Run,
+    is_write: bool,
+    /// The types of its rows.
+    layout: RowLayout,
+    /// Where it was sent; `None` while it waits for a leader.
+    at: Option<NodeId>,
+    /// The tree, for a leader that lacks it.
+    tree: Option<phantom_base::sync::Arc<[u8]>>,
+    refusals: u32,
+    give_up: Nanos,
+    has_rows: bool,
+}
+
+/// All flows of a node.
+pub struct Flows {
+    node: NodeId,
+    flows: Map<FlowId, Flow>,
+    next: FlowId,
+    waiting: Set<FlowId>,
+    /// Plans that a peer has been sent since its link came up.
+    sent_plans: Map<NodeId, Set<u128>>,
+    events: VecDeque<(Owner, FlowId, FlowEvent)>,
+    look_again: Nanos,
+    outbox: Outbox,
+}
+
+/// What a flow is made of.
+pub struct Start {
+    /// Who wants it.
+    pub owner: Owner,
+    /// Whose leader does it.
+    pub group: GroupId,
+    /// The applied catalog that it was bound to.
+    pub catalog_version: u64,
+    /// What to do.
+    pub work: Work,
+    /// Whether it changes anything.
+    pub is_write: bool,
+    /// The types of its rows.
+    pub types: Vec<TypeId>,
+}
+
+impl Flows {
+    /// No flows yet.
+    pub fn new(node: NodeId) -> Self {
+        Self {
+            node,
+            flows: Map::new(),
+            next: 1,
+            waiting: Set::new(),
+            sent_plans: Map::new(),
+            events: VecDeque::new(),
+            look_again: 0,
+            outbox: Outbox::default(),
+        }
+    }
+
+    /// How many flows have not ended.
+    pub fn len(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// Whether all have ended.
+    pub fn is_empty(&self) -> bool {
+        self.flows.is_empty()
+    }
+
+    /// Gives work out. `now` is monotonic.
+    pub fn start(
+        &mut self,
+        replication: &mut Replication,
+        requests: &mut Requests,
+        now: Nanos,
+        start: Start,
+    ) -> FlowId {
+        let id = self.next;
+        self.next += 1;
+        let mut work = start.work;
+        let tree = match &mut work {
+            Work::Query(query) => query.tree.take(),
+            Work::ReadRows(_) | Work::WriteRows(_) => None,
+        };
+        let run = Run {
+            flow: id,
+            group: start.group,
+            txn: txn_id(self.node, replication.hlc(), id),
+            catalog_version: start.catalog_version,
+            work,
+        };
+        let flow = Flow {
+            owner: start.owner,
+            run,
+            is_write: start.is_write,
+            layout: RowLayout::new(&start.types),
+            at: None,
+            tree,
+            refusals: 0,
+            give_up: now + LEADER_WAIT_NS,
+            has_rows: false,
+        };
+        self.flows.insert(id, flow);
+        self.dispatch(replication, requests, now, id);
+        id
+    }
+
+    /// Sends a flow to its leader, or lets it wait for one.
+    fn dispatch(
+        &mut self,
+        replication: &mut Replication,
+        requests: &mut Requests,
+        now: Nanos,
+        id: FlowId,
+    ) {
+        let flow = self.flows.get_mut(&id).expect("only live flows are sent");
+        let leader = replication
+            .status(flow.run.group)
+            .map_or(NodeId::NONE, |status| status.group.leader);
+        let mut run = flow.run.clone();
+        if leader == self.node {
+            flow.at = Some(leader);
+            self.waiting.remove(&id);
+            if let Work::Query(query) = &mut run.work {
+                query.tree.clone_from(&flow.tree);
+            }
+            requests.run(replication, leader, run);
+            return;
+        }
+        if leader != NodeId::NONE && replication.is_connected(leader) {
+            if let Work::Query(query) = &mut run.work
+                && self.sent_plans.entry(leader).or_default().insert(query.hash)
+            {
+                query.tree.clone_from(&flow.tree);
+            }
+            self.outbox.push(leader, Section::Requests, &ToLeader::Run(run).encode());
+            flow.at = Some(leader);
+            self.waiting.remove(&id);
+            return;
+        }
+        flow.at = None;
+        self.waiting.insert(id);
+        self.look_again = self.look_again.min(now + LOOK_AGAIN_NS);
+    }
+
+    /// Sends what waited, where a leader is known now; gives up what waited too long. Returns when
+    /// to look again, if anything waits.
+    pub fn look(
+        &mut self,
+        replication: &mut Replication,
+        requests: &mut Requests,
+        now: Nanos,
+    ) -> Option<Nanos> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        if now >= self.look_again {
+            self.look_again = now + LOOK_AGAIN_NS;
+            for id in self.waiting.iter().copied().collect::<Vec<_>>() {
+                let flow = self.flows.get(&id).expect("waiting flows are live");
+                if now < flow.give_up {
+                    self.dispatch(replication, requests, now, id);
+                } else {
+                    let error = no_leader(flow.run.group, flow.is_write);
+                    self.finish(id, FlowEvent::Failed(error));
+                }
+            }
+        }
+        (!self.waiting.is_empty()).then_some(self.look_again)
+    }
+
+    /// Takes a reply of a leader.
+    pub fn reply(
+        &mut self,
+        replication: &mut Replication,
+        requests: &mut Requests,
+        now: Nanos,
+        from: NodeId,
+        reply: ToGateway,
+    ) {
+        let id = reply.flow();
+        // What was given up in the meantime, or sent elsewhere, is not waited for.
+        let Some(flow) = self.flows.get_mut(&id).filter(|flow| flow.at == Some(from)) else {
+            return;
+        };
+        match reply {
+            ToGateway::Rows { count, bytes, .. } => {
+                flow.has_rows = true;
+                match decode_rows(&flow.layout, count, &bytes) {
+                    Ok(batch) => {
+                        let event = FlowEvent::Rows(batch);
+                        self.events.push_back((flow.owner, id, event));
+                    }
+                    Err(error) => self.finish(id, FlowEvent::Failed(error)),
+                }
+            }
+            ToGateway::Finished { count, commit, .. } => {
+                self.finish(id, FlowEvent::Finished(count, commit));
+            }
+            ToGateway::SystemRows { rows, .. } => self.finish(id, FlowEvent::SystemRows(rows)),
+            ToGateway::Failed { error, .. } => self.finish(id, FlowEvent::Failed(error)),
+            ToGateway::NeedPlan(_) => {
+                self.sent_plans.entry(from).or_default().clear();
+                self.dispatch(replication, requests, now, id);
+            }
+            ToGateway::NotLeader { leader, .. } => {
+                flow.refusals += 1;
+                flow.at = None;
+                if flow.refusals > NOT_LEADER_MAX && leader != NodeId::NONE {
+                    let error = no_leader(flow.run.group, flow.is_write);
+                    self.finish(id, FlowEvent::Failed(error));
+                } else {
+                    // The own replica hears of the leader soon; a hint may be older than that.
+                    self.waiting.insert(id);
+                    self.look_again = self.look_again.min(now + LOOK_AGAIN_NS / 2);
+                }
+            }
+        }
+    }
+
+    /// A leader's node is gone: what it had is sent again if that is harmless.
+    pub fn peer_gone(&mut self, now: Nanos, peer: NodeId) {
+        self.sent_plans.remove(&peer);
+        self.outbox.forget(peer);
+        let there: Vec<FlowId> = self
+            .flows
+            .iter()
+            .filter(|(_, flow)| flow.at == Some(peer))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in there {
+            let flow = self.flows.get_mut(&id).expect("collected above");
+            if flow.is_write {
+                let error = Error::new(
+                    sqlstate::STATEMENT_COMPLETION_UNKNOWN,
+                    "the statement may have committed or not: the connection to its leader was lost",
+                )
+                .with_hint("Look whether it took effect before you send it again.");
+                self.finish(id, FlowEvent::Failed(error));
+            } else if flow.has_rows {
+                let error = Error::new(
+                    sqlstate::SERIALIZATION_FAILURE,
+                    "the leader was lost after rows had been sent",
+                )
+                .with_hint("Nothing was done; try again.");
+                self.finish(id, FlowEvent::Failed(error));
+            } else {
+                flow.at = None;
+                flow.give_up = now + LEADER_WAIT_NS;
+                self.waiting.insert(id);
+                self.look_again = now;
+            }
+        }
+    }
+
+    /// The owner has taken rows: their sender may send more.
+    pub fn taken(&mut self, requests: &mut Requests, id: FlowId, bytes: usize) {
+        let Some(at) = self.flows.get(&id).and_then(|flow| flow.at) else { return };
+        let bytes = bytes as u64;
+        if at == self.node {
+            requests.credit(at, id, bytes);
+        } else {
+            self.outbox.push(at, Section::Requests, &ToLeader::Credit(id, bytes).encode());
+        }
+    }
+
+    /// The owner wants no more; it hears nothing of the flow afterwards.
+    pub fn cancel(
+        &mut self,
+        replication: &mut Replication,
+        requests: &mut Requests,
+        id: FlowId,
+    ) {
+        self.waiting.remove(&id);
+        let Some(flow) = self.flows.remove(&id) else { return };
+        match flow.at {
+            Some(at) if at == self.node => requests.cancel(replication, at, id),
+            Some(at) => self.outbox.push(at, Section::Requests, &ToLeader::Cancel(id).encode()),
+            None => {}
+        }
+        self.events.retain(|(_, flow, _)| *flow != id);
+    }
+
+    /// Whether a write is where it cannot be taken back: its end is unknown until it is told.
+    pub fn is_unsettled_write(&self, id: FlowId) -> bool {
+        self.flows.get(&id).is_some_and(|flow| flow.is_write && flow.at.is_some())
+    }
+
+    /// Sends a leader's reply to the gateway that waits for it.
+    pub fn send_reply(&mut self, gateway: NodeId, reply: &ToGateway) {
+        self.outbox.push(gateway, Section::Replies, &reply.encode());
+    }
+
+    /// Takes a part of what a peer says about statements; the whole message if it was the last.
+    ///
+    /// # Errors
+    /// In words; the peer's link is to be closed.
+    pub fn receive(
+        &mut self,
+        peer: NodeId,
+        section: Section,
+        part: &[u8],
+    ) -> Result<Option<Vec<u8>>, &'static str> {
+        self.outbox.receive(peer, section, part)
+    }
+
+    /// Hands messages over to the links; whether any still wait for room.
+    pub fn flush(&mut self, replication: &mut Replication) -> bool {
+        self.outbox.flush(replication)
+    }
+
+    /// What flows have for their owners.
+    pub fn next_event(&mut self) -> Option<(Owner, FlowId, FlowEvent)> {
+        self.events.pop_front()
+    }
+
+    fn finish(&mut self, id: FlowId, event: FlowEvent) {
+        self.waiting.remove(&id);
+        if let Some(flow) = self.flows.remove(&id) {
+            self.events.push_back((flow.owner, id, event));
+        }
+    }
+}
+
+/// A transaction's id: its begin timestamp, its gateway, its number there.
+fn txn_id(node: NodeId, begin: Timestamp, flow: FlowId) -> TxnId {
+    let mut id = [0; 16];
+    let (stamp, rest) = id.split_at_mut(8);
+    stamp.copy_from_slice(&begin.0.to_be_bytes());
+    let (at, number) = rest.split_at_mut(4);
+    at.copy_from_slice(&node.0.to_be_bytes());
+    number.copy_from_slice(&((flow & 0xFFFF_FFFF) as u32).to_be_bytes());
+    id
+}
+
+fn no_leader(group: GroupId, is_write: bool) -> Error {
+    let message = format!("group {} has no leader", group.0);
+    let code = if is_write {
+        sqlstate::READ_ONLY_SQL_TRANSACTION
+    } else {
+        sqlstate::CANNOT_CONNECT_NOW
+    };
+    Error::new(code, message)
+        .with_detail("A majority of its members must be up. Nothing was done.")
+        .with_hint("See `phantomdb status` for the members that are missing.")
+}
+
+fn decode_rows(layout: &RowLayout, count: u64, bytes: &[u8]) -> Result<Batch, Error> {
+    let cut = |_| Error::internal("rows of a leader are cut");
+    let mut reader = phantom_base::bytes::Reader::new(bytes);
+    let mut rows: Vec<&[u8]> = Vec::new();
+    while !reader.is_empty() {
+        let length = reader.u32().map_err(cut)?;
+        rows.push(reader.take(length as usize).map_err(cut)?);
+    }
+    if rows.len() as u64 != count {
+        return Err(Error::internal("a leader sent fewer rows than it says"));
+    }
+    let columns: Vec<usize> = (0..layout.types().len()).collect();
+    let defaults = vec![phantom_types::Datum::Null; columns.len()];
+    layout.decode(&rows, &columns, &defaults)
+}
+
+/// The credit that a batch was sent on.
+pub fn cost_of(batch: &Batch) -> usize {
+    // Counted as it is held here, which is no less than it was on its way, and no more than the
+    // whole credit: a batch over it must still be able to pay itself back.
+    batch.size_bytes().min(usize::try_from(CREDIT_BYTES).expect("a small number"))
+}

@@ -1,0 +1,620 @@
+//! Work at the groups that this node leads: admitted, run, committed, answered.
+//!
+//! Every request is one `Active` under a ticket, in one `Stage` at a time. All stages change on the
+//! node's thread; workers get immutable values and post what they found. Rules, each a test:
+//!
+//! - A read waits for a barrier, takes the barrier's stamp as its timestamp, waits for proposals in
+//!   flight below it, and compares the term before its first row.
+//! - A write by key holds its latches before it looks; a write that scanned takes them afterwards
+//!   and runs again if a version is no longer the one it saw.
+//! - A write that turns out to write nothing, or to fail, is answered only after a barrier: what it
+//!   saw may have been a deposed leader's.
+//! - Nothing is answered as committed before its entry is applied here. What leadership took away
+//!   while it was in flight is unknown (40003), never failed.
+
+mod commit;
+mod fragment;
+pub mod gateway;
+pub mod message;
+mod outbox;
+pub mod point;
+mod rows;
+mod storage;
+
+use std::collections::VecDeque;
+
+use phantom_base::sync::{Arc, AtomicBool, Ordering};
+use phantom_base::{Error, GroupId, HashIndex, Map, NodeId, Term, Timestamp, hash_index, sqlstate};
+use phantom_lsm::Engine;
+use phantom_mvcc::{Admissions, Reader, Reads, Ticket};
+use phantom_raft::{BarrierAnswer, BarrierOutcome, Done, Event};
+use phantom_sql::execute::StoredRow;
+use phantom_sql::statement::Planned;
+
+use crate::catalog::Catalog;
+use crate::replication::entry::TxnId;
+use crate::replication::{Refused, Replication};
+use crate::runtime::{Mailbox, Runtime};
+use fragment::{FragmentJob, Stepped};
+use message::{FlowId, Run, ToGateway, Work};
+use point::PointJob;
+
+/// A statement that scans and writes repeats at most so often; then 40001.
+const REPEATS_MAX: u32 = 50;
+/// Plans of other gateways that are kept by hash.
+const PLANS_MAX: usize = 4_096;
+/// Rows that a gateway lets a flow send before it has taken any, in bytes.
+pub const CREDIT_BYTES: i64 = 1 << 20;
+
+/// Tickets above this are barriers that a new leader asks for itself.
+const READY_TICKETS: Ticket = 1 << 62;
+
+/// Who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    /// The gateway; this node itself for its own sessions.
+    pub gateway: NodeId,
+    /// The gateway's name for it.
+    pub flow: FlowId,
+}
+
+/// All requests at the groups that this node leads.
+pub struct Requests {
+    node: NodeId,
+    engine: Arc<Engine>,
+    catalog: Catalog,
+    runtime: Arc<Runtime>,
+    worked: Mailbox<Worked>,
+    groups: Map<GroupId, Leading>,
+    active: Map<Ticket, Active>,
+    by_origin: Map<Origin, Ticket>,
+    next_ticket: Ticket,
+    plans: HashIndex<u128, Arc<Planned>>,
+    replies: VecDeque<(NodeId, ToGateway)>,
+    /// Requests that may go on since something else ended.
+    freed: VecDeque<Ticket>,
+    memory_bytes: usize,
+    repeats: u64,
+}
+
+/// A group as its leader sees its requests. It outlives a leadership: what is in flight holds its
+/// latches until its end is known.
+#[derive(Default)]
+struct Leading {
+    /// The term in which this node leads; `None` while it does not.
+    term: Option<Term>,
+    /// Whether all entries of former leaders are applied here.
+    is_ready: bool,
+    admissions: Admissions,
+    /// Writes that wait for that.
+    waiting: Vec<Ticket>,
+}
+
+struct Active {
+    origin: Origin,
+    group: GroupId,
+    txn: TxnId,
+    job: Job,
+    stage: Stage,
+    cancelled: Arc<AtomicBool>,
+    /// How often the statement was begun again.
+    repeats: u32,
+    /// Bytes of rows that may still be sent.
+    credit: i64,
+}
+
+enum Job {
+    Point(PointJob),
+    Fragment(FragmentJob),
+    ReadRows(Vec<message::RowSpan>),
+    WriteRows(Vec<message::RowPut>),
+}
+
+enum Stage {
+    /// Not begun.
+    New,
+    /// For the first barrier of a new leader.
+    Ready,
+    /// For a barrier of its own.
+    Barrier,
+    /// For proposals in flight at or below its timestamp.
+    InFlight(Timestamp, Term),
+    /// For latches.
+    Latches,
+    /// A worker has it.
+    Working,
+    /// For the gateway to take rows.
+    Credit,
+    /// For its entry. What is then answered, and when it commits.
+    Proposed(Answer, Timestamp),
+    /// For a barrier that proves what it saw; then it is answered.
+    Confirm(Result<Answer, Error>),
+}
+
+/// What a finished request returns beside its end.
+#[derive(Debug, Default)]
+struct Answer {
+    rows: Vec<(u64, Vec<u8>)>,
+    count: u64,
+}
+
+/// What workers post.
+enum Worked {
+    Fetched(Ticket, Result<Vec<Option<StoredRow>>, Error>),
+    Stepped(Ticket, Box<Stepped>),
+    SystemRows(Ticket, Result<rows::SystemRows, Error>),
+}
+
+impl Requests {
+    /// No requests yet. `memory_bytes` is what one query may take.
+    pub fn new(
+        node: NodeId,
+        engine: Arc<Engine>,
+        catalog: Catalog,
+        runtime: Arc<Runtime>,
+        memory_bytes: usize,
+    ) -> Self {
+        let worked = runtime.mailbox();
+        Self {
+            node,
+            engine,
+            catalog,
+            runtime,
+            worked,
+            groups: Map::new(),
+            active: Map::new(),
+            by_origin: Map::new(),
+            next_ticket: 1,
+            plans: hash_index(),
+            replies: VecDeque::new(),
+            freed: VecDeque::new(),
+            memory_bytes,
+            repeats: 0,
+        }
+    }
+
+    /// Takes work of a gateway.
+    pub fn run(&mut self, replication: &mut Replication, gateway: NodeId, run: Run) {
+        let origin = Origin { gateway, flow: run.flow };
+        if !self.leads(run.group) {
+            self.not_leader(replication, origin, run.group);
+            return;
+        }
+        let job = match run.work {
+            Work::ReadRows(spans) => Job::ReadRows(spans),
+            Work::WriteRows(puts) => Job::WriteRows(puts),
+            Work::Query(query) => match self.query_job(replication, origin, query) {
+                Ok(Some(job)) => job,
+                Ok(None) => return,
+                Err(error) => {
+                    self.reply(origin, ToGateway::Failed { flow: origin.flow, error });
+                    return;
+                }
+            },
+        };
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        let active = Active {
+            origin,
+            group: run.group,
+            txn: run.txn,
+            job,
+            stage: Stage::New,
+            cancelled: Arc::new(AtomicBool::new(false)),
+            repeats: 0,
+            credit: CREDIT_BYTES,
+        };
+        self.active.insert(ticket, active);
+        self.by_origin.insert(origin, ticket);
+        self.begin(replication, ticket);
+        self.go_on(replication);
+    }
+
+    /// The replies that wait to be delivered, with their gateways.
+    pub fn take_reply(&mut self) -> Option<(NodeId, ToGateway)> {
+        self.replies.pop_front()
+    }
+
+    /// How many requests have not ended, and how many statements were begun again.
+    pub fn counts(&self) -> (usize, u64) {
+        (self.active.len(), self.repeats)
+    }
+
+    fn leads(&self, group: GroupId) -> bool {
+        self.groups.get(&group).is_some_and(|leading| leading.term.is_some())
+    }
+
+    fn reply(&mut self, origin: Origin, reply: ToGateway) {
+        self.replies.push_back((origin.gateway, reply));
+    }
+
+    fn not_leader(&mut self, replication: &Replication, origin: Origin, group: GroupId) {
+        let leader = replication.status(group).map_or(NodeId::NONE, |status| status.group.leader);
+        // This node's own name would send the gateway round in a circle.
+        let leader = if leader == self.node { NodeId::NONE } else { leader };
+        self.reply(origin, ToGateway::NotLeader { flow: origin.flow, leader });
+    }
+
+    fn get(&mut self, ticket: Ticket) -> &mut Active {
+        self.active.get_mut(&ticket).expect("a ticket in hand is active")
+    }
+
+    fn begin(&mut self, replication: &mut Replication, ticket: Ticket) {
+        let active = self.get(ticket);
+        let group = active.group;
+        if active.job.takes_latches_first() {
+            let leading = self.groups.entry(group).or_default();
+            if !leading.is_ready {
+                leading.waiting.push(ticket);
+                self.get(ticket).stage = Stage::Ready;
+                return;
+            }
+            self.latch(replication, ticket);
+        } else {
+            self.ask_barrier(replication, ticket, Stage::Barrier);
+        }
+    }
+
+    fn ask_barrier(&mut self, replication: &mut Replication, ticket: Ticket, stage: Stage) {
+        let active = self.get(ticket);
+        let group = active.group;
+        active.stage = stage;
+        if let Err(refused) = replication.barrier(group, ticket) {
+            self.refused(replication, ticket, refused);
+        }
+    }
+
+    /// Ends a request that the machine did not take; nothing was done.
+    fn refused(&mut self, replication: &mut Replication, ticket: Ticket, refused: Refused) {
+        let not_leading = matches!(
+            refused,
+            Refused::Starting
+                | Refused::Raft(
+                    phantom_raft::Refused::NotLeader { .. } | phantom_raft::Refused::NoGroup
+                )
+        );
+        if not_leading {
+            let active = self.end(ticket);
+            self.not_leader(replication, active.origin, active.group);
+        } else {
+            let error = Error::new(refused.sqlstate(), refused.to_string());
+            self.fail(ticket, error);
+        }
+    }
+
+    /// Takes the machine's news; before its barriers and proposals of the same poll.
+    pub fn event(&mut self, replication: &mut Replication, event: &Event) {
+        match event {
+            Event::BecameLeader { gid, term } => {
+                let leading = self.groups.entry(*gid).or_default();
+                leading.term = Some(*term);
+                leading.is_ready = false;
+                // Refused only where leadership went again, which is an event of its own.
+                let _ = replication.barrier(*gid, READY_TICKETS | gid.0);
+            }
+            Event::LostLeadership { gid, .. } => self.lost(replication, *gid),
+            Event::ElectionDue(_) | Event::MemberTooFarBehind { .. } => {}
+        }
+        self.go_on(replication);
+    }
+
+    /// Sends away what only a leader can go on with. Proposals and barriers in flight get answers
+    /// of their own; a scan that runs has its snapshot.
+    fn lost(&mut self, replication: &mut Replication, group: GroupId) {
+        let Some(leading) = self.groups.get_mut(&group) else { return };
+        leading.term = None;
+        leading.is_ready = false;
+        leading.waiting.clear();
+        let stranded: Vec<Ticket> = self
+            .active
+            .iter()
+            .filter(|(_, active)| {
+                active.group == group
+                    && matches!(active.stage, Stage::Ready | Stage::Latches | Stage::InFlight(..))
+            })
+            .map(|(ticket, _)| *ticket)
+            .collect();
+        for ticket in stranded {
+            // Ending one may have ended or moved another.
+            if !self.active.contains_key(&ticket) {
+                continue;
+            }
+            let active = self.end(ticket);
+            self.not_leader(replication, active.origin, active.group);
+        }
+    }
+
+    /// Takes the end of a barrier.
+    pub fn barrier(&mut self, replication: &mut Replication, answer: &BarrierAnswer) {
+        self.barrier_ended(replication, answer);
+        self.go_on(replication);
+    }
+
+    fn barrier_ended(&mut self, replication: &mut Replication, answer: &BarrierAnswer) {
+        if answer.token >= READY_TICKETS {
+            self.became_ready(replication, answer);
+            return;
+        }
+        let ticket = answer.token;
+        let Some(active) = self.active.get_mut(&ticket) else { return };
+        let group = active.group;
+        let (stamp, term) = match answer.outcome {
+            BarrierOutcome::Open { stamp, term, .. } => (stamp, term),
+            BarrierOutcome::Refused(refused) => {
+                self.refused(replication, ticket, Refused::Raft(refused));
+                return;
+            }
+        };
+        match std::mem::replace(&mut active.stage, Stage::Barrier) {
+            Stage::Confirm(result) => self.answer(ticket, result, Timestamp::MIN),
+            Stage::Barrier => {
+                let Some(reads) = self.reads(ticket) else { return };
+                let leading = self.groups.entry(group).or_default();
+                if leading.admissions.read(ticket, &reads, stamp) {
+                    self.read(replication, ticket, stamp, term);
+                } else {
+                    self.get(ticket).stage = Stage::InFlight(stamp, term);
+                }
+            }
+            _ => panic!("a barrier was answered that nobody asked for"),
+        }
+    }
+
+    fn became_ready(&mut self, replication: &mut Replication, answer: &BarrierAnswer) {
+        let BarrierOutcome::Open { term, .. } = answer.outcome else { return };
+        let Some(leading) = self.groups.get_mut(&answer.gid) else { return };
+        if leading.term != Some(term) {
+            return;
+        }
+        leading.is_ready = true;
+        for ticket in std::mem::take(&mut leading.waiting) {
+            if self.active.contains_key(&ticket) {
+                self.latch(replication, ticket);
+            }
+        }
+    }
+
+    fn reads(&mut self, ticket: Ticket) -> Option<Reads> {
+        let active = self.get(ticket);
+        Some(match &active.job {
+            Job::Point(job) => Reads::Keys(job.full_keys()),
+            Job::Fragment(job) => job.reads(),
+            Job::ReadRows(spans) => rows::reads(spans),
+            Job::WriteRows(_) => return None,
+        })
+    }
+
+    /// The read may look now, unless leadership went while it waited.
+    fn read(
+        &mut self,
+        replication: &mut Replication,
+        ticket: Ticket,
+        stamp: Timestamp,
+        term: Term,
+    ) {
+        let group = self.get(ticket).group;
+        if self.groups.get(&group).and_then(|leading| leading.term) != Some(term) {
+            let active = self.end(ticket);
+            self.not_leader(replication, active.origin, active.group);
+            return;
+        }
+        let reader = Reader::new(self.engine.clone(), stamp);
+        match &self.get(ticket).job {
+            Job::Point(job) => {
+                let keys = job.full_keys();
+                self.fetch(replication, ticket, &reader, keys);
+            }
+            Job::Fragment(_) => self.start_fragment(ticket, reader),
+            Job::ReadRows(_) => self.read_rows(ticket, reader),
+            Job::WriteRows(_) => unreachable!("writes of rows take latches first"),
+        }
+    }
+
+    fn latch(&mut self, replication: &mut Replication, ticket: Ticket) {
+        let active = self.get(ticket);
+        let group = active.group;
+        let keys = active.job.latched_keys();
+        active.stage = Stage::Latches;
+        let leading = self.groups.entry(group).or_default();
+        if leading.admissions.write(ticket, keys) {
+            self.latched(replication, ticket);
+        }
+    }
+
+    /// The write holds its latches: what it sees from here on is the newest.
+    fn latched(&mut self, replication: &mut Replication, ticket: Ticket) {
+        let reader = Reader::new(self.engine.clone(), Timestamp::MAX);
+        let keys = self.get(ticket).job.latched_keys();
+        self.fetch(replication, ticket, &reader, keys);
+    }
+
+    /// Looks keys up, on this thread if memory has them all, else on a worker.
+    fn fetch(
+        &mut self,
+        replication: &mut Replication,
+        ticket: Ticket,
+        reader: &Reader,
+        keys: Vec<Vec<u8>>,
+    ) {
+        match rows::fetch_cached(reader, &keys) {
+            Ok(Some(found)) => self.fetched(replication, ticket, Ok(found)),
+            Ok(None) => {
+                self.get(ticket).stage = Stage::Working;
+                let (reader, worked) = (reader.clone(), self.worked.clone());
+                let job = move || worked.post(Worked::Fetched(ticket, rows::fetch(&reader, &keys)));
+                self.runtime.submit(crate::runtime::Pool::Sql, Box::new(job));
+            }
+            Err(error) => self.fetched(replication, ticket, Err(error)),
+        }
+    }
+
+    fn fetched(
+        &mut self,
+        replication: &mut Replication,
+        ticket: Ticket,
+        found: Result<Vec<Option<StoredRow>>, Error>,
+    ) {
+        if self.get(ticket).cancelled.load(Ordering::Relaxed) {
+            self.fail(ticket, cancelled());
+            return;
+        }
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                self.fail(ticket, error);
+                return;
+            }
+        };
+        match &self.get(ticket).job {
+            Job::Point(_) => self.point_found(replication, ticket, &found),
+            Job::Fragment(_) => self.fragment_checked(replication, ticket, &found),
+            Job::WriteRows(_) => self.rows_checked(replication, ticket, &found),
+            Job::ReadRows(_) => unreachable!("system rows are read by a scan"),
+        }
+    }
+
+    /// Takes what workers have posted. Call it after every poll.
+    pub fn take_worked(&mut self, replication: &mut Replication) {
+        for worked in self.worked.take() {
+            let ticket = match &worked {
+                Worked::Fetched(ticket, _)
+                | Worked::Stepped(ticket, _)
+                | Worked::SystemRows(ticket, _) => *ticket,
+            };
+            if !self.active.contains_key(&ticket) {
+                continue;
+            }
+            match worked {
+                Worked::Fetched(_, found) => self.fetched(replication, ticket, found),
+                Worked::Stepped(_, stepped) => self.stepped(replication, ticket, *stepped),
+                Worked::SystemRows(_, rows) => self.system_rows(ticket, rows),
+            }
+        }
+        self.go_on(replication);
+    }
+
+    /// Takes the end of a proposal.
+    pub fn done(&mut self, replication: &mut Replication, done: &Done) {
+        self.proposal_ended(replication, done);
+        self.go_on(replication);
+    }
+
+    /// A gateway has taken rows.
+    pub fn credit(&mut self, gateway: NodeId, flow: FlowId, bytes: u64) {
+        let Some(ticket) = self.by_origin.get(&Origin { gateway, flow }).copied() else { return };
+        let active = self.get(ticket);
+        active.credit = active.credit.saturating_add_unsigned(bytes);
+        if active.credit > 0 && matches!(active.stage, Stage::Credit) {
+            self.step_fragment(ticket);
+        }
+    }
+
+    /// A gateway wants no more of a flow. What is proposed goes on and is answered to nobody.
+    pub fn cancel(&mut self, replication: &mut Replication, gateway: NodeId, flow: FlowId) {
+        let Some(ticket) = self.by_origin.get(&Origin { gateway, flow }).copied() else { return };
+        let active = self.get(ticket);
+        active.cancelled.store(true, Ordering::Relaxed);
+        match active.stage {
+            // They look at the flag when they come back.
+            Stage::Working | Stage::Proposed(..) => {}
+            _ => self.fail(ticket, cancelled()),
+        }
+        self.go_on(replication);
+    }
+
+    /// A gateway is gone: nobody waits for its flows.
+    pub fn gateway_gone(&mut self, replication: &mut Replication, gateway: NodeId) {
+        let flows: Vec<FlowId> = self
+            .by_origin
+            .keys()
+            .filter(|origin| origin.gateway == gateway)
+            .map(|origin| origin.flow)
+            .collect();
+        for flow in flows {
+            self.cancel(replication, gateway, flow);
+        }
+    }
+
+    fn fail(&mut self, ticket: Ticket, error: Error) {
+        let active = self.end(ticket);
+        let flow = active.origin.flow;
+        self.reply(active.origin, ToGateway::Failed { flow, error });
+    }
+
+    /// Sends what a finished request returns, and forgets it.
+    fn answer(
+        &mut self,
+        ticket: Ticket,
+        result: Result<Answer, Error>,
+        commit: Timestamp,
+    ) {
+        let active = self.end(ticket);
+        let flow = active.origin.flow;
+        match result {
+            Ok(answer) => {
+                for (count, bytes) in answer.rows {
+                    self.reply(active.origin, ToGateway::Rows { flow, count, bytes });
+                }
+                let count = answer.count;
+                self.reply(active.origin, ToGateway::Finished { flow, count, commit });
+            }
+            Err(error) => self.reply(active.origin, ToGateway::Failed { flow, error }),
+        }
+    }
+
+    /// Forgets a request: latches go, and whoever waited for them goes on.
+    fn end(&mut self, ticket: Ticket) -> Active {
+        let active = self.active.remove(&ticket).expect("a ticket in hand is active");
+        self.by_origin.remove(&active.origin);
+        self.release(active.group, ticket);
+        active
+    }
+
+    fn release(&mut self, group: GroupId, ticket: Ticket) {
+        let Some(leading) = self.groups.get_mut(&group) else { return };
+        let freed = if leading.admissions.is_writing(ticket) {
+            leading.admissions.finish(ticket)
+        } else {
+            leading.admissions.forget_read(ticket);
+            Vec::new()
+        };
+        self.freed.extend(freed);
+    }
+
+    /// Lets requests go on that waited for latches or proposals which are gone. Whatever ends one
+    /// only queues the next: a long line of them must not become a deep stack.
+    fn go_on(&mut self, replication: &mut Replication) {
+        while let Some(next) = self.freed.pop_front() {
+            let Some(active) = self.active.get(&next) else { continue };
+            match active.stage {
+                Stage::Latches => self.latched(replication, next),
+                Stage::InFlight(stamp, term) => self.read(replication, next, stamp, term),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Job {
+    /// Whether the keys that it writes are known before it looks at anything.
+    fn takes_latches_first(&self) -> bool {
+        match self {
+            Self::Point(job) => job.is_write(),
+            Self::WriteRows(_) => true,
+            Self::Fragment(_) | Self::ReadRows(_) => false,
+        }
+    }
+
+    fn latched_keys(&self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Point(job) => job.full_keys(),
+            Self::Fragment(job) => job.written_keys(),
+            Self::WriteRows(puts) => rows::keys(puts),
+            Self::ReadRows(_) => Vec::new(),
+        }
+    }
+}
+
+fn cancelled() -> Error {
+    Error::new(sqlstate::QUERY_CANCELED, "canceling statement due to user request")
+}

@@ -1,0 +1,115 @@
+//! Messages between gateways and leaders on their way out, cut so that each part fits a frame.
+//!
+//! ```text
+//! part   flags u8 (1 first, 2 last) | bytes
+//! ```
+//!
+//! Links keep order, so parts follow each other; a first part drops whatever was begun before it. A
+//! queue that is full lets the rest wait here; how much can wait is bounded by the credit of flows.
+
+use std::collections::VecDeque;
+
+use phantom_base::{Map, NodeId};
+
+use crate::frame::Section;
+use crate::link::STREAM_BULK;
+use crate::replication::Replication;
+
+/// A part of a message, in bytes.
+const PART_BYTES: usize = 256 << 10;
+/// A message beyond this is not one of ours, in bytes: an entry's bound with room for its names.
+const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
+const FIRST: u8 = 1;
+const LAST: u8 = 2;
+
+/// Parts that wait for room in the links' queues, and messages that have come in part.
+#[derive(Default)]
+pub struct Outbox {
+    waiting: Map<NodeId, VecDeque<(Section, Vec<u8>)>>,
+    arriving: Map<(NodeId, Section), Vec<u8>>,
+}
+
+impl Outbox {
+    /// Queues a message for a peer.
+    pub fn push(&mut self, peer: NodeId, section: Section, message: &[u8]) {
+        let queue = self.waiting.entry(peer).or_default();
+        let count = message.len().div_ceil(PART_BYTES).max(1);
+        for (at, chunk) in message.chunks(PART_BYTES).enumerate() {
+            let mut part = Vec::with_capacity(1 + chunk.len());
+            let first = if at == 0 { FIRST } else { 0 };
+            let last = if at + 1 == count { LAST } else { 0 };
+            part.push(first | last);
+            part.extend_from_slice(chunk);
+            queue.push_back((section, part));
+        }
+    }
+
+    /// Hands over what the links have room for; whether anything still waits.
+    pub fn flush(&mut self, replication: &mut Replication) -> bool {
+        for (peer, queue) in &mut self.waiting {
+            while let Some((section, part)) = queue.pop_front() {
+                if replication.send(*peer, STREAM_BULK, section, part.clone()).is_err() {
+                    queue.push_front((section, part));
+                    break;
+                }
+            }
+        }
+        self.waiting.retain(|_, queue| !queue.is_empty());
+        !self.waiting.is_empty()
+    }
+
+    /// Takes a part of a peer's message; the message if it was the last.
+    ///
+    /// # Errors
+    /// In words, for parts that do not fit together: the peer's link is to be closed.
+    pub fn receive(
+        &mut self,
+        peer: NodeId,
+        section: Section,
+        part: &[u8],
+    ) -> Result<Option<Vec<u8>>, &'static str> {
+        let (flags, bytes) = part.split_first().ok_or("an empty part of a message")?;
+        let key = (peer, section);
+        if flags & FIRST != 0 {
+            self.arriving.insert(key, bytes.to_vec());
+        } else {
+            let begun = self.arriving.get_mut(&key).ok_or("a part of a message without its first")?;
+            if begun.len() + bytes.len() > MESSAGE_BYTES_MAX {
+                return Err("a message over the limit");
+            }
+            begun.extend_from_slice(bytes);
+        }
+        Ok(if flags & LAST != 0 { self.arriving.remove(&key) } else { None })
+    }
+
+    /// A link has ended: what was on it is gone.
+    pub fn forget(&mut self, peer: NodeId) {
+        self.waiting.remove(&peer);
+        self.arriving.retain(|(from, _), _| *from != peer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_make_the_message_and_a_first_part_drops_what_was_begun() {
+        let peer = NodeId(2);
+        let mut outbox = Outbox::default();
+        let message: Vec<u8> = (0..PART_BYTES * 2 + 5).map(|i| i as u8).collect();
+        outbox.push(peer, Section::Requests, &message);
+        let parts: Vec<Vec<u8>> =
+            outbox.waiting[&peer].iter().map(|(_, part)| part.clone()).collect();
+        assert_eq!(parts.len(), 3);
+        let mut inbox = Outbox::default();
+        let mut take = |part: &[u8]| inbox.receive(peer, Section::Requests, part);
+        assert_eq!(take(&parts[0]), Ok(None));
+        assert_eq!(take(&parts[0]), Ok(None), "the link was cut in between");
+        assert_eq!(take(&parts[1]), Ok(None));
+        assert_eq!(take(&parts[2]), Ok(Some(message)));
+        assert!(take(&parts[2]).is_err());
+        assert!(take(&[]).is_err());
+    }
+}

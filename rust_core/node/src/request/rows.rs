@@ -1,0 +1,161 @@
+//! Rows between storage, workers and gateways; system rows.
+
+use phantom_base::{Error, Result, Timestamp};
+use phantom_lsm::Cached;
+use phantom_mvcc::key::RelationId;
+use phantom_mvcc::{Reader, Reads, Ticket};
+use phantom_sql::execute::StoredRow;
+use phantom_types::codec::row::RowLayout;
+use phantom_types::{Batch, Column, Datum, TypeId};
+
+use super::commit::Put;
+use super::message::{RowPut, RowSpan, ToGateway};
+use super::{Answer, Job, Requests, Stage, Worked};
+use crate::replication::Replication;
+use crate::runtime::Pool;
+
+/// Values and versions, for each span.
+pub(super) type SystemRows = Vec<Vec<(Vec<u8>, u64)>>;
+
+/// Looks keys up if memory has them all.
+pub(super) fn fetch_cached(
+    reader: &Reader,
+    keys: &[Vec<u8>],
+) -> Result<Option<Vec<Option<StoredRow>>>> {
+    let mut found = Vec::with_capacity(keys.len());
+    for key in keys {
+        match reader.get_cached(key)? {
+            Cached::Miss => return Ok(None),
+            Cached::Hit(row) => found.push(row.as_ref().map(stored)),
+        }
+    }
+    Ok(Some(found))
+}
+
+/// Looks keys up, waiting for the disk.
+pub(super) fn fetch(reader: &Reader, keys: &[Vec<u8>]) -> Result<Vec<Option<StoredRow>>> {
+    keys.iter().map(|key| Ok(reader.get(key)?.as_ref().map(stored))).collect()
+}
+
+fn stored(row: &phantom_mvcc::Row) -> StoredRow {
+    StoredRow { bytes: row.bytes().to_vec(), version: row.version }
+}
+
+/// Rows of a result as they travel: each its length and the row codec's bytes.
+pub(super) fn encode_rows(batch: &Batch) -> Result<Vec<u8>> {
+    let types: Vec<TypeId> = batch.columns().iter().map(Column::ty).collect();
+    let layout = RowLayout::new(&types);
+    let mut out = Vec::new();
+    let mut row = Vec::new();
+    for at in batch.selection().iter() {
+        row.clear();
+        let values: Vec<Datum> = batch.row(at);
+        layout.encode(&values, &mut row)?;
+        let length = u32::try_from(row.len()).expect("the row codec bounds rows");
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(&row);
+    }
+    Ok(out)
+}
+
+fn relation(id: u64) -> RelationId {
+    RelationId { set: (id >> 32) as u32, number: (id & 0xFFFF_FFFF) as u32 }
+}
+
+fn bounds(span: &RowSpan) -> (Vec<u8>, Vec<u8>) {
+    let relation = relation(span.relation);
+    match &span.key {
+        Some(key) => {
+            let start = relation.key(key);
+            // Keys are prefix-free, so nothing stands between a key and its successor.
+            let mut end = start.clone();
+            end.push(0);
+            (start, end)
+        }
+        None => (relation.prefix().to_vec(), relation.end().to_vec()),
+    }
+}
+
+/// What a read of system rows touches: from the first span's start to the last one's end.
+pub(super) fn reads(spans: &[RowSpan]) -> Reads {
+    let bounds: Vec<(Vec<u8>, Vec<u8>)> = spans.iter().map(bounds).collect();
+    let start = bounds.iter().map(|(start, _)| start.clone()).min().unwrap_or_default();
+    let end = bounds.into_iter().map(|(_, end)| end).max().unwrap_or_default();
+    Reads::Span(start, end)
+}
+
+/// The whole keys of rows to be written.
+pub(super) fn keys(puts: &[RowPut]) -> Vec<Vec<u8>> {
+    puts.iter().map(|put| relation(put.relation).key(&put.key)).collect()
+}
+
+impl Requests {
+    pub(super) fn read_rows(&mut self, ticket: Ticket, reader: Reader) {
+        let active = self.get(ticket);
+        let Job::ReadRows(spans) = &active.job else { unreachable!("the caller matched the job") };
+        let spans = spans.clone();
+        active.stage = Stage::Working;
+        let worked = self.worked.clone();
+        let job = move || worked.post(Worked::SystemRows(ticket, scan(&reader, &spans)));
+        self.runtime.submit(Pool::Sql, Box::new(job));
+    }
+
+    pub(super) fn system_rows(
+        &mut self,
+        ticket: Ticket,
+        rows: Result<SystemRows>,
+    ) {
+        match rows {
+            Ok(rows) => {
+                let active = self.end(ticket);
+                let flow = active.origin.flow;
+                self.reply(active.origin, ToGateway::SystemRows { flow, rows });
+            }
+            Err(error) => self.fail(ticket, error),
+        }
+    }
+
+    /// Compares versions with those that the writer saw, then writes.
+    pub(super) fn rows_checked(
+        &mut self,
+        replication: &mut Replication,
+        ticket: Ticket,
+        found: &[Option<StoredRow>],
+    ) {
+        let Job::WriteRows(puts) = &self.get(ticket).job else {
+            unreachable!("the caller matched the job");
+        };
+        let differs = puts.iter().zip(found).any(|(put, found)| {
+            let version = found.as_ref().map_or(Timestamp::MIN, |row| row.version);
+            put.seen.is_some_and(|seen| seen != version.0)
+        });
+        if differs {
+            let error = Error::new(
+                phantom_base::sqlstate::SERIALIZATION_FAILURE,
+                "a system row was changed by somebody else",
+            );
+            self.prove(replication, ticket, true, Err(error));
+            return;
+        }
+        let writes: Vec<Put> = puts
+            .iter()
+            .map(|put| Put { key: relation(put.relation).key(&put.key), row: put.value.clone() })
+            .collect();
+        let answer = Answer { rows: Vec::new(), count: writes.len() as u64 };
+        self.propose(replication, ticket, &[], writes, answer);
+    }
+}
+
+fn scan(reader: &Reader, spans: &[RowSpan]) -> Result<SystemRows> {
+    let mut all = Vec::with_capacity(spans.len());
+    for span in spans {
+        let (start, end) = bounds(span);
+        let mut rows = Vec::new();
+        let mut iter = reader.scan(&start, &end)?;
+        while let Some(entry) = iter.next()? {
+            rows.push((entry.row.to_vec(), entry.version.0));
+        }
+        all.push(rows);
+    }
+    Ok(all)
+}

@@ -1,0 +1,433 @@
+//! Sessions of this node: the driver of PostgreSQL's sans-IO sessions.
+//!
+//! A session asks for one thing at a time. Texts are parsed and bound on the parse pool, unless the
+//! plan cache has them; statements by key become flows at once; what needs a planner or the catalog
+//! is an event for the control plane, which answers with `resume`. Everything here happens on the
+//! node's thread, in the turns of `Sessions::turn`.
+
+mod plans;
+mod run;
+
+use std::collections::VecDeque;
+
+use phantom_base::sync::Arc;
+use phantom_base::{Error, Map, Nanos, Set, Severity, sqlstate};
+use phantom_sql::catalog::CatalogSnapshot;
+use phantom_sql::statement::Prepared;
+use phantom_types::{Batch, Datum};
+use phantom_wire::pg::{Identity, Outcome, PgSession, Progress, Request};
+
+use crate::catalog::Catalog;
+use crate::request::gateway::{FlowEvent, Flows};
+use crate::request::message::FlowId;
+use crate::request::{Requests, gateway};
+use crate::replication::Replication;
+use crate::runtime::{Mailbox, Runtime};
+use plans::PlanCache;
+
+/// Bits of a pid that name the session; the rest names the node.
+const SLOT_BITS: u32 = 21;
+/// Steps of one session in one turn: others want theirs.
+const STEPS_A_TURN: u32 = 256;
+
+/// A session's number on this node.
+pub type SessionId = u64;
+
+pub use plans::CatalogWait;
+
+/// What the sessions work with.
+pub struct Engine<'a> {
+    /// Groups.
+    pub replication: &'a mut Replication,
+    /// Work at groups led here.
+    pub requests: &'a mut Requests,
+    /// Work given out.
+    pub flows: &'a mut Flows,
+    /// Monotonic time.
+    pub now: Nanos,
+    /// Wall time in microseconds since 2000-01-01 UTC.
+    pub wall_us: i64,
+}
+
+/// Something for the control plane to decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionEvent {
+    /// Its number; the answer names it.
+    pub id: u64,
+    /// `plan`, `create_table`, `drop_table` or `cancel`.
+    pub kind: &'static str,
+    /// What it is about, as CBOR.
+    pub body: Vec<u8>,
+}
+
+/// All sessions of a node.
+pub struct Sessions {
+    node: u32,
+    sessions_max: usize,
+    catalog: Catalog,
+    runtime: Arc<Runtime>,
+    prepared: Mailbox<plans::Prepared>,
+    local: Mailbox<run::LocalRun>,
+    cache: PlanCache,
+    sessions: Map<SessionId, Session>,
+    next: SessionId,
+    next_event: u64,
+    ready: Set<SessionId>,
+    /// Sessions that have something for their connection.
+    notify: Set<SessionId>,
+    deadlines: Set<(Nanos, SessionId)>,
+    statements: u64,
+    /// Texts that wait for a barrier on the system group.
+    catalog_waits: Vec<(SessionId, plans::Wanted)>,
+}
+
+struct Session {
+    pg: PgSession,
+    /// The statement that runs.
+    running: Option<Running>,
+    /// The number of the request that the parse pool works on.
+    preparing: u64,
+    /// A statement that is bound again, with its values.
+    again: Option<Again>,
+    event: Option<SessionEvent>,
+    /// The event that waits for its answer.
+    asked: Option<u64>,
+    closing: bool,
+}
+
+/// A statement that runs.
+struct Running {
+    statement: Arc<Prepared>,
+    parameters: Vec<Datum>,
+    flow: Option<FlowId>,
+    batches: VecDeque<Batch>,
+    end: Option<Outcome>,
+    /// Whether the session waits for rows or the end.
+    wanted: bool,
+    deadline: Option<Nanos>,
+    /// How often it was bound again for a schema that had changed.
+    rebound: u32,
+}
+
+/// Why a text is bound again.
+struct Again {
+    statement: Arc<Prepared>,
+    parameters: Vec<Datum>,
+    rebound: u32,
+}
+
+impl Sessions {
+    /// No sessions yet.
+    pub fn new(
+        node: u32,
+        sessions_max: usize,
+        catalog: Catalog,
+        runtime: Arc<Runtime>,
+    ) -> Self {
+        let (prepared, local) = (runtime.mailbox(), runtime.mailbox());
+        Self {
+            node,
+            sessions_max,
+            catalog,
+            runtime,
+            prepared,
+            local,
+            cache: PlanCache::default(),
+            sessions: Map::new(),
+            next: 1,
+            next_event: 1,
+            ready: Set::new(),
+            notify: Set::new(),
+            deadlines: Set::new(),
+            statements: 0,
+            catalog_waits: Vec::new(),
+        }
+    }
+
+    /// How many sessions there are, and how many statements were run.
+    pub fn counts(&self) -> (usize, u64) {
+        (self.sessions.len(), self.statements)
+    }
+
+    /// A new session. `secret` proves a cancel request.
+    ///
+    /// # Errors
+    /// `53300` beyond the limit.
+    pub fn open(&mut self, secret: u32) -> Result<SessionId, Error> {
+        if self.sessions.len() >= self.sessions_max {
+            let message = "sorry, too many clients already";
+            return Err(Error::new(sqlstate::TOO_MANY_CONNECTIONS, message)
+                .with_severity(Severity::Fatal));
+        }
+        let id = self.next;
+        self.next += 1;
+        let slot = (id & ((1 << SLOT_BITS) - 1)) as u32;
+        let pid = self.node << SLOT_BITS | slot;
+        let session = Session {
+            pg: PgSession::new(Identity { pid, secret }),
+            running: None,
+            preparing: 0,
+            again: None,
+            event: None,
+            asked: None,
+            closing: false,
+        };
+        self.sessions.insert(id, session);
+        Ok(id)
+    }
+
+    /// Takes bytes of a client and works through them.
+    pub fn feed(&mut self, engine: &mut Engine<'_>, id: SessionId, bytes: &[u8]) -> usize {
+        let Some(session) = self.sessions.get_mut(&id) else { return bytes.len() };
+        let taken = session.pg.feed(bytes);
+        self.advance(engine, id);
+        taken
+    }
+
+    /// Bytes for a client.
+    pub fn take_out(&mut self, engine: &mut Engine<'_>, id: SessionId, max: usize) -> Option<Vec<u8>> {
+        let out = self.sessions.get_mut(&id)?.pg.take_out(max);
+        if out.is_some() {
+            // There is room again for a session that had stopped for it.
+            self.advance(engine, id);
+        }
+        out
+    }
+
+    /// Whether a connection is to be closed once its output is sent.
+    pub fn is_closing(&self, id: SessionId) -> bool {
+        self.sessions.get(&id).is_none_or(|session| session.closing)
+    }
+
+    /// What a session wants decided.
+    pub fn next_event(&mut self, id: SessionId) -> Option<SessionEvent> {
+        self.sessions.get_mut(&id)?.event.take()
+    }
+
+    /// Sessions that have output, an event or room since the last time.
+    pub fn take_notified(&mut self) -> Vec<SessionId> {
+        std::mem::take(&mut self.notify).into_iter().collect()
+    }
+
+    /// Ends the running statement with an error; a FATAL one ends the session.
+    pub fn cancel(&mut self, engine: &mut Engine<'_>, id: SessionId, error: Error) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let unsettled = session.running.as_ref().and_then(|running| running.flow);
+        if error.severity != Severity::Fatal
+            && unsettled.is_some_and(|flow| engine.flows.is_unsettled_write(flow))
+        {
+            // It may be committed already. Its end is told, and told as what it was.
+            return;
+        }
+        session.pg.cancel(error);
+        self.advance(engine, id);
+    }
+
+    /// Ends the running statement of the session with that pid, if the secret is right.
+    pub fn cancel_by_key(&mut self, engine: &mut Engine<'_>, pid: u32, secret: u32) -> bool {
+        let wanted = Identity { pid, secret };
+        let found = self.sessions.iter().find(|(_, session)| session.pg.identity() == wanted);
+        let Some(id) = found.map(|(id, _)| *id) else { return false };
+        let message = "canceling statement due to user request";
+        self.cancel(engine, id, Error::new(sqlstate::QUERY_CANCELED, message));
+        true
+    }
+
+    /// Forgets a session and what it runs.
+    pub fn close(&mut self, engine: &mut Engine<'_>, id: SessionId) {
+        self.stop(engine, id);
+        self.sessions.remove(&id);
+        self.ready.remove(&id);
+        self.notify.remove(&id);
+    }
+
+    /// One turn: what flows, the parse pool and timers have; then every session that can go on.
+    /// Returns whether anything moved.
+    pub fn turn(&mut self, engine: &mut Engine<'_>) -> bool {
+        let mut moved = false;
+        for prepared in self.prepared.take() {
+            moved = true;
+            self.was_prepared(engine, prepared);
+        }
+        for local in self.local.take() {
+            moved = true;
+            self.was_run_here(engine, local);
+        }
+        self.pass_deadlines(engine);
+        // One round: a session that is ready again has its next turn after the others.
+        for id in std::mem::take(&mut self.ready) {
+            moved = true;
+            self.advance(engine, id);
+        }
+        moved
+    }
+
+    /// When the next statement has used up its time.
+    pub fn next_deadline(&self) -> Option<Nanos> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    fn pass_deadlines(&mut self, engine: &mut Engine<'_>) {
+        while let Some((deadline, id)) = self.deadlines.first().copied() {
+            if deadline > engine.now {
+                break;
+            }
+            self.deadlines.remove(&(deadline, id));
+            let message = "canceling statement due to statement timeout";
+            self.cancel(engine, id, Error::new(sqlstate::QUERY_CANCELED, message));
+        }
+    }
+
+    /// What a flow of a session has.
+    pub fn flow_event(
+        &mut self,
+        engine: &mut Engine<'_>,
+        id: SessionId,
+        flow: FlowId,
+        event: FlowEvent,
+    ) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(running) = session.running.as_mut().filter(|run| run.flow == Some(flow)) else {
+            return;
+        };
+        match event {
+            FlowEvent::Rows(batch) => running.batches.push_back(batch),
+            FlowEvent::Finished(count, _) => {
+                running.flow = None;
+                running.end = Some(Outcome::Done { rows: count, notices: Vec::new() });
+            }
+            FlowEvent::Failed(error) => {
+                if self.bind_again_for(engine, id, &error) {
+                    return;
+                }
+                let session = self.sessions.get_mut(&id).expect("looked up above");
+                let running = session.running.as_mut().expect("looked up above");
+                running.flow = None;
+                running.end = Some(Outcome::Failed(error));
+            }
+            FlowEvent::SystemRows(_) => unreachable!("sessions read no system rows"),
+        }
+        self.hand_over(engine, id);
+    }
+
+    /// Gives a session rows or the end of its statement, if it waits for them.
+    fn hand_over(&mut self, engine: &mut Engine<'_>, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(running) = session.running.as_mut().filter(|running| running.wanted) else {
+            return;
+        };
+        if let Some(batch) = running.batches.pop_front() {
+            running.wanted = false;
+            if let Some(flow) = running.flow {
+                engine.flows.taken(engine.requests, flow, gateway::cost_of(&batch));
+            }
+            session.pg.resume(Outcome::Rows(batch));
+        } else if let Some(end) = running.end.take() {
+            let deadline = running.deadline;
+            session.running = None;
+            session.pg.resume(end);
+            if let Some(deadline) = deadline {
+                self.deadlines.remove(&(deadline, id));
+            }
+        } else {
+            return;
+        }
+        self.ready.insert(id);
+    }
+
+    /// Steps a session as far as it goes.
+    fn advance(&mut self, engine: &mut Engine<'_>, id: SessionId) {
+        for _ in 0..STEPS_A_TURN {
+            let Some(session) = self.sessions.get_mut(&id) else { return };
+            let progress = session.pg.step(engine.wall_us);
+            let mut asked = false;
+            while let Some(request) =
+                self.sessions.get_mut(&id).and_then(|session| session.pg.next_request())
+            {
+                asked = true;
+                self.request(engine, id, request);
+            }
+            let Some(session) = self.sessions.get_mut(&id) else { return };
+            match progress {
+                Progress::More => {}
+                // An answer may have come at once.
+                Progress::Waiting if asked || self.ready.remove(&id) => {}
+                Progress::Waiting | Progress::Idle | Progress::Flooded => {
+                    self.notify.insert(id);
+                    return;
+                }
+                Progress::Closing => {
+                    session.closing = true;
+                    self.notify.insert(id);
+                    return;
+                }
+            }
+        }
+        self.ready.insert(id);
+        self.notify.insert(id);
+    }
+
+    fn request(&mut self, engine: &mut Engine<'_>, id: SessionId, request: Request) {
+        match request {
+            Request::Split(text) => self.split(id, text),
+            Request::Prepare { text, parameter_types } => self.prepare(id, text, parameter_types),
+            Request::Run { statement, parameters } => {
+                self.statements += 1;
+                self.begin(engine, id, statement, parameters, 0);
+            }
+            Request::More => {
+                let session = self.sessions.get_mut(&id).expect("it has just asked");
+                if let Some(running) = session.running.as_mut() {
+                    running.wanted = true;
+                }
+                self.hand_over(engine, id);
+            }
+            Request::Stop => self.stop(engine, id),
+            Request::Cancel { pid, secret } => {
+                let mut body = Vec::new();
+                let mut out = minicbor::Encoder::new(&mut body);
+                out.array(2)
+                    .and_then(|out| out.u32(pid))
+                    .and_then(|out| out.u32(secret))
+                    .expect("a Vec takes every write");
+                self.ask(id, "cancel", body);
+            }
+        }
+    }
+
+    /// Gives up what a session runs.
+    fn stop(&mut self, engine: &mut Engine<'_>, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.again = None;
+        session.asked = None;
+        session.event = None;
+        let Some(running) = session.running.take() else { return };
+        if let Some(deadline) = running.deadline {
+            self.deadlines.remove(&(deadline, id));
+        }
+        if let Some(flow) = running.flow {
+            engine.flows.cancel(engine.replication, engine.requests, flow);
+        }
+    }
+
+    /// Leaves an event for the control plane.
+    fn ask(&mut self, id: SessionId, kind: &'static str, body: Vec<u8>) {
+        let event = SessionEvent { id: self.next_event, kind, body };
+        self.next_event += 1;
+        let session = self.sessions.get_mut(&id).expect("it has just asked");
+        session.asked = Some(event.id);
+        session.event = Some(event);
+        self.notify.insert(id);
+    }
+
+    fn resume(&mut self, id: SessionId, outcome: Outcome) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.pg.resume(outcome);
+            self.ready.insert(id);
+        }
+    }
+
+    fn snapshot(&self) -> Arc<CatalogSnapshot> {
+        self.catalog.snapshot()
+    }
+}

@@ -1,0 +1,304 @@
+//! Texts to statements: the plan cache, and the parse pool behind it.
+//!
+//! A cached statement is good as long as the descriptors that it was bound to are the newest, which
+//! is looked at once for each catalog version. A name that this node does not know costs one barrier
+//! on the system group and one more try: the table may be new.
+
+use phantom_base::sync::Arc;
+use phantom_base::{Error, HashIndex, hash_index, sqlstate};
+use phantom_sql::bind;
+use phantom_sql::catalog::CatalogSnapshot;
+use phantom_sql::settings::Settings;
+use phantom_sql::statement::{self, Body};
+use phantom_types::EvalContext;
+use phantom_wire::pg::{Outcome, Piece};
+
+use super::{SessionId, Sessions};
+use crate::runtime::Pool;
+
+/// Statements that a node keeps.
+const PLANS_MAX: usize = 8_192;
+/// The longest text that is kept, in bytes: bulk statements are not repeated.
+const TEXT_BYTES_MAX: usize = 16 << 10;
+
+/// What a plan rests on beside the catalog.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct PlanKey {
+    text: Arc<str>,
+    parameter_types: Vec<u32>,
+    settings: String,
+    role: String,
+}
+
+/// Bound statements by their text.
+pub(super) struct PlanCache {
+    plans: HashIndex<PlanKey, Arc<statement::Prepared>>,
+}
+
+impl Default for PlanCache {
+    fn default() -> Self {
+        Self { plans: hash_index() }
+    }
+}
+
+/// What the parse pool has done.
+pub(super) struct Prepared {
+    session: SessionId,
+    request: u64,
+    wanted: Wanted,
+    result: Result<Bound, Error>,
+    /// The catalog that it was bound to.
+    catalog_version: u64,
+    /// Whether a barrier was waited for already.
+    is_second_try: bool,
+}
+
+/// What a text was prepared for.
+#[derive(Clone)]
+pub(super) enum Wanted {
+    Split(Arc<str>),
+    Statement(Arc<str>, Vec<u32>),
+    Again,
+}
+
+enum Bound {
+    Pieces(Vec<Piece>),
+    Statement(Arc<statement::Prepared>),
+}
+
+/// What the parse pool needs of a session.
+struct Task {
+    catalog: Arc<CatalogSnapshot>,
+    settings: Settings,
+    role: String,
+    eval: EvalContext,
+}
+
+impl Task {
+    fn prepare(&self, text: &str, types: &[u32]) -> Result<Arc<statement::Prepared>, Error> {
+        let context = bind::Context {
+            catalog: &self.catalog,
+            settings: &self.settings,
+            role: &self.role,
+            eval: &self.eval,
+        };
+        bind::prepare(text, types, context).map(Arc::new)
+    }
+
+    fn split(&self, text: &str) -> Result<Vec<Piece>, Error> {
+        let pieces = bind::split(text)?;
+        let is_one = pieces.len() == 1;
+        let mut split = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            let prepared = if is_one {
+                let bound = self.prepare(&piece.text, &[]);
+                Some(bound.map_err(|error| moved(error, piece.offset))?)
+            } else {
+                None
+            };
+            split.push(Piece {
+                text: Arc::from(piece.text),
+                offset: piece.offset,
+                is_write: piece.is_write,
+                prepared,
+            });
+        }
+        Ok(split)
+    }
+}
+
+/// An error of a piece, placed in the whole text.
+fn moved(error: Error, offset: u32) -> Error {
+    let position = error.position;
+    if position == 0 { error } else { error.with_position(position + offset) }
+}
+
+impl Sessions {
+    pub(super) fn split(&mut self, id: SessionId, text: Arc<str>) {
+        if let Some(prepared) = self.cached(id, &text, &[]) {
+            let is_write = prepared.is_write();
+            let piece = Piece { text, offset: 0, is_write, prepared: Some(prepared) };
+            self.resume(id, Outcome::Text(vec![piece]));
+            return;
+        }
+        self.submit(id, Wanted::Split(text), false);
+    }
+
+    pub(super) fn prepare(&mut self, id: SessionId, text: Arc<str>, types: Vec<u32>) {
+        if let Some(prepared) = self.cached(id, &text, &types) {
+            self.resume(id, Outcome::Prepared(prepared));
+            return;
+        }
+        self.submit(id, Wanted::Statement(text, types), false);
+    }
+
+    /// Binds the text of a statement that runs again.
+    pub(super) fn prepare_again(&mut self, id: SessionId) {
+        self.submit(id, Wanted::Again, false);
+    }
+
+    fn key(&self, id: SessionId, text: &Arc<str>, types: &[u32]) -> PlanKey {
+        let session = self.sessions.get(&id).expect("it has just asked");
+        PlanKey {
+            text: text.clone(),
+            parameter_types: types.to_vec(),
+            settings: session.pg.settings().plan_key(),
+            role: session.pg.role().to_owned(),
+        }
+    }
+
+    fn cached(
+        &mut self,
+        id: SessionId,
+        text: &Arc<str>,
+        types: &[u32],
+    ) -> Option<Arc<statement::Prepared>> {
+        let key = self.key(id, text, types);
+        let found = self.cache.plans.get(&key)?.clone();
+        if is_current(&found, &self.snapshot()) {
+            return Some(found);
+        }
+        self.cache.plans.remove(&key);
+        None
+    }
+
+    fn submit(&mut self, id: SessionId, wanted: Wanted, is_second_try: bool) {
+        let catalog = self.snapshot();
+        let prepared = self.prepared.clone();
+        let session = self.sessions.get_mut(&id).expect("it has just asked");
+        session.preparing += 1;
+        let request = session.preparing;
+        let task = Task {
+            catalog,
+            settings: session.pg.settings().clone(),
+            role: session.pg.role().to_owned(),
+            eval: session.pg.eval(),
+        };
+        let again = session.again.as_ref().map(|again| again.statement.clone());
+        let job = move || {
+            let result = match &wanted {
+                Wanted::Split(text) => task.split(text).map(Bound::Pieces),
+                Wanted::Statement(text, types) => task.prepare(text, types).map(Bound::Statement),
+                Wanted::Again => {
+                    let old = again.expect("only a statement that runs is bound again");
+                    let types: Vec<u32> = old.parameters.iter().map(|ty| ty.0).collect();
+                    task.prepare(&old.text, &types).map(Bound::Statement)
+                }
+            };
+            let catalog_version = task.catalog.version();
+            prepared.post(Prepared {
+                session: id,
+                request,
+                wanted,
+                result,
+                catalog_version,
+                is_second_try,
+            });
+        };
+        self.runtime.submit(Pool::Parse, Box::new(job));
+    }
+
+    pub(super) fn was_prepared(&mut self, engine: &mut super::Engine<'_>, prepared: Prepared) {
+        let id = prepared.session;
+        let Some(session) = self.sessions.get(&id) else { return };
+        if session.preparing != prepared.request {
+            return; // The session has given it up.
+        }
+        let unknown = matches!(&prepared.result, Err(error)
+            if error.sqlstate == sqlstate::UNDEFINED_TABLE);
+        if unknown && !prepared.is_second_try {
+            self.wait_for_catalog(id, prepared.wanted);
+            return;
+        }
+        match (prepared.wanted, prepared.result) {
+            (Wanted::Again, Ok(Bound::Statement(statement))) => {
+                self.run_again(engine, id, statement);
+            }
+            (Wanted::Again, Err(error)) => self.fail_running(engine, id, error),
+            (wanted, Ok(bound)) => {
+                self.keep(id, &wanted, &bound, prepared.catalog_version);
+                self.resume(id, match bound {
+                    Bound::Pieces(pieces) => Outcome::Text(pieces),
+                    Bound::Statement(statement) => Outcome::Prepared(statement),
+                });
+            }
+            (_, Err(error)) => self.resume(id, Outcome::Failed(error)),
+        }
+    }
+
+    fn keep(&mut self, id: SessionId, wanted: &Wanted, bound: &Bound, catalog_version: u64) {
+        let (text, types, statement) = match (wanted, bound) {
+            (Wanted::Split(text), Bound::Pieces(pieces)) => {
+                let [Piece { prepared: Some(statement), offset: 0, .. }] = pieces.as_slice() else {
+                    return;
+                };
+                (text, &[][..], statement)
+            }
+            (Wanted::Statement(text, types), Bound::Statement(statement)) => {
+                (text, types.as_slice(), statement)
+            }
+            _ => return,
+        };
+        if text.len() > TEXT_BYTES_MAX || catalog_version != self.snapshot().version() {
+            return;
+        }
+        // Literals of date and time may depend on the moment that they were read.
+        if mentions_the_moment(text) {
+            return;
+        }
+        if self.cache.plans.len() >= PLANS_MAX {
+            self.cache.plans.clear();
+        }
+        let key = self.key(id, text, types);
+        self.cache.plans.insert(key, statement.clone());
+    }
+
+    /// Waits until this node has applied what the system group had committed, then binds again.
+    fn wait_for_catalog(&mut self, id: SessionId, wanted: Wanted) {
+        self.catalog_waits.push((id, wanted));
+    }
+
+    /// The texts that wait for the catalog; whoever takes them asks for a barrier first.
+    pub fn take_catalog_waits(&mut self) -> Vec<CatalogWait> {
+        let waits = std::mem::take(&mut self.catalog_waits);
+        waits.into_iter().map(|(session, wanted)| CatalogWait { session, wanted }).collect()
+    }
+
+    /// The barrier has opened, or failed with an error.
+    pub fn catalog_is_new(&mut self, wait: CatalogWait, result: Result<(), Error>) {
+        let Some(session) = self.sessions.get(&wait.session) else { return };
+        if session.preparing == 0 {
+            return;
+        }
+        match result {
+            Ok(()) => self.submit(wait.session, wait.wanted, true),
+            Err(error) => self.resume(wait.session, Outcome::Failed(error)),
+        }
+    }
+}
+
+/// A text whose tables this node does not know yet.
+pub struct CatalogWait {
+    session: SessionId,
+    wanted: Wanted,
+}
+
+/// Whether the tables of a statement are still those that it was bound to.
+pub(super) fn is_current(prepared: &statement::Prepared, catalog: &CatalogSnapshot) -> bool {
+    match &prepared.body {
+        Body::Query(planned) => planned.tables.iter().all(|table| {
+            catalog
+                .table(&table.schema, &table.name)
+                .is_some_and(|now| (now.oid, now.version) == (table.oid, table.version))
+        }),
+        _ => true,
+    }
+}
+
+/// Whether a text has a word that a date or time literal reads as the present.
+fn mentions_the_moment(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    ["'now", "'today", "'tomorrow", "'yesterday", "now'", "today'", "tomorrow'", "yesterday'"]
+        .iter()
+        .any(|word| lower.contains(word))
+}

@@ -1,0 +1,441 @@
+//! Statements that run: by key as a flow at once, else as the control plane decides.
+
+use std::collections::VecDeque;
+
+use minicbor::{Decoder, Encoder};
+use phantom_base::sync::Arc;
+use phantom_base::{Error, GroupId, Severity, SqlState, sqlstate};
+use phantom_sql::bound::Command;
+use phantom_sql::execute::{Fragment, FragmentInput, Step, StepBudget, Storage};
+use phantom_sql::statement::{Body, Planned, Prepared};
+use phantom_types::{Batch, Datum, TypeId};
+use phantom_wire::pg::Outcome;
+
+use super::{Again, Engine, Running, SessionId, Sessions, plans};
+use crate::request::gateway::{Owner, Start};
+use crate::request::message::{QueryWork, Work, encode_values};
+use crate::request::point::STALE_SCHEMA;
+use crate::runtime::Pool;
+
+/// The format of what the planner gets and gives.
+const PLAN_FORMAT: u32 = 1;
+/// How often a statement is bound again because the schema changed.
+const REBOUND_MAX: u32 = 8;
+/// What a query without tables may take, in bytes.
+const LOCAL_MEMORY_BYTES: usize = 16 << 20;
+
+/// A query without tables that a worker has run.
+pub(super) struct LocalRun {
+    session: SessionId,
+    statement: Arc<Prepared>,
+    result: Result<(Vec<Batch>, u64), Error>,
+}
+
+impl Sessions {
+    /// Begins a statement with its values.
+    pub(super) fn begin(
+        &mut self,
+        engine: &mut Engine<'_>,
+        id: SessionId,
+        statement: Arc<Prepared>,
+        parameters: Vec<Datum>,
+        rebound: u32,
+    ) {
+        let is_current = plans::is_current(&statement, &self.snapshot());
+        let session = self.sessions.get_mut(&id).expect("it has just asked");
+        let timeout = session.pg.settings().statement_timeout_ms();
+        let kept = session.running.as_ref().and_then(|running| running.deadline);
+        let deadline =
+            kept.or_else(|| (timeout > 0).then(|| engine.now + timeout * 1_000_000));
+        session.running = Some(Running {
+            statement: statement.clone(),
+            parameters: parameters.clone(),
+            flow: None,
+            batches: VecDeque::new(),
+            end: None,
+            wanted: true,
+            deadline,
+            rebound,
+        });
+        if let Some(deadline) = deadline {
+            self.deadlines.insert((deadline, id));
+        }
+        if !is_current {
+            let session = self.sessions.get_mut(&id).expect("it has just asked");
+            session.again = Some(Again { statement, parameters, rebound });
+            self.prepare_again(id);
+            return;
+        }
+        match &statement.body {
+            Body::Query(planned) => self.begin_query(engine, id, planned, parameters),
+            Body::CreateTable(create) => {
+                let body = encode_create(create);
+                self.ask(id, "create_table", body);
+            }
+            Body::DropTable(drop) => {
+                let body = encode_drop(drop);
+                self.ask(id, "drop_table", body);
+            }
+            Body::Empty | Body::Utility(_) => unreachable!("a session runs these itself"),
+        }
+    }
+
+    fn begin_query(
+        &mut self,
+        engine: &mut Engine<'_>,
+        id: SessionId,
+        planned: &Arc<Planned>,
+        parameters: Vec<Datum>,
+    ) {
+        match &planned.point {
+            Some(point) if point.table.is_none() => {
+                // It reads nothing: it is run where it is.
+                let session = self.sessions.get_mut(&id).expect("it has just asked");
+                let eval = session.pg.eval();
+                let effect = point.run(&parameters, &eval).effect(&[], &|_| None);
+                let running = session.running.as_mut().expect("it has just begun");
+                match effect {
+                    Ok(effect) => {
+                        if !effect.rows.is_empty() {
+                            running.batches.push_back(effect.rows);
+                        }
+                        let (rows, notices) = (effect.count, Vec::new());
+                        running.end = Some(Outcome::Done { rows, notices });
+                    }
+                    Err(error) => running.end = Some(Outcome::Failed(error)),
+                }
+                self.hand_over(engine, id);
+            }
+            Some(point) => {
+                let colocation = point.table.as_ref().map_or(0, |table| table.colocation);
+                self.start_flow(engine, id, group_of(colocation), true);
+            }
+            None => {
+                let body = encode_query(planned);
+                self.ask(id, "plan", body);
+            }
+        }
+    }
+
+    /// Gives a session's query to the leader of a group.
+    fn start_flow(
+        &mut self,
+        engine: &mut Engine<'_>,
+        id: SessionId,
+        group: GroupId,
+        is_point: bool,
+    ) {
+        let catalog_version = self.snapshot().version();
+        let session = self.sessions.get_mut(&id).expect("its statement runs");
+        let running = session.running.as_mut().expect("its statement runs");
+        let Body::Query(planned) = &running.statement.body else {
+            unreachable!("only queries are given to leaders");
+        };
+        let types: Vec<TypeId> =
+            planned.query.visible_targets().map(|target| target.expr.ty).collect();
+        let work = Work::Query(QueryWork {
+            is_point,
+            hash: planned.hash,
+            tree: Some(planned.encoded.clone()),
+            parameters: encode_values(&running.parameters),
+            eval: session.pg.eval(),
+        });
+        let start = Start {
+            owner: Owner::Session(id),
+            group,
+            catalog_version,
+            work,
+            is_write: planned.query.is_write(),
+            types,
+        };
+        let flow = engine.flows.start(engine.replication, engine.requests, engine.now, start);
+        running.flow = Some(flow);
+    }
+
+    /// The control plane's answer to an event.
+    ///
+    /// # Errors
+    /// `XX000` for an answer that does not decode.
+    pub fn answer(
+        &mut self,
+        engine: &mut Engine<'_>,
+        id: SessionId,
+        event: u64,
+        outcome: &[u8],
+    ) -> Result<(), Error> {
+        let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
+        if session.asked != Some(event) {
+            return Ok(()); // The session has given the statement up.
+        }
+        session.asked = None;
+        let answer = decode_answer(outcome).map_err(|error| {
+            Error::internal(format!("an answer of the control plane: {error}"))
+        })?;
+        match answer {
+            Answer::Plan(0) => self.run_here(id),
+            Answer::Plan(group) => self.start_flow(engine, id, GroupId(group), false),
+            Answer::Done(notices) => {
+                let end = Outcome::Done { rows: 0, notices };
+                self.end_running(engine, id, end);
+            }
+            Answer::Failed(error) => self.end_running(engine, id, Outcome::Failed(error)),
+        }
+        Ok(())
+    }
+
+    fn end_running(&mut self, engine: &mut Engine<'_>, id: SessionId, end: Outcome) {
+        if let Some(running) =
+            self.sessions.get_mut(&id).and_then(|session| session.running.as_mut())
+        {
+            running.end = Some(end);
+            self.hand_over(engine, id);
+        }
+    }
+
+    pub(super) fn fail_running(&mut self, engine: &mut Engine<'_>, id: SessionId, error: Error) {
+        self.end_running(engine, id, Outcome::Failed(error));
+    }
+
+    /// Runs a query that reads no table on a worker of this node.
+    fn run_here(&mut self, id: SessionId) {
+        let session = self.sessions.get_mut(&id).expect("it has just been answered");
+        let Some(running) = &session.running else { return };
+        let statement = running.statement.clone();
+        let Body::Query(planned) = &statement.body else { return };
+        let input = FragmentInput {
+            query: planned.query.clone(),
+            tables: Vec::new(),
+            parameters: running.parameters.clone(),
+            eval: session.pg.eval(),
+            hidden_keys: Vec::new(),
+            memory_bytes: LOCAL_MEMORY_BYTES,
+        };
+        let (local, statement) = (self.local.clone(), statement.clone());
+        let job = move || {
+            let result = run_without_tables(input);
+            local.post(LocalRun { session: id, statement, result });
+        };
+        self.runtime.submit(Pool::Sql, Box::new(job));
+    }
+
+    pub(super) fn was_run_here(&mut self, engine: &mut Engine<'_>, local: LocalRun) {
+        let id = local.session;
+        let running = self.sessions.get_mut(&id).and_then(|session| session.running.as_mut());
+        let Some(running) = running.filter(|run| Arc::ptr_eq(&run.statement, &local.statement))
+        else {
+            return;
+        };
+        match local.result {
+            Ok((batches, rows)) => {
+                running.batches.extend(batches);
+                running.end = Some(Outcome::Done { rows, notices: Vec::new() });
+            }
+            Err(error) => running.end = Some(Outcome::Failed(error)),
+        }
+        self.hand_over(engine, id);
+    }
+
+    /// Binds the running statement again if its schema changed under it; whether it did.
+    pub(super) fn bind_again_for(
+        &mut self,
+        _engine: &mut Engine<'_>,
+        id: SessionId,
+        error: &Error,
+    ) -> bool {
+        let is_stale =
+            error.sqlstate == sqlstate::SERIALIZATION_FAILURE && error.message == STALE_SCHEMA;
+        let session = self.sessions.get_mut(&id).expect("the caller looked it up");
+        let running = session.running.as_mut().expect("the caller looked it up");
+        if !is_stale || running.rebound >= REBOUND_MAX || !running.batches.is_empty() {
+            return false;
+        }
+        running.flow = None;
+        session.again = Some(Again {
+            statement: running.statement.clone(),
+            parameters: running.parameters.clone(),
+            rebound: running.rebound + 1,
+        });
+        self.catalog_waits.push((id, plans::Wanted::Again));
+        true
+    }
+
+    /// The statement was bound again: runs it, if its result looks as it was promised.
+    pub(super) fn run_again(
+        &mut self,
+        engine: &mut Engine<'_>,
+        id: SessionId,
+        statement: Arc<Prepared>,
+    ) {
+        let session = self.sessions.get_mut(&id).expect("the caller looked it up");
+        let Some(again) = session.again.take() else { return };
+        let shape = |statement: &Prepared| -> Vec<(TypeId, i32)> {
+            statement.columns.iter().map(|column| (column.ty, column.typmod)).collect()
+        };
+        if shape(&again.statement) != shape(&statement) {
+            let error = Error::new(
+                sqlstate::FEATURE_NOT_SUPPORTED,
+                "cached plan must not change result type",
+            );
+            self.fail_running(engine, id, error);
+            return;
+        }
+        self.begin(engine, id, statement, again.parameters, again.rebound);
+    }
+}
+
+/// The group that holds the rows of a colocation set: the first set's is group 2.
+fn group_of(colocation: u32) -> GroupId {
+    GroupId(u64::from(colocation) + 1)
+}
+
+struct NoTables;
+
+impl Storage for NoTables {
+    fn get(
+        &self,
+        table: &phantom_sql::catalog::Table,
+        _key: &[u8],
+    ) -> phantom_base::Result<Option<phantom_sql::execute::StoredRow>> {
+        Err(Error::internal(format!("table {} is read where there is none", table.name)))
+    }
+
+    fn get_cached(
+        &self,
+        table: &phantom_sql::catalog::Table,
+        key: &[u8],
+    ) -> phantom_base::Result<phantom_sql::execute::Fetch> {
+        self.get(table, key).map(phantom_sql::execute::Fetch::Found)
+    }
+
+    fn scan(
+        &self,
+        table: &phantom_sql::catalog::Table,
+        _start: Option<&[u8]>,
+        _end: Option<&[u8]>,
+    ) -> phantom_base::Result<Box<dyn phantom_sql::execute::RowSource>> {
+        Err(Error::internal(format!("table {} is read where there is none", table.name)))
+    }
+}
+
+fn run_without_tables(input: FragmentInput) -> Result<(Vec<Batch>, u64), Error> {
+    let mut fragment = Fragment::new(input)?;
+    let mut batches = Vec::new();
+    loop {
+        match fragment.step(&NoTables, StepBudget::WORKER)? {
+            Step::Batch(batch) => batches.push(batch),
+            Step::Yield => {}
+            Step::Done(finished) => return Ok((batches, finished.count)),
+        }
+    }
+}
+
+enum Answer {
+    Plan(u64),
+    Done(Vec<Error>),
+    Failed(Error),
+}
+
+fn decode_answer(bytes: &[u8]) -> Result<Answer, minicbor::decode::Error> {
+    let mut input = Decoder::new(bytes);
+    input.array()?;
+    Ok(match input.u8()? {
+        0 => Answer::Plan(decode_plan(input.bytes()?)?),
+        1 => {
+            let mut notices = Vec::new();
+            for _ in 0..input.array()?.unwrap_or(0) {
+                notices.push(decode_error(&mut input)?.with_severity(Severity::Notice));
+            }
+            Answer::Done(notices)
+        }
+        2 => Answer::Failed(decode_error(&mut input)?),
+        other => {
+            return Err(minicbor::decode::Error::message(format!("an answer of kind {other}")));
+        }
+    })
+}
+
+/// The group of a plan's one fragment; 0 is this node.
+fn decode_plan(bytes: &[u8]) -> Result<u64, minicbor::decode::Error> {
+    let mut input = Decoder::new(bytes);
+    input.array()?;
+    let format = input.u32()?;
+    let fragments = input.array()?.unwrap_or(0);
+    if format != PLAN_FORMAT || fragments != 1 {
+        let message = format!("a plan of format {format} with {fragments} fragments");
+        return Err(minicbor::decode::Error::message(message));
+    }
+    input.array()?;
+    input.u64()
+}
+
+/// [SQLSTATE, message, hint]
+fn decode_error(input: &mut Decoder<'_>) -> Result<Error, minicbor::decode::Error> {
+    input.array()?;
+    let code = SqlState::parse(input.str()?).unwrap_or(sqlstate::INTERNAL_ERROR);
+    let message = input.str()?.to_owned();
+    Ok(Error::new(code, message).with_hint(input.str()?))
+}
+
+const WRITES: &str = "a Vec takes every write";
+
+type Written = Result<(), minicbor::encode::Error<std::convert::Infallible>>;
+
+/// [format, command, [[oid, version, colocation set, storage id]..]]
+fn encode_query(planned: &Planned) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut out = Encoder::new(&mut bytes);
+    let command = match planned.query.command {
+        Command::Select => 0,
+        Command::Insert(_) => 1,
+        Command::Update { .. } => 2,
+        Command::Delete => 3,
+    };
+    let mut write = || -> Written {
+        out.array(3)?.u32(PLAN_FORMAT)?.u8(command)?.array(planned.tables.len() as u64)?;
+        for table in &planned.tables {
+            out.array(4)?.u32(table.oid)?.u32(table.version)?;
+            out.u32(table.colocation)?.u32(table.storage_id)?;
+        }
+        Ok(())
+    };
+    write().expect(WRITES);
+    bytes
+}
+
+/// [schema, name, [[name, type, typmod, not null]..], [attnum..], key name, if not exists]
+fn encode_create(create: &phantom_sql::statement::CreateTable) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut out = Encoder::new(&mut bytes);
+    let mut write = || -> Written {
+        out.array(6)?.str(&create.schema)?.str(&create.name)?;
+        out.array(create.columns.len() as u64)?;
+        for column in &create.columns {
+            out.array(4)?.str(&column.name)?.u32(column.ty.0)?.i32(column.typmod)?;
+            out.bool(column.not_null)?;
+        }
+        out.array(create.primary_key.len() as u64)?;
+        for attnum in &create.primary_key {
+            out.u16(*attnum)?;
+        }
+        out.str(&create.primary_key_name)?.bool(create.if_not_exists)?;
+        Ok(())
+    };
+    write().expect(WRITES);
+    bytes
+}
+
+/// [[[schema, name]..], if exists]
+fn encode_drop(drop: &phantom_sql::statement::DropTable) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut out = Encoder::new(&mut bytes);
+    let mut write = || -> Written {
+        out.array(2)?.array(drop.tables.len() as u64)?;
+        for (schema, name) in &drop.tables {
+            out.array(2)?.str(schema)?.str(name)?;
+        }
+        out.bool(drop.if_exists)?;
+        Ok(())
+    };
+    write().expect(WRITES);
+    bytes
+}
