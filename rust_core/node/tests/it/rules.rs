@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use phantom_base::{GroupId, NodeId, SeededRandom};
+use phantom_base::{GroupId, NodeId, Random, SeededRandom};
 use phantom_node::frame::{BadFrame, Section};
 use phantom_node::replication::entry::EntryKind;
 use phantom_node::replication::{Effects, form};
@@ -130,6 +130,38 @@ fn a_clock_too_far_ahead_closes_the_link() {
     assert!(matches!(refused, Err(BadFrame::Clock(_))), "{refused:?}");
     assert!(!other.is_connected(NodeId(1)));
     assert!(matches!(other.feed(NodeId(1), 0, &bytes), Err(BadFrame::NoLink(_))));
+}
+
+/// Bytes of anybody: a link may close, the node goes on.
+#[test]
+fn bytes_that_are_no_frames_only_close_the_link() {
+    let mut world = started(3);
+    let mut random = SeededRandom::new(7);
+    let mut closed = 0;
+    for _ in 0..300 {
+        world.dial();
+        settle(&mut world, 2);
+        let sender = &mut world.nodes[0].up.as_mut().unwrap().replication;
+        sender.send(NodeId(2), 0, Section::Control, vec![1; 50]).ok();
+        let mut bytes = sender.take_out(NodeId(2), 0, 1 << 20).unwrap_or_default();
+        for _ in 0..=random.below(4) {
+            let at = random.below(bytes.len() as u64 + 1) as usize;
+            match random.below(3) {
+                0 => bytes.truncate(at),
+                1 => bytes.insert(at, random.next_u64() as u8),
+                _ => bytes.extend((0..random.below(50)).map(|_| random.next_u64() as u8)),
+            }
+        }
+        let receiver = &mut world.nodes[1].up.as_mut().unwrap().replication;
+        if receiver.feed(NodeId(1), random.below(3) as u8, &bytes).is_err() {
+            closed += 1;
+            assert!(!receiver.is_connected(NodeId(1)));
+        }
+        world.reset(0, 1);
+    }
+    assert!(closed > 100, "only {closed} of 300 were seen to be wrong");
+    settle(&mut world, 3_000);
+    assert!(world.has_converged());
 }
 
 #[test]
