@@ -1,12 +1,19 @@
 //! A fragment: a bound query that runs over one snapshot in budgeted steps.
 
-use phantom_base::Result;
 use phantom_base::sync::Arc;
-use phantom_types::{Batch, Datum, EvalContext};
+use phantom_base::{Error, Result};
+use phantom_types::{BATCH_ROWS, Batch, Datum, EvalContext};
 
+use super::build::Builder;
+use super::memory::Memory;
+use super::op::{Operator, Progress, StepContext, Writer, value_bytes};
+use super::program::Compiler;
 use super::{RowWrite, StepBudget, Storage};
 use crate::bound::Query;
 use crate::catalog::Table;
+
+/// Bytes of a batch of the result, unless one row is larger.
+const RESULT_BYTES: usize = 256 << 10;
 
 /// What a fragment is made of.
 pub struct FragmentInput {
@@ -43,25 +50,123 @@ pub struct Finished {
     pub writes: Vec<RowWrite>,
 }
 
+enum Root {
+    Read(Box<dyn Operator>),
+    Write(Box<dyn Writer>),
+}
+
 /// A query that runs. Moves between threads between two steps.
-pub struct Fragment {}
+pub struct Fragment {
+    root: Root,
+    eval: EvalContext,
+    memory: Memory,
+    /// The columns that are sent, if some are not.
+    visible: Option<Vec<usize>>,
+    /// A batch that is sent in parts, and how many of its rows have been.
+    pending: Option<(Batch, usize)>,
+    returned: u64,
+    has_ended: bool,
+}
 
 impl Fragment {
-    /// Checks a query and makes its operators; reads nothing.
+    /// Checks a query and makes its operators; reads nothing. It recurses as deep as the query is
+    /// nested, as decoding it does: not for a small stack.
     ///
     /// # Errors
-    /// `XX000` for a query that the binder would not make.
+    /// `XX000` for a query that the binder would not make; `54001` for one that joins too many
+    /// tables; `2201W`, `2201X` and whatever else LIMIT and OFFSET answer.
     pub fn new(input: FragmentInput) -> Result<Self> {
-        let _ = input;
-        unimplemented!()
+        let FragmentInput { query, tables, parameters, eval, hidden_keys, memory_bytes } = input;
+        let is_bound = tables.len() == query.relations.len()
+            && tables.iter().zip(&query.relations).all(|(table, of)| table.oid == of.table);
+        if !is_bound {
+            return Err(Error::internal("a query comes with the tables that it was bound to"));
+        }
+        let parameters: Arc<[Datum]> = parameters.into();
+        let builder = Builder {
+            query: &query,
+            tables: &tables,
+            parameters: &parameters,
+            compiler: Compiler { parameters: &parameters, eval: &eval },
+        };
+        let root = if query.is_write() {
+            Root::Write(builder.write(hidden_keys)?)
+        } else {
+            Root::Read(builder.select()?)
+        };
+        let visible = builder.visible();
+        let visible = (visible.len() < query.targets.len()).then_some(visible);
+        let memory = Memory::new(memory_bytes);
+        let (pending, returned, has_ended) = (None, 0, false);
+        Ok(Self { root, eval, memory, visible, pending, returned, has_ended })
     }
 
-    /// Runs until rows are ready, the budget is used up, or the end.
+    /// Runs until rows are ready, the budget is used up, or the end. After the end or an error it
+    /// is not stepped again.
     ///
     /// # Errors
     /// What its expressions and the storage answer; `53200` beyond its memory.
     pub fn step(&mut self, storage: &dyn Storage, budget: StepBudget) -> Result<Step> {
-        let _ = (storage, budget);
-        unimplemented!()
+        if let Some(batch) = self.next_part() {
+            return Ok(Step::Batch(batch));
+        }
+        assert!(!self.has_ended, "a fragment ends once");
+        let mut cx = StepContext {
+            storage,
+            eval: &self.eval,
+            memory: &mut self.memory,
+            rows: budget.rows.max(1),
+        };
+        let progress = match &mut self.root {
+            Root::Read(root) => root.step(&mut cx),
+            Root::Write(root) => root.step(&mut cx),
+        };
+        match progress.inspect_err(|_| self.has_ended = true)? {
+            Progress::Yield => Ok(Step::Yield),
+            Progress::Batch(batch) => {
+                self.returned += batch.rows() as u64;
+                self.pending = Some((self.shown(batch), 0));
+                Ok(self.next_part().map_or(Step::Yield, Step::Batch))
+            }
+            Progress::Done => {
+                self.has_ended = true;
+                let (count, writes) = match &mut self.root {
+                    Root::Read(_) => (self.returned, Vec::new()),
+                    Root::Write(root) => root.finish(),
+                };
+                Ok(Step::Done(Finished { count, writes }))
+            }
+        }
+    }
+
+    /// The batch without hidden columns.
+    fn shown(&self, batch: Batch) -> Batch {
+        let Some(visible) = &self.visible else { return batch };
+        let rows = batch.rows();
+        let is_shown = |(at, column)| visible.contains(&at).then_some(column);
+        let columns = batch.into_columns().into_iter().enumerate().filter_map(is_shown).collect();
+        Batch::new(columns, rows)
+    }
+
+    /// What is sent next of the pending batch.
+    fn next_part(&mut self) -> Option<Batch> {
+        let (batch, start) = self.pending.take()?;
+        let rows = batch.rows();
+        if start == 0 && rows <= BATCH_ROWS && batch.size_bytes() <= RESULT_BYTES {
+            return Some(batch);
+        }
+        let (mut end, mut bytes) = (start, 0);
+        while end < rows && end - start < BATCH_ROWS {
+            bytes += batch.columns().iter().map(|of| value_bytes(of.value(end))).sum::<usize>();
+            if bytes > RESULT_BYTES && end > start {
+                break;
+            }
+            end += 1;
+        }
+        let columns = batch.columns().iter().map(|column| column.slice(start..end)).collect();
+        if end < rows {
+            self.pending = Some((batch, end));
+        }
+        Some(Batch::new(columns, end - start))
     }
 }

@@ -4,8 +4,16 @@
 //! together with the version of each that it saw. Whoever leads the group checks those versions
 //! under its latches, and commits or has the statement run again.
 
+mod build;
 mod fragment;
+mod key_table;
+mod memory;
+mod op;
+mod plan;
+mod program;
 pub mod scalar;
+#[cfg(test)]
+mod tests;
 
 pub use fragment::{Finished, Fragment, FragmentInput, Step};
 
