@@ -63,7 +63,10 @@ class NodeCore:
         """Say that a peer is gone."""
 
     def feed(self, peer: int, stream: int, data: bytes) -> int:
-        """Take bytes of a peer; fewer than given means later. Raises `CoreError` for a bad frame."""
+        """Take bytes of a peer; fewer than given means later.
+
+        Raises `CoreError` for a bad frame.
+        """
 
     def take_out(self, peer: int, stream: int, limit: int = 1 << 20) -> bytes | None:
         """Return bytes for a peer."""
@@ -100,7 +103,10 @@ class NodeCore:
         """
 
     def open_session(self) -> int:
-        """Return a new session of PostgreSQL's protocol; raises `CoreError` (53300) beyond the limit."""
+        """Return a new session of PostgreSQL's protocol.
+
+        Raises `CoreError` (53300) beyond the limit.
+        """
 
     def feed_session(self, session: int, data: bytes) -> int:
         """Take bytes of a client and work through them; fewer than given means later."""

@@ -1,1 +1,1 @@
-"""The ground: errors, settings, ids, the `World` that simulation replaces. Imports nothing of ours."""
+"""The ground: errors, settings, ids, the `World` that simulation replaces."""

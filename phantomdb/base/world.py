@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, Self
 
+_PORT_MAX = 65_535
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Address:
@@ -26,7 +28,7 @@ class Address:
                 raise ValueError(f"{text!r} is not HOST:PORT")
             host, port = text, str(default_port)
         host = host.removeprefix("[").removesuffix("]")
-        if not host or not port.isdecimal() or not 0 <= int(port) <= 65_535:
+        if not host or not port.isdecimal() or not 0 <= int(port) <= _PORT_MAX:
             raise ValueError(f"{text!r} is not HOST:PORT")
         return cls(host, int(port))
 
@@ -106,9 +108,20 @@ class Network(Protocol):
 class World(Protocol):
     """What a simulation replaces."""
 
-    clock: Clock
-    random: Random
-    network: Network
+    @property
+    def clock(self) -> Clock:
+        """The machine's clocks."""
+        ...
+
+    @property
+    def random(self) -> Random:
+        """Random numbers."""
+        ...
+
+    @property
+    def network(self) -> Network:
+        """Connections."""
+        ...
 
     def move_on_after(self, seconds: float) -> AbstractContextManager[object]:
         """Cancel what is inside after `seconds` of this world's time."""
@@ -118,7 +131,7 @@ class World(Protocol):
         """Wait for `seconds` of this world's time."""
         ...
 
-    def wait_readable(self, fd: int) -> Awaitable[None]:
+    async def wait_readable(self, fd: int) -> None:
         """Wait until a file descriptor of the core has something to read."""
         ...
 

@@ -1,1 +1,1 @@
-"""Tables as the system group describes them, and the changes of them. Pure; `session` carries out."""
+"""Tables as the system group describes them. Pure; `session` carries changes out."""

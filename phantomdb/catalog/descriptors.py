@@ -72,7 +72,9 @@ class Table:
         """Read one; fields that a newer node appended are passed over."""
         values: list[Any] = cbor2.loads(encoded)
         assert values[0] <= FORMAT, f"a descriptor of format {values[0]}"
-        _, oid, version, storage_id, colocation, state, schema, name, columns, key, key_name = values[:11]
+        _, oid, version, storage_id, colocation, state, schema, name, columns, key, key_name = (
+            values[:11]
+        )
         return cls(
             oid,
             version,

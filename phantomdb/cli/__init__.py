@@ -30,7 +30,7 @@ class _Verbs(click.Group):
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="phantomdb")
 def main() -> None:
-    """PhantomDB: a distributed database that speaks PostgreSQL.
+    r"""PhantomDB: a distributed database that speaks PostgreSQL.
 
     \b
     phantomdb demo                      a whole cluster on real data, here

@@ -13,7 +13,15 @@ from phantomdb.node.launch import Launcher, exit_code
 from phantomdb.node.logs import to_stderr
 from phantomdb.node.world import RealWorld
 
-_UNITS = {"": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 1000, "mb": 10**6, "gb": 10**9}
+_UNITS = {
+    "": 1,
+    "kib": 1 << 10,
+    "mib": 1 << 20,
+    "gib": 1 << 30,
+    "kb": 1000,
+    "mb": 10**6,
+    "gb": 10**9,
+}
 
 
 class _Bytes(click.ParamType[int]):
@@ -76,7 +84,9 @@ class _Addresses(click.ParamType[tuple[Address, ...]]):
     epilog="Example: phantomdb start --data ./n1 --listen-pg 127.0.0.1:5432",
 )
 @click.option("--data", default="phantomdb-data", show_default=True, help="The data directory.")
-@click.option("--name", default=None, help="The node's name, for people.  [default: its directory's]")
+@click.option(
+    "--name", default=None, help="The node's name, for people.  [default: its directory's]"
+)
 @click.option(
     "--memory",
     type=_Bytes(),

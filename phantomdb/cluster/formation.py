@@ -5,8 +5,9 @@
 2. All answer with a name, the same list and no cluster: the node with the lowest address sends the
    others a `Form`; its hash is the cluster. A node accepts one formation in its life, durably
    before it answers.
-3. Somebody answers with a `Form`: a cluster was formed before. A node that it names (by name, not by
-   address: a wiped disk is a new node) accepts it too; others are told that they are not members.
+3. Somebody answers with a `Form`: a cluster was formed before. A node that it names (by name, not
+   by address: a wiped disk is a new node) accepts it too; others are told that they are not
+   members.
 4. Otherwise it waits and says for whom. One list cannot make two clusters: each needs a majority,
    and a node accepts one.
 """
@@ -45,7 +46,7 @@ class NotAMember(PhantomError, sqlstate="08004"):
 
 @dataclass(frozen=True, slots=True)
 class Self:
-    """This node, before it is formed."""
+    """A node before it is formed."""
 
     uuid: bytes
     name: str
@@ -169,9 +170,7 @@ class Formation:
         return answers
 
     async def _ask(self, address: Address, answers: dict[Address, Message]) -> None:
-        probe = Probe(
-            self._own.uuid, self._hash, messages.PROTOCOL_MIN, messages.PROTOCOL_MAX
-        )
+        probe = Probe(self._own.uuid, self._hash, messages.PROTOCOL_MIN, messages.PROTOCOL_MAX)
         answer = await self._exchange(address, probe)
         if answer is not None:
             answers[address] = answer

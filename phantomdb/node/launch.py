@@ -1,7 +1,7 @@
 """From settings to a serving node, and from a signal to its end.
 
-Order: the peer door (formation needs it), formation or the directory's own, the core, the links, the
-system group's news, the clients' door, the ready line. The admin door answers all along.
+Order: the peer door (formation needs it), formation or the directory's own, the core, the links,
+the system group's news, the clients' door, the ready line. The admin door answers all along.
 """
 
 import errno
@@ -81,9 +81,7 @@ class Launcher:
                 for door in (peer, pg_door, admin_door):
                     await door.aclose()
 
-    async def _stop_on(
-        self, terminated: Callable[[], object], scope: trio.CancelScope
-    ) -> None:
+    async def _stop_on(self, terminated: Callable[[], object], scope: trio.CancelScope) -> None:
         await terminated()  # type: ignore[misc]  # It is the world's coroutine function.
         logger.info("told to stop")
         self._drain.set()
@@ -158,9 +156,7 @@ class Launcher:
             raise MalformedMessage(f"{type(message).__name__} to a node that was formed before")
         return self._formation.answer(message)
 
-    async def _serve_door(
-        self, door: Listener, session: listener.Session, grace_s: float
-    ) -> None:
+    async def _serve_door(self, door: Listener, session: listener.Session, grace_s: float) -> None:
         await listener.serve(door, session, self._drain, grace_s=grace_s)
 
     async def _serve_node(
@@ -188,9 +184,7 @@ class Launcher:
             lambda: links.connected,
             metrics.exposition(node.stats, node.status),
         )
-        elections = ElectionController(
-            self._world, node.id, sorted(node.members), node.campaign
-        )
+        elections = ElectionController(self._world, node.id, sorted(node.members), node.campaign)
         node.on_event = lambda event: self._event(event, elections)
         node.on_control = lambda peer, message: self._control(node, peer, message)
         decisions = Decisions(node, lambda pid, secret: self._cancel(node, pid, secret))
@@ -272,7 +266,9 @@ class Launcher:
 
 def check_loopback(address: Address) -> None:
     """Refuse an address that others could reach: there is no TLS yet."""
-    if address.host not in ("127.0.0.1", "::1", "localhost") and not address.host.startswith("127."):
+    if address.host not in ("127.0.0.1", "::1", "localhost") and not address.host.startswith(
+        "127."
+    ):
         raise UsageError(
             f"{address} is not a loopback address",
             hint="Nodes speak without encryption so far; use 127.0.0.1.",

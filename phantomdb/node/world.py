@@ -97,9 +97,9 @@ class RealWorld:
         """Wait for `seconds`."""
         await trio.sleep(seconds)
 
-    def wait_readable(self, fd: int) -> Awaitable[None]:
+    async def wait_readable(self, fd: int) -> None:
         """Wait until a file descriptor has something to read."""
-        return trio.lowlevel.wait_readable(fd)
+        await trio.lowlevel.wait_readable(fd)
 
     @contextlib.contextmanager
     def on_terminate(self) -> Iterator[Callable[[], Awaitable[None]]]:

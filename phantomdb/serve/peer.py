@@ -35,7 +35,7 @@ _HIGHER_DIALS_AFTER_S = 1.0
 _FULL_S = 0.005
 
 
-class LinkRefused(Exception):  # noqa: N818 - an answer of the handshake
+class LinkRefused(Exception):
     """The peer does not want this link, or is not whom we want."""
 
 
@@ -176,7 +176,8 @@ class PeerLinks:
             return Refusal("NOT_MEMBER", f"node {hello.node} is no other member of this cluster")
         apart_ms = abs((hello.hlc >> 16) - (node.hlc() >> 16))
         if apart_ms > CLOCK_MS_MAX:
-            return Refusal("CLOCK", f"the clocks are {apart_ms} ms apart; {CLOCK_MS_MAX} are allowed")
+            detail = f"the clocks are {apart_ms} ms apart; {CLOCK_MS_MAX} are allowed"
+            return Refusal("CLOCK", detail)
         return None
 
     async def accept(self, stream: Stream, hello: Hello) -> None:
@@ -237,9 +238,7 @@ class PeerLinks:
             link.ended.set()
             logger.info("peer %d is down", peer)
 
-    async def _read(
-        self, stream: Stream, peer: int, number: int, scope: trio.CancelScope
-    ) -> None:
+    async def _read(self, stream: Stream, peer: int, number: int, scope: trio.CancelScope) -> None:
         while data := await stream.receive_some(READ_BYTES):
             view = bytes(data)
             while view:

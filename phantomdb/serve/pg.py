@@ -17,6 +17,9 @@ from phantomdb.core import Node
 #: How much is read from a client at once, in bytes.
 READ_BYTES = 64 << 10
 
+#: How SSLRequest and GSSENCRequest begin: eight bytes long, code 1234.
+_ENCRYPT_HEAD = b"\0\0\0\x08\x04\xd2"
+
 #: Carries out what a session cannot: (session, event, kind, CBOR).
 Decide = Callable[[int, int, str, bytes], Awaitable[None]]
 
@@ -103,7 +106,7 @@ async def _refuse(stream: Stream, error: PhantomError, limits: Limits) -> None:
     """Tell a client why it has no session, as an ErrorResponse after its first message."""
     with trio.move_on_after(limits.startup_s):
         first = await stream.receive_some(READ_BYTES)
-        if len(first) == 8 and bytes(first[4:6]) == b"\x04\xd2":
+        if bytes(first).startswith(_ENCRYPT_HEAD):
             await stream.send_all(b"N")  # It asked for encryption first.
             await stream.receive_some(READ_BYTES)
         fields = b"".join(

@@ -22,9 +22,7 @@ NOTICE = "00000"
 class Decisions:
     """Decides for all sessions of a node."""
 
-    def __init__(
-        self, node: Node, forward_cancel: Callable[[int, int], Awaitable[None]]
-    ) -> None:
+    def __init__(self, node: Node, forward_cancel: Callable[[int, int], Awaitable[None]]) -> None:
         self._node = node
         self._schema = SchemaChanges(node)
         self._forward_cancel = forward_cancel

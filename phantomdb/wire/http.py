@@ -12,7 +12,7 @@ import h11
 HEAD_BYTES_MAX = 16 << 10
 
 
-class BadRequest(Exception):  # noqa: N818 - what HTTP calls it
+class BadRequest(Exception):
     """Bytes that are no request; `status` says how they are refused."""
 
     def __init__(self, status: int, reason: str) -> None:

@@ -6,7 +6,7 @@ an appended field has a default, so that the older form still reads.
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, TypeVar, cast, get_origin
+from typing import Any, ClassVar, TypeVar, cast, dataclass_transform, get_origin
 
 import cbor2
 
@@ -17,7 +17,7 @@ PROTOCOL_MIN = 1
 MESSAGE_BYTES_MAX = 1 << 20
 
 
-class MalformedMessage(Exception):  # noqa: N818 - the name is the protocol's, as in h11
+class MalformedMessage(Exception):
     """Bytes that are no message: the link that they came by is closed."""
 
 
@@ -27,14 +27,15 @@ class Message:
     tag: ClassVar[int]
 
 
-_M = TypeVar("_M", bound=type)
+_M = TypeVar("_M", bound=Message)
 _BY_TAG: dict[int, type[Message]] = {}
 
 
-def message(tag: int) -> Callable[[_M], _M]:
+@dataclass_transform(frozen_default=True)
+def message(tag: int) -> Callable[[type[_M]], type[_M]]:
     """Make a class a message: frozen, slotted, registered under its tag."""
 
-    def register(cls: _M) -> _M:
+    def register(cls: type[_M]) -> type[_M]:
         made = dataclass(frozen=True, slots=True)(cls)
         made.tag = tag
         assert tag not in _BY_TAG, f"tag {tag} belongs to {_BY_TAG[tag]}"

@@ -8,8 +8,8 @@
 use phantom_base::sync::{Arc, Mutex, RwLock};
 use phantom_base::{GroupId, Map};
 use phantom_lsm::{Engine, OpKind, Ops};
-use phantom_mvcc::key::{DATA, RelationId, row_of};
 use phantom_mvcc::Reader;
+use phantom_mvcc::key::{DATA, RelationId, row_of};
 use phantom_sql::catalog::{CatalogSnapshot, Table};
 
 use crate::replication::{Applied, Observer};

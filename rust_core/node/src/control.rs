@@ -142,7 +142,11 @@ pub fn encode_event(event: &Event) -> Vec<u8> {
                 out.str(&format!("{why:?}"))?;
             }
             Event::MemberTooFarBehind { gid, node, first } => {
-                out.array(4)?.str("member_too_far_behind")?.u64(gid.0)?.u32(node.0)?.u64(first.0)?;
+                out.array(4)?
+                    .str("member_too_far_behind")?
+                    .u64(gid.0)?
+                    .u32(node.0)?
+                    .u64(first.0)?;
             }
         }
         Ok(())

@@ -5,19 +5,13 @@
 //! - `frame` and `link` are the bytes between nodes; `runtime` is the threads, or, in a simulation,
 //!   the queues of jobs in their place.
 
-#[cfg(feature = "sessions")]
 mod catalog;
-#[cfg(feature = "sessions")]
 pub mod claim;
-#[cfg(feature = "sessions")]
 pub mod control;
-#[cfg(feature = "sessions")]
 pub mod core;
 pub mod frame;
 pub mod link;
 pub mod replication;
-#[cfg(feature = "sessions")]
 pub mod request;
 pub mod runtime;
-#[cfg(feature = "sessions")]
 pub mod session;

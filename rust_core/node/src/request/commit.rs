@@ -39,7 +39,7 @@ impl Requests {
         replication: &mut Replication,
         ticket: Ticket,
         tables: &[Arc<Table>],
-        puts: Vec<Put>,
+        puts: &[Put],
         answer: Answer,
     ) {
         if let Err(error) = self.check_schema(ticket, tables) {
@@ -51,7 +51,7 @@ impl Requests {
             return;
         };
         let mut batch = Batch::new();
-        for put in &puts {
+        for put in puts {
             match &put.row {
                 Some(row) => batch.put_at(Keyspace(DATA), &put.key, commit.0, &value_of(row)),
                 None => batch.delete_at(Keyspace(DATA), &put.key, commit.0),

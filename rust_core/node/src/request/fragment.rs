@@ -73,9 +73,7 @@ impl FragmentJob {
         let mut relations: Vec<_> = relations.collect();
         relations.sort_unstable();
         match (relations.first(), relations.last()) {
-            (Some(first), Some(last)) => {
-                Reads::Span(first.prefix().to_vec(), last.end().to_vec())
-            }
+            (Some(first), Some(last)) => Reads::Span(first.prefix().to_vec(), last.end().to_vec()),
             _ => Reads::Keys(Vec::new()),
         }
     }
@@ -115,7 +113,7 @@ impl Requests {
         };
         match Fragment::new(input) {
             Ok(fragment) => {
-                let storage = GroupStorage::new(reader);
+                let storage = GroupStorage::over(reader);
                 job.parked = Some(Running { fragment, storage });
                 self.step_fragment(ticket);
             }
@@ -186,12 +184,7 @@ impl Requests {
         }
     }
 
-    fn fragment_done(
-        &mut self,
-        replication: &mut Replication,
-        ticket: Ticket,
-        finished: Finished,
-    ) {
+    fn fragment_done(&mut self, replication: &mut Replication, ticket: Ticket, finished: Finished) {
         let job = self.fragment_job(ticket);
         if finished.writes.is_empty() {
             // Its barrier has proven what it saw.
@@ -213,13 +206,12 @@ impl Requests {
         let job = self.fragment_job(ticket);
         let finished = job.finished.as_ref().expect("a fragment is checked once it is through");
         assert_eq!(finished.writes.len(), found.len(), "a row was looked up for each write");
-        let is_same = finished.writes.iter().zip(found).all(|(write, found)| {
-            match (write.seen, found) {
+        let is_same =
+            finished.writes.iter().zip(found).all(|(write, found)| match (write.seen, found) {
                 (Seen::Nothing, None) => true,
                 (Seen::Version(seen), Some(row)) => row.version == seen,
                 _ => false,
-            }
-        });
+            });
         if !is_same {
             phantom_base::mark!("a_scanned_row_changed");
             self.repeat(replication, ticket);
@@ -228,7 +220,7 @@ impl Requests {
         let puts: Vec<Put> = finished.writes.iter().map(Put::of).collect();
         let answer = Answer { count: finished.count, rows: std::mem::take(&mut job.held) };
         let tables = job.planned.tables.clone();
-        self.propose(replication, ticket, &tables, puts, answer);
+        self.propose(replication, ticket, &tables, &puts, answer);
     }
 }
 

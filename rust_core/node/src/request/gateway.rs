@@ -64,7 +64,7 @@ struct Flow {
 /// All flows of a node.
 pub struct Flows {
     node: NodeId,
-    flows: Map<FlowId, Flow>,
+    live: Map<FlowId, Flow>,
     next: FlowId,
     waiting: Set<FlowId>,
     /// Plans that a peer has been sent since its link came up.
@@ -95,7 +95,7 @@ impl Flows {
     pub fn new(node: NodeId) -> Self {
         Self {
             node,
-            flows: Map::new(),
+            live: Map::new(),
             next: 1,
             waiting: Set::new(),
             sent_plans: Map::new(),
@@ -107,12 +107,12 @@ impl Flows {
 
     /// How many flows have not ended.
     pub fn len(&self) -> usize {
-        self.flows.len()
+        self.live.len()
     }
 
     /// Whether all have ended.
     pub fn is_empty(&self) -> bool {
-        self.flows.is_empty()
+        self.live.is_empty()
     }
 
     /// Gives work out. `now` is monotonic.
@@ -148,7 +148,7 @@ impl Flows {
             give_up: now + LEADER_WAIT_NS,
             has_rows: false,
         };
-        self.flows.insert(id, flow);
+        self.live.insert(id, flow);
         self.dispatch(replication, requests, now, id);
         id
     }
@@ -161,10 +161,9 @@ impl Flows {
         now: Nanos,
         id: FlowId,
     ) {
-        let flow = self.flows.get_mut(&id).expect("only live flows are sent");
-        let leader = replication
-            .status(flow.run.group)
-            .map_or(NodeId::NONE, |status| status.group.leader);
+        let flow = self.live.get_mut(&id).expect("only live flows are sent");
+        let leader =
+            replication.status(flow.run.group).map_or(NodeId::NONE, |status| status.group.leader);
         let mut run = flow.run.clone();
         if leader == self.node {
             flow.at = Some(leader);
@@ -205,7 +204,7 @@ impl Flows {
         if now >= self.look_again {
             self.look_again = now + LOOK_AGAIN_NS;
             for id in self.waiting.iter().copied().collect::<Vec<_>>() {
-                let flow = self.flows.get(&id).expect("waiting flows are live");
+                let flow = self.live.get(&id).expect("waiting flows are live");
                 if now < flow.give_up {
                     self.dispatch(replication, requests, now, id);
                 } else {
@@ -228,7 +227,7 @@ impl Flows {
     ) {
         let id = reply.flow();
         // What was given up in the meantime, or sent elsewhere, is not waited for.
-        let Some(flow) = self.flows.get_mut(&id).filter(|flow| flow.at == Some(from)) else {
+        let Some(flow) = self.live.get_mut(&id).filter(|flow| flow.at == Some(from)) else {
             return;
         };
         match reply {
@@ -270,14 +269,10 @@ impl Flows {
     pub fn peer_gone(&mut self, now: Nanos, peer: NodeId) {
         self.sent_plans.remove(&peer);
         self.outbox.forget(peer);
-        let there: Vec<FlowId> = self
-            .flows
-            .iter()
-            .filter(|(_, flow)| flow.at == Some(peer))
-            .map(|(id, _)| *id)
-            .collect();
+        let there: Vec<FlowId> =
+            self.live.iter().filter(|(_, flow)| flow.at == Some(peer)).map(|(id, _)| *id).collect();
         for id in there {
-            let flow = self.flows.get_mut(&id).expect("collected above");
+            let flow = self.live.get_mut(&id).expect("collected above");
             if flow.is_write {
                 let error = Error::new(
                     sqlstate::STATEMENT_COMPLETION_UNKNOWN,
@@ -303,7 +298,7 @@ impl Flows {
 
     /// The owner has taken rows: their sender may send more.
     pub fn taken(&mut self, requests: &mut Requests, id: FlowId, bytes: usize) {
-        let Some(at) = self.flows.get(&id).and_then(|flow| flow.at) else { return };
+        let Some(at) = self.live.get(&id).and_then(|flow| flow.at) else { return };
         let bytes = bytes as u64;
         if at == self.node {
             requests.credit(at, id, bytes);
@@ -313,14 +308,9 @@ impl Flows {
     }
 
     /// The owner wants no more; it hears nothing of the flow afterwards.
-    pub fn cancel(
-        &mut self,
-        replication: &mut Replication,
-        requests: &mut Requests,
-        id: FlowId,
-    ) {
+    pub fn cancel(&mut self, replication: &mut Replication, requests: &mut Requests, id: FlowId) {
         self.waiting.remove(&id);
-        let Some(flow) = self.flows.remove(&id) else { return };
+        let Some(flow) = self.live.remove(&id) else { return };
         match flow.at {
             Some(at) if at == self.node => requests.cancel(replication, at, id),
             Some(at) => self.outbox.push(at, Section::Requests, &ToLeader::Cancel(id).encode()),
@@ -331,7 +321,7 @@ impl Flows {
 
     /// Whether a write is where it cannot be taken back: its end is unknown until it is told.
     pub fn is_unsettled_write(&self, id: FlowId) -> bool {
-        self.flows.get(&id).is_some_and(|flow| flow.is_write && flow.at.is_some())
+        self.live.get(&id).is_some_and(|flow| flow.is_write && flow.at.is_some())
     }
 
     /// Sends a leader's reply to the gateway that waits for it.
@@ -364,7 +354,7 @@ impl Flows {
 
     fn finish(&mut self, id: FlowId, event: FlowEvent) {
         self.waiting.remove(&id);
-        if let Some(flow) = self.flows.remove(&id) {
+        if let Some(flow) = self.live.remove(&id) {
             self.events.push_back((flow.owner, id, event));
         }
     }
@@ -383,11 +373,8 @@ fn txn_id(node: NodeId, begin: Timestamp, flow: FlowId) -> TxnId {
 
 fn no_leader(group: GroupId, is_write: bool) -> Error {
     let message = format!("group {} has no leader", group.0);
-    let code = if is_write {
-        sqlstate::READ_ONLY_SQL_TRANSACTION
-    } else {
-        sqlstate::CANNOT_CONNECT_NOW
-    };
+    let code =
+        if is_write { sqlstate::READ_ONLY_SQL_TRANSACTION } else { sqlstate::CANNOT_CONNECT_NOW };
     Error::new(code, message)
         .with_detail("A majority of its members must be up. Nothing was done.")
         .with_hint("See `phantomdb status` for the members that are missing.")

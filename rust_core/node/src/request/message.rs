@@ -345,10 +345,17 @@ fn read_work(input: &mut Decoder<'_>) -> Read<Work> {
                 relation: input.u64()?,
                 key: input.bytes()?.to_vec(),
                 value: maybe(input, |input| Ok(input.bytes()?.to_vec()))?,
-                seen: maybe(input, |input| input.u64())?,
+                seen: read_maybe_number(input)?,
             })
         })?),
         (tag, _) => return Err(Wrong::message(format!("work {tag} of {fields} fields"))),
+    })
+}
+
+fn read_maybe_number(input: &mut Decoder<'_>) -> Read<Option<u64>> {
+    maybe(input, |input| {
+        let number = input.u64()?;
+        Ok(number)
     })
 }
 
@@ -385,8 +392,8 @@ fn read_eval(input: &mut Decoder<'_>) -> Read<EvalContext> {
         other => return Err(Wrong::message(format!("date order {other}"))),
     };
     let zone = input.str()?;
-    let time_zone = TimeZone::from_setting(zone)
-        .ok_or_else(|| Wrong::message(format!("time zone {zone}")))?;
+    let time_zone =
+        TimeZone::from_setting(zone).ok_or_else(|| Wrong::message(format!("time zone {zone}")))?;
     let extra_float_digits = input.i32()?;
     Ok(EvalContext {
         transaction_time,

@@ -104,8 +104,8 @@ struct Active {
 }
 
 enum Job {
-    Point(PointJob),
-    Fragment(FragmentJob),
+    Point(Box<PointJob>),
+    Fragment(Box<FragmentJob>),
     ReadRows(Vec<message::RowSpan>),
     WriteRows(Vec<message::RowPut>),
 }
@@ -542,12 +542,7 @@ impl Requests {
     }
 
     /// Sends what a finished request returns, and forgets it.
-    fn answer(
-        &mut self,
-        ticket: Ticket,
-        result: Result<Answer, Error>,
-        commit: Timestamp,
-    ) {
+    fn answer(&mut self, ticket: Ticket, result: Result<Answer, Error>, commit: Timestamp) {
         let active = self.end(ticket);
         let flow = active.origin.flow;
         match result {

@@ -74,7 +74,8 @@ impl Outbox {
         if flags & FIRST != 0 {
             self.arriving.insert(key, bytes.to_vec());
         } else {
-            let begun = self.arriving.get_mut(&key).ok_or("a part of a message without its first")?;
+            let begun =
+                self.arriving.get_mut(&key).ok_or("a part of a message without its first")?;
             if begun.len() + bytes.len() > MESSAGE_BYTES_MAX {
                 return Err("a message over the limit");
             }

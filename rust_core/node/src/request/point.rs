@@ -61,14 +61,15 @@ impl Requests {
         let hidden_keys = self.hidden_keys(replication, &planned)?;
         if !query.is_point {
             let job = FragmentJob::new(planned, parameters, query.eval, hidden_keys);
-            return Ok(Some(Job::Fragment(job)));
+            return Ok(Some(Job::Fragment(Box::new(job))));
         }
         let Some(point) = &planned.point else {
             return Err(Error::internal("a query is run as a point plan that it has not"));
         };
         let keys = point.run(&parameters, &query.eval).keys(&hidden_keys)?;
         let eval = query.eval;
-        Ok(Some(Job::Point(PointJob { planned, parameters, eval, hidden_keys, keys })))
+        let job = PointJob { planned, parameters, eval, hidden_keys, keys };
+        Ok(Some(Job::Point(Box::new(job))))
     }
 
     /// The plan that a gateway names, bound to the descriptors that this node has applied.
@@ -128,9 +129,8 @@ impl Requests {
         ticket: Ticket,
         found: &[Option<StoredRow>],
     ) {
-        let job = match &self.get(ticket).job {
-            Job::Point(job) => job,
-            _ => unreachable!("the caller matched the job"),
+        let Job::Point(job) = &self.get(ticket).job else {
+            unreachable!("the caller matched the job");
         };
         let is_write = job.is_write();
         let effect = {
@@ -162,8 +162,8 @@ impl Requests {
             self.prove(replication, ticket, is_write, Ok(answer));
             return;
         }
-        let puts = effect.writes.iter().map(Put::of).collect();
-        self.propose(replication, ticket, &tables, puts, answer);
+        let puts: Vec<Put> = effect.writes.iter().map(Put::of).collect();
+        self.propose(replication, ticket, &tables, &puts, answer);
     }
 
     /// Answers a read at once; of a write that wrote nothing, first proves that this node led when

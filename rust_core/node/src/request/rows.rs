@@ -100,11 +100,7 @@ impl Requests {
         self.runtime.submit(Pool::Sql, Box::new(job));
     }
 
-    pub(super) fn system_rows(
-        &mut self,
-        ticket: Ticket,
-        rows: Result<SystemRows>,
-    ) {
+    pub(super) fn system_rows(&mut self, ticket: Ticket, rows: Result<SystemRows>) {
         match rows {
             Ok(rows) => {
                 let active = self.end(ticket);
@@ -142,7 +138,7 @@ impl Requests {
             .map(|put| Put { key: relation(put.relation).key(&put.key), row: put.value.clone() })
             .collect();
         let answer = Answer { rows: Vec::new(), count: writes.len() as u64 };
-        self.propose(replication, ticket, &[], writes, answer);
+        self.propose(replication, ticket, &[], &writes, answer);
     }
 }
 

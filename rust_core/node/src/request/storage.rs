@@ -1,7 +1,7 @@
 //! A fragment's view of a group's rows: one snapshot, keys without their table.
 
-use phantom_base::sync::Arc;
 use phantom_base::Result;
+use phantom_base::sync::Arc;
 use phantom_lsm::Cached;
 use phantom_mvcc::key::RelationId;
 use phantom_mvcc::{Reader, RowIter};
@@ -20,7 +20,7 @@ pub struct GroupStorage {
 
 impl GroupStorage {
     /// Rows as `reader` sees them.
-    pub fn new(reader: Reader) -> Arc<dyn Storage> {
+    pub fn over(reader: Reader) -> Arc<dyn Storage> {
         Arc::new(Self { reader })
     }
 }

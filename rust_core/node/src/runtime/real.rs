@@ -61,6 +61,8 @@ impl Spawner for RealSpawner {
             let _guard = AbortOnPanic;
             body();
         };
-        builder.spawn(guarded).expect("a process may have the few threads that a node makes at start");
+        builder
+            .spawn(guarded)
+            .expect("a process may have the few threads that a node makes at start");
     }
 }

@@ -18,10 +18,10 @@ use phantom_types::{Batch, Datum};
 use phantom_wire::pg::{Identity, Outcome, PgSession, Progress, Request};
 
 use crate::catalog::Catalog;
+use crate::replication::Replication;
 use crate::request::gateway::{FlowEvent, Flows};
 use crate::request::message::FlowId;
 use crate::request::{Requests, gateway};
-use crate::replication::Replication;
 use crate::runtime::{Mailbox, Runtime};
 use plans::PlanCache;
 
@@ -63,13 +63,13 @@ pub struct SessionEvent {
 /// All sessions of a node.
 pub struct Sessions {
     node: u32,
-    sessions_max: usize,
+    limit: usize,
     catalog: Catalog,
     runtime: Arc<Runtime>,
     prepared: Mailbox<plans::Prepared>,
     local: Mailbox<run::LocalRun>,
     cache: PlanCache,
-    sessions: Map<SessionId, Session>,
+    live: Map<SessionId, Session>,
     next: SessionId,
     next_event: u64,
     ready: Set<SessionId>,
@@ -118,22 +118,17 @@ struct Again {
 
 impl Sessions {
     /// No sessions yet.
-    pub fn new(
-        node: u32,
-        sessions_max: usize,
-        catalog: Catalog,
-        runtime: Arc<Runtime>,
-    ) -> Self {
+    pub fn new(node: u32, limit: usize, catalog: Catalog, runtime: Arc<Runtime>) -> Self {
         let (prepared, local) = (runtime.mailbox(), runtime.mailbox());
         Self {
             node,
-            sessions_max,
+            limit,
             catalog,
             runtime,
             prepared,
             local,
             cache: PlanCache::default(),
-            sessions: Map::new(),
+            live: Map::new(),
             next: 1,
             next_event: 1,
             ready: Set::new(),
@@ -146,7 +141,7 @@ impl Sessions {
 
     /// How many sessions there are, and how many statements were run.
     pub fn counts(&self) -> (usize, u64) {
-        (self.sessions.len(), self.statements)
+        (self.live.len(), self.statements)
     }
 
     /// A new session. `secret` proves a cancel request.
@@ -154,10 +149,11 @@ impl Sessions {
     /// # Errors
     /// `53300` beyond the limit.
     pub fn open(&mut self, secret: u32) -> Result<SessionId, Error> {
-        if self.sessions.len() >= self.sessions_max {
+        if self.live.len() >= self.limit {
             let message = "sorry, too many clients already";
-            return Err(Error::new(sqlstate::TOO_MANY_CONNECTIONS, message)
-                .with_severity(Severity::Fatal));
+            return Err(
+                Error::new(sqlstate::TOO_MANY_CONNECTIONS, message).with_severity(Severity::Fatal)
+            );
         }
         let id = self.next;
         self.next += 1;
@@ -172,21 +168,26 @@ impl Sessions {
             asked: None,
             closing: false,
         };
-        self.sessions.insert(id, session);
+        self.live.insert(id, session);
         Ok(id)
     }
 
     /// Takes bytes of a client and works through them.
     pub fn feed(&mut self, engine: &mut Engine<'_>, id: SessionId, bytes: &[u8]) -> usize {
-        let Some(session) = self.sessions.get_mut(&id) else { return bytes.len() };
+        let Some(session) = self.live.get_mut(&id) else { return bytes.len() };
         let taken = session.pg.feed(bytes);
         self.advance(engine, id);
         taken
     }
 
     /// Bytes for a client.
-    pub fn take_out(&mut self, engine: &mut Engine<'_>, id: SessionId, max: usize) -> Option<Vec<u8>> {
-        let out = self.sessions.get_mut(&id)?.pg.take_out(max);
+    pub fn take_out(
+        &mut self,
+        engine: &mut Engine<'_>,
+        id: SessionId,
+        max: usize,
+    ) -> Option<Vec<u8>> {
+        let out = self.live.get_mut(&id)?.pg.take_out(max);
         if out.is_some() {
             // There is room again for a session that had stopped for it.
             self.advance(engine, id);
@@ -196,12 +197,12 @@ impl Sessions {
 
     /// Whether a connection is to be closed once its output is sent.
     pub fn is_closing(&self, id: SessionId) -> bool {
-        self.sessions.get(&id).is_none_or(|session| session.closing)
+        self.live.get(&id).is_none_or(|session| session.closing)
     }
 
     /// What a session wants decided.
     pub fn next_event(&mut self, id: SessionId) -> Option<SessionEvent> {
-        self.sessions.get_mut(&id)?.event.take()
+        self.live.get_mut(&id)?.event.take()
     }
 
     /// Sessions that have output, an event or room since the last time.
@@ -211,7 +212,7 @@ impl Sessions {
 
     /// Ends the running statement with an error; a FATAL one ends the session.
     pub fn cancel(&mut self, engine: &mut Engine<'_>, id: SessionId, error: Error) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(session) = self.live.get_mut(&id) else { return };
         let unsettled = session.running.as_ref().and_then(|running| running.flow);
         if error.severity != Severity::Fatal
             && unsettled.is_some_and(|flow| engine.flows.is_unsettled_write(flow))
@@ -226,7 +227,7 @@ impl Sessions {
     /// Ends the running statement of the session with that pid, if the secret is right.
     pub fn cancel_by_key(&mut self, engine: &mut Engine<'_>, pid: u32, secret: u32) -> bool {
         let wanted = Identity { pid, secret };
-        let found = self.sessions.iter().find(|(_, session)| session.pg.identity() == wanted);
+        let found = self.live.iter().find(|(_, session)| session.pg.identity() == wanted);
         let Some(id) = found.map(|(id, _)| *id) else { return false };
         let message = "canceling statement due to user request";
         self.cancel(engine, id, Error::new(sqlstate::QUERY_CANCELED, message));
@@ -236,7 +237,7 @@ impl Sessions {
     /// Forgets a session and what it runs.
     pub fn close(&mut self, engine: &mut Engine<'_>, id: SessionId) {
         self.stop(engine, id);
-        self.sessions.remove(&id);
+        self.live.remove(&id);
         self.ready.remove(&id);
         self.notify.remove(&id);
     }
@@ -286,7 +287,7 @@ impl Sessions {
         flow: FlowId,
         event: FlowEvent,
     ) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(session) = self.live.get_mut(&id) else { return };
         let Some(running) = session.running.as_mut().filter(|run| run.flow == Some(flow)) else {
             return;
         };
@@ -300,7 +301,7 @@ impl Sessions {
                 if self.bind_again_for(engine, id, &error) {
                     return;
                 }
-                let session = self.sessions.get_mut(&id).expect("looked up above");
+                let session = self.live.get_mut(&id).expect("looked up above");
                 let running = session.running.as_mut().expect("looked up above");
                 running.flow = None;
                 running.end = Some(Outcome::Failed(error));
@@ -312,7 +313,7 @@ impl Sessions {
 
     /// Gives a session rows or the end of its statement, if it waits for them.
     fn hand_over(&mut self, engine: &mut Engine<'_>, id: SessionId) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(session) = self.live.get_mut(&id) else { return };
         let Some(running) = session.running.as_mut().filter(|running| running.wanted) else {
             return;
         };
@@ -338,16 +339,16 @@ impl Sessions {
     /// Steps a session as far as it goes.
     fn advance(&mut self, engine: &mut Engine<'_>, id: SessionId) {
         for _ in 0..STEPS_A_TURN {
-            let Some(session) = self.sessions.get_mut(&id) else { return };
+            let Some(session) = self.live.get_mut(&id) else { return };
             let progress = session.pg.step(engine.wall_us);
             let mut asked = false;
             while let Some(request) =
-                self.sessions.get_mut(&id).and_then(|session| session.pg.next_request())
+                self.live.get_mut(&id).and_then(|session| session.pg.next_request())
             {
                 asked = true;
                 self.request(engine, id, request);
             }
-            let Some(session) = self.sessions.get_mut(&id) else { return };
+            let Some(session) = self.live.get_mut(&id) else { return };
             match progress {
                 Progress::More => {}
                 // An answer may have come at once.
@@ -376,7 +377,7 @@ impl Sessions {
                 self.begin(engine, id, statement, parameters, 0);
             }
             Request::More => {
-                let session = self.sessions.get_mut(&id).expect("it has just asked");
+                let session = self.live.get_mut(&id).expect("it has just asked");
                 if let Some(running) = session.running.as_mut() {
                     running.wanted = true;
                 }
@@ -397,7 +398,7 @@ impl Sessions {
 
     /// Gives up what a session runs.
     fn stop(&mut self, engine: &mut Engine<'_>, id: SessionId) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(session) = self.live.get_mut(&id) else { return };
         session.again = None;
         session.asked = None;
         session.event = None;
@@ -414,14 +415,14 @@ impl Sessions {
     fn ask(&mut self, id: SessionId, kind: &'static str, body: Vec<u8>) {
         let event = SessionEvent { id: self.next_event, kind, body };
         self.next_event += 1;
-        let session = self.sessions.get_mut(&id).expect("it has just asked");
+        let session = self.live.get_mut(&id).expect("it has just asked");
         session.asked = Some(event.id);
         session.event = Some(event);
         self.notify.insert(id);
     }
 
     fn resume(&mut self, id: SessionId, outcome: Outcome) {
-        if let Some(session) = self.sessions.get_mut(&id) {
+        if let Some(session) = self.live.get_mut(&id) {
             session.pg.resume(outcome);
             self.ready.insert(id);
         }

@@ -138,7 +138,7 @@ impl Sessions {
     }
 
     fn key(&self, id: SessionId, text: &Arc<str>, types: &[u32]) -> PlanKey {
-        let session = self.sessions.get(&id).expect("it has just asked");
+        let session = self.live.get(&id).expect("it has just asked");
         PlanKey {
             text: text.clone(),
             parameter_types: types.to_vec(),
@@ -165,7 +165,7 @@ impl Sessions {
     fn submit(&mut self, id: SessionId, wanted: Wanted, is_second_try: bool) {
         let catalog = self.snapshot();
         let prepared = self.prepared.clone();
-        let session = self.sessions.get_mut(&id).expect("it has just asked");
+        let session = self.live.get_mut(&id).expect("it has just asked");
         session.preparing += 1;
         let request = session.preparing;
         let task = Task {
@@ -200,7 +200,7 @@ impl Sessions {
 
     pub(super) fn was_prepared(&mut self, engine: &mut super::Engine<'_>, prepared: Prepared) {
         let id = prepared.session;
-        let Some(session) = self.sessions.get(&id) else { return };
+        let Some(session) = self.live.get(&id) else { return };
         if session.preparing != prepared.request {
             return; // The session has given it up.
         }
@@ -217,10 +217,13 @@ impl Sessions {
             (Wanted::Again, Err(error)) => self.fail_running(engine, id, error),
             (wanted, Ok(bound)) => {
                 self.keep(id, &wanted, &bound, prepared.catalog_version);
-                self.resume(id, match bound {
-                    Bound::Pieces(pieces) => Outcome::Text(pieces),
-                    Bound::Statement(statement) => Outcome::Prepared(statement),
-                });
+                self.resume(
+                    id,
+                    match bound {
+                        Bound::Pieces(pieces) => Outcome::Text(pieces),
+                        Bound::Statement(statement) => Outcome::Prepared(statement),
+                    },
+                );
             }
             (_, Err(error)) => self.resume(id, Outcome::Failed(error)),
         }
@@ -266,7 +269,7 @@ impl Sessions {
 
     /// The barrier has opened, or failed with an error.
     pub fn catalog_is_new(&mut self, wait: CatalogWait, result: Result<(), Error>) {
-        let Some(session) = self.sessions.get(&wait.session) else { return };
+        let Some(session) = self.live.get(&wait.session) else { return };
         if session.preparing == 0 {
             return;
         }

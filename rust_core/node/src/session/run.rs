@@ -42,11 +42,10 @@ impl Sessions {
         rebound: u32,
     ) {
         let is_current = plans::is_current(&statement, &self.snapshot());
-        let session = self.sessions.get_mut(&id).expect("it has just asked");
+        let session = self.live.get_mut(&id).expect("it has just asked");
         let timeout = session.pg.settings().statement_timeout_ms();
         let kept = session.running.as_ref().and_then(|running| running.deadline);
-        let deadline =
-            kept.or_else(|| (timeout > 0).then(|| engine.now + timeout * 1_000_000));
+        let deadline = kept.or_else(|| (timeout > 0).then(|| engine.now + timeout * 1_000_000));
         session.running = Some(Running {
             statement: statement.clone(),
             parameters: parameters.clone(),
@@ -61,13 +60,13 @@ impl Sessions {
             self.deadlines.insert((deadline, id));
         }
         if !is_current {
-            let session = self.sessions.get_mut(&id).expect("it has just asked");
+            let session = self.live.get_mut(&id).expect("it has just asked");
             session.again = Some(Again { statement, parameters, rebound });
             self.prepare_again(id);
             return;
         }
         match &statement.body {
-            Body::Query(planned) => self.begin_query(engine, id, planned, parameters),
+            Body::Query(planned) => self.begin_query(engine, id, planned, &parameters),
             Body::CreateTable(create) => {
                 let body = encode_create(create);
                 self.ask(id, "create_table", body);
@@ -85,14 +84,14 @@ impl Sessions {
         engine: &mut Engine<'_>,
         id: SessionId,
         planned: &Arc<Planned>,
-        parameters: Vec<Datum>,
+        parameters: &[Datum],
     ) {
         match &planned.point {
             Some(point) if point.table.is_none() => {
                 // It reads nothing: it is run where it is.
-                let session = self.sessions.get_mut(&id).expect("it has just asked");
+                let session = self.live.get_mut(&id).expect("it has just asked");
                 let eval = session.pg.eval();
-                let effect = point.run(&parameters, &eval).effect(&[], &|_| None);
+                let effect = point.run(parameters, &eval).effect(&[], &|_| None);
                 let running = session.running.as_mut().expect("it has just begun");
                 match effect {
                     Ok(effect) => {
@@ -126,7 +125,7 @@ impl Sessions {
         is_point: bool,
     ) {
         let catalog_version = self.snapshot().version();
-        let session = self.sessions.get_mut(&id).expect("its statement runs");
+        let session = self.live.get_mut(&id).expect("its statement runs");
         let running = session.running.as_mut().expect("its statement runs");
         let Body::Query(planned) = &running.statement.body else {
             unreachable!("only queries are given to leaders");
@@ -163,14 +162,13 @@ impl Sessions {
         event: u64,
         outcome: &[u8],
     ) -> Result<(), Error> {
-        let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
+        let Some(session) = self.live.get_mut(&id) else { return Ok(()) };
         if session.asked != Some(event) {
             return Ok(()); // The session has given the statement up.
         }
         session.asked = None;
-        let answer = decode_answer(outcome).map_err(|error| {
-            Error::internal(format!("an answer of the control plane: {error}"))
-        })?;
+        let answer = decode_answer(outcome)
+            .map_err(|error| Error::internal(format!("an answer of the control plane: {error}")))?;
         match answer {
             Answer::Plan(0) => self.run_here(id),
             Answer::Plan(group) => self.start_flow(engine, id, GroupId(group), false),
@@ -184,9 +182,7 @@ impl Sessions {
     }
 
     fn end_running(&mut self, engine: &mut Engine<'_>, id: SessionId, end: Outcome) {
-        if let Some(running) =
-            self.sessions.get_mut(&id).and_then(|session| session.running.as_mut())
-        {
+        if let Some(running) = self.live.get_mut(&id).and_then(|session| session.running.as_mut()) {
             running.end = Some(end);
             self.hand_over(engine, id);
         }
@@ -198,7 +194,7 @@ impl Sessions {
 
     /// Runs a query that reads no table on a worker of this node.
     fn run_here(&mut self, id: SessionId) {
-        let session = self.sessions.get_mut(&id).expect("it has just been answered");
+        let session = self.live.get_mut(&id).expect("it has just been answered");
         let Some(running) = &session.running else { return };
         let statement = running.statement.clone();
         let Body::Query(planned) = &statement.body else { return };
@@ -220,7 +216,7 @@ impl Sessions {
 
     pub(super) fn was_run_here(&mut self, engine: &mut Engine<'_>, local: LocalRun) {
         let id = local.session;
-        let running = self.sessions.get_mut(&id).and_then(|session| session.running.as_mut());
+        let running = self.live.get_mut(&id).and_then(|session| session.running.as_mut());
         let Some(running) = running.filter(|run| Arc::ptr_eq(&run.statement, &local.statement))
         else {
             return;
@@ -244,7 +240,7 @@ impl Sessions {
     ) -> bool {
         let is_stale =
             error.sqlstate == sqlstate::SERIALIZATION_FAILURE && error.message == STALE_SCHEMA;
-        let session = self.sessions.get_mut(&id).expect("the caller looked it up");
+        let session = self.live.get_mut(&id).expect("the caller looked it up");
         let running = session.running.as_mut().expect("the caller looked it up");
         if !is_stale || running.rebound >= REBOUND_MAX || !running.batches.is_empty() {
             return false;
@@ -266,7 +262,7 @@ impl Sessions {
         id: SessionId,
         statement: Arc<Prepared>,
     ) {
-        let session = self.sessions.get_mut(&id).expect("the caller looked it up");
+        let session = self.live.get_mut(&id).expect("the caller looked it up");
         let Some(again) = session.again.take() else { return };
         let shape = |statement: &Prepared| -> Vec<(TypeId, i32)> {
             statement.columns.iter().map(|column| (column.ty, column.typmod)).collect()

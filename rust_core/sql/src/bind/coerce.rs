@@ -39,6 +39,17 @@ fn method(from: TypeId, to: TypeId, context: Context) -> Option<Method> {
     (needs <= context).then_some(Method::ByText)
 }
 
+/// Applies a modifier by the type's cast to itself; a type without one has no modifiers.
+fn limited(value: Expr, ty: TypeId, typmod: i32, explicit: bool) -> Expr {
+    let Some(Method::Call(oid)) = method(ty, ty, Context::Implicit) else { return value };
+    let takes = catalog::procedure(oid).map_or(0, |procedure| procedure.args.len());
+    let mut arguments = vec![value, Expr::constant(Datum::Int4(typmod), TypeId::INT4)];
+    if takes == 3 {
+        arguments.push(Expr::constant(Datum::Bool(explicit), TypeId::BOOL));
+    }
+    Expr { kind: ExprKind::Call(oid, arguments), ty, typmod }
+}
+
 impl Binder<'_> {
     /// Brings a value to a type and modifier.
     ///
@@ -76,21 +87,10 @@ impl Binder<'_> {
         if typmod == NO_TYPMOD || typed.typmod == typmod {
             return Ok(typed);
         }
-        let limited = self.limited(typed, ty, typmod, context == Context::Explicit);
+        let limited = limited(typed, ty, typmod, context == Context::Explicit);
         // A literal's length is an error of the statement, not of a row.
         let folded = self.try_fold(limited);
         self.at(location, folded)
-    }
-
-    /// Applies a modifier by the type's cast to itself; a type without one has no modifiers.
-    fn limited(&self, value: Expr, ty: TypeId, typmod: i32, explicit: bool) -> Expr {
-        let Some(Method::Call(oid)) = method(ty, ty, Context::Implicit) else { return value };
-        let takes = catalog::procedure(oid).map_or(0, |procedure| procedure.args.len());
-        let mut arguments = vec![value, Expr::constant(Datum::Int4(typmod), TypeId::INT4)];
-        if takes == 3 {
-            arguments.push(Expr::constant(Datum::Bool(explicit), TypeId::BOOL));
-        }
-        Expr { kind: ExprKind::Call(oid, arguments), ty, typmod }
     }
 
     /// Gives an unknown value the type that PostgreSQL falls back to: text.

@@ -174,7 +174,7 @@ impl Binder<'_> {
         Ok(())
     }
 
-    pub(super) fn drop_table(&mut self, drop: &protobuf::DropStmt) -> Result<Body> {
+    pub(super) fn drop_table(drop: &protobuf::DropStmt) -> Result<Body> {
         if drop.remove_type() != ObjectType::ObjectTable {
             let kind =
                 drop.remove_type().as_str_name().trim_start_matches("OBJECT_").replace('_', " ");

@@ -20,7 +20,7 @@ impl Binder<'_> {
         match node {
             Node::AConst(constant) => self.constant(constant),
             Node::ColumnRef(column) => self.column_reference(column),
-            Node::ParamRef(parameter) => self.parameter(parameter),
+            Node::ParamRef(parameter) => self.parameter(parameter.number, parameter.location),
             Node::AExpr(expr) => self.operator_expression(expr),
             Node::BoolExpr(expr) => self.bool_expression(expr),
             Node::TypeCast(cast) => self.type_cast(cast),
@@ -101,11 +101,11 @@ impl Binder<'_> {
         })
     }
 
-    fn parameter(&mut self, parameter: &protobuf::ParamRef) -> Result<Expr> {
-        let number = usize::try_from(parameter.number).unwrap_or(0);
+    fn parameter(&mut self, shown: i32, location: i32) -> Result<Expr> {
+        let number = usize::try_from(shown).unwrap_or(0);
         if number == 0 || number > crate::bound::PARAMETERS_MAX {
-            let message = format!("there is no parameter ${}", parameter.number);
-            return Err(self.error(sqlstate::UNDEFINED_PARAMETER, parameter.location, message));
+            let message = format!("there is no parameter ${shown}");
+            return Err(self.error(sqlstate::UNDEFINED_PARAMETER, location, message));
         }
         if self.parameters.len() < number {
             self.parameters.resize(number, None);

@@ -15,11 +15,11 @@ const RELATIONS_MAX: usize = 1_000;
 
 impl Binder<'_> {
     /// Binds FROM and makes its scope the current one.
-    pub(super) fn from_clause(&mut self, items: &[protobuf::Node]) -> Result<Vec<JoinTree>> {
+    pub(super) fn bind_from(&mut self, items: &[protobuf::Node]) -> Result<Vec<JoinTree>> {
         let mut trees = Vec::with_capacity(items.len());
         let mut scope = Scope::default();
         for item in items {
-            let (tree, part) = self.from_item(inner(Some(item)))?;
+            let (tree, part) = self.bind_from_item(inner(Some(item)))?;
             scope = scope.beside(part)?;
             trees.push(tree);
         }
@@ -27,7 +27,7 @@ impl Binder<'_> {
         Ok(trees)
     }
 
-    fn from_item(&mut self, node: Option<&Node>) -> Result<(JoinTree, Scope)> {
+    fn bind_from_item(&mut self, node: Option<&Node>) -> Result<(JoinTree, Scope)> {
         match node {
             Some(Node::RangeVar(range)) => {
                 let relation = self.range_variable(range)?;
@@ -121,8 +121,8 @@ impl Binder<'_> {
         if join.alias.is_some() || join.join_using_alias.is_some() {
             return Err(Error::unsupported("an alias of a join"));
         }
-        let (left, left_scope) = self.from_item(inner(join.larg.as_deref()))?;
-        let (right, right_scope) = self.from_item(inner(join.rarg.as_deref()))?;
+        let (left, left_scope) = self.bind_from_item(inner(join.larg.as_deref()))?;
+        let (right, right_scope) = self.bind_from_item(inner(join.rarg.as_deref()))?;
         let merged = if join.is_natural {
             let names = left_scope.visible.iter().map(|visible| visible.name.clone());
             names.filter(|name| right_scope.visible.iter().any(|v| v.name == *name)).collect()

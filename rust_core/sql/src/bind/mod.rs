@@ -210,8 +210,8 @@ impl<'a> Binder<'a> {
             Node::UpdateStmt(update) => self.update_statement(update),
             Node::DeleteStmt(delete) => self.delete_statement(delete),
             Node::CreateStmt(create) => Ok((Bound::Other(self.create_table(create)?), Vec::new())),
-            Node::DropStmt(drop) => Ok((Bound::Other(self.drop_table(drop)?), Vec::new())),
-            other => self.utility_statement(other),
+            Node::DropStmt(drop) => Ok((Bound::Other(Self::drop_table(drop)?), Vec::new())),
+            other => Self::utility_statement(other),
         }
     }
 

@@ -116,8 +116,7 @@ fn shown(ty: TypeId) -> String {
 /// An unknown operand is first taken to have the other's type.
 fn exact_types(types: [TypeId; 2]) -> [TypeId; 2] {
     match types {
-        [TypeId::UNKNOWN, known] if known != TypeId::UNKNOWN => [known, known],
-        [known, TypeId::UNKNOWN] if known != TypeId::UNKNOWN => [known, known],
+        [TypeId::UNKNOWN, known] | [known, TypeId::UNKNOWN] => [known, known],
         other => other,
     }
 }

@@ -22,7 +22,7 @@ impl Binder<'_> {
         select: &protobuf::SelectStmt,
     ) -> Result<BoundStatement> {
         refuse_absent_clauses(select)?;
-        let from = self.from_clause(&select.from_clause)?;
+        let from = self.bind_from(&select.from_clause)?;
         let mut targets = self.target_list(&select.target_list)?;
         let filter = match inner(select.where_clause.as_deref()) {
             None => None,
@@ -40,7 +40,7 @@ impl Binder<'_> {
         let grouping = if grouped { Some(self.group(group, having, &mut targets)?) } else { None };
         let limit = self.limit(select.limit_count.as_deref(), "LIMIT")?;
         let offset = self.limit(select.limit_offset.as_deref(), "OFFSET")?;
-        let columns = self.result_columns(&targets);
+        let columns = Self::result_columns(&targets);
         let query = Query {
             command: Command::Select,
             relations: std::mem::take(&mut self.relations),
@@ -131,7 +131,7 @@ impl Binder<'_> {
         Ok(())
     }
 
-    pub(super) fn result_columns(&self, targets: &[Target]) -> Vec<ResultColumn> {
+    pub(super) fn result_columns(targets: &[Target]) -> Vec<ResultColumn> {
         targets
             .iter()
             .filter(|target| !target.hidden)

@@ -10,9 +10,9 @@ use super::{Binder, Bound, BoundStatement, inner};
 use crate::statement::{Body, Discard, ResultColumn, Utility};
 
 impl Binder<'_> {
-    pub(super) fn utility_statement(&mut self, node: &Node) -> Result<BoundStatement> {
+    pub(super) fn utility_statement(node: &Node) -> Result<BoundStatement> {
         let utility = match node {
-            Node::VariableSetStmt(set) => self.set(set)?,
+            Node::VariableSetStmt(set) => bind_set(set)?,
             Node::VariableShowStmt(show) => {
                 let name = setting_name(&show.name);
                 Utility::Show((name != "all").then_some(name))
@@ -36,41 +36,41 @@ impl Binder<'_> {
         };
         Ok((Bound::Other(Body::Utility(utility)), columns))
     }
+}
 
-    fn set(&mut self, set: &protobuf::VariableSetStmt) -> Result<Utility> {
-        let name = setting_name(&set.name);
-        match set.kind() {
-            VariableSetKind::VarResetAll => Ok(Utility::Reset(None)),
-            VariableSetKind::VarReset => Ok(Utility::Reset(Some(name))),
-            VariableSetKind::VarSetDefault => {
-                Ok(Utility::Set { name, value: None, local: set.is_local })
-            }
-            VariableSetKind::VarSetValue => {
-                let mut words = Vec::with_capacity(set.args.len());
-                for argument in &set.args {
-                    words.push(self.setting_word(inner(Some(argument)))?);
-                }
-                let value = Some(words.join(", "));
-                Ok(Utility::Set { name, value, local: set.is_local })
-            }
-            VariableSetKind::VarSetMulti => Err(Error::unsupported(format!("SET {}", set.name))),
-            _ => Err(Error::unsupported("SET .. FROM CURRENT")),
+fn bind_set(set: &protobuf::VariableSetStmt) -> Result<Utility> {
+    let name = setting_name(&set.name);
+    match set.kind() {
+        VariableSetKind::VarResetAll => Ok(Utility::Reset(None)),
+        VariableSetKind::VarReset => Ok(Utility::Reset(Some(name))),
+        VariableSetKind::VarSetDefault => {
+            Ok(Utility::Set { name, value: None, local: set.is_local })
         }
+        VariableSetKind::VarSetValue => {
+            let mut words = Vec::with_capacity(set.args.len());
+            for argument in &set.args {
+                words.push(setting_word(inner(Some(argument)))?);
+            }
+            let value = Some(words.join(", "));
+            Ok(Utility::Set { name, value, local: set.is_local })
+        }
+        VariableSetKind::VarSetMulti => Err(Error::unsupported(format!("SET {}", set.name))),
+        _ => Err(Error::unsupported("SET .. FROM CURRENT")),
     }
+}
 
-    fn setting_word(&self, node: Option<&Node>) -> Result<String> {
-        match node {
-            Some(Node::AConst(constant)) => Ok(match &constant.val {
-                None => "0".into(),
-                Some(Val::Ival(value)) => value.ival.to_string(),
-                Some(Val::Fval(value)) => value.fval.clone(),
-                Some(Val::Boolval(value)) => if value.boolval { "on" } else { "off" }.into(),
-                Some(Val::Sval(value)) => value.sval.clone(),
-                Some(Val::Bsval(_)) => return Err(Error::unsupported("a bit string in SET")),
-            }),
-            Some(Node::TypeCast(_)) => Err(Error::unsupported("SET TIME ZONE INTERVAL")),
-            _ => Err(Error::unsupported("this value of SET")),
-        }
+fn setting_word(node: Option<&Node>) -> Result<String> {
+    match node {
+        Some(Node::AConst(constant)) => Ok(match &constant.val {
+            None => "0".into(),
+            Some(Val::Ival(value)) => value.ival.to_string(),
+            Some(Val::Fval(value)) => value.fval.clone(),
+            Some(Val::Boolval(value)) => if value.boolval { "on" } else { "off" }.into(),
+            Some(Val::Sval(value)) => value.sval.clone(),
+            Some(Val::Bsval(_)) => return Err(Error::unsupported("a bit string in SET")),
+        }),
+        Some(Node::TypeCast(_)) => Err(Error::unsupported("SET TIME ZONE INTERVAL")),
+        _ => Err(Error::unsupported("this value of SET")),
     }
 }
 

@@ -32,7 +32,7 @@ impl Binder<'_> {
         let item = self.scope_item(table.clone(), range)?;
         let wanted = self.insert_columns(&insert.cols, &table)?;
         let rows = match inner(insert.select_stmt.as_deref()) {
-            None => vec![self.default_row(&table)],
+            None => vec![Self::default_row(&table)],
             Some(Node::SelectStmt(select)) => self.insert_rows(select, &wanted, &table, insert)?,
             Some(_) => return Err(Error::unsupported("this source of INSERT")),
         };
@@ -77,7 +77,7 @@ impl Binder<'_> {
         })
     }
 
-    fn default_row(&self, table: &Table) -> Vec<Expr> {
+    fn default_row(table: &Table) -> Vec<Expr> {
         table.columns.iter().map(|column| Expr::constant(Datum::Null, column.ty)).collect()
     }
 
@@ -108,7 +108,7 @@ impl Binder<'_> {
                 return Err(self.error(sqlstate::SYNTAX_ERROR, location, message));
             }
             self.check_width(&list.items, wanted.len(), !insert.cols.is_empty(), insert)?;
-            let mut row = self.default_row(table);
+            let mut row = Self::default_row(table);
             for (value, attnum) in list.items.iter().zip(wanted) {
                 let bound = self.assigned(inner(Some(value)), table, *attnum, "VALUES")?;
                 *row.get_mut(usize::from(*attnum) - 1).expect("a column of the table") = bound;
@@ -294,7 +294,7 @@ impl Binder<'_> {
         filter: Option<Expr>,
         targets: Vec<Target>,
     ) -> BoundStatement {
-        let columns = self.result_columns(&targets);
+        let columns = Self::result_columns(&targets);
         let query = Query {
             command,
             relations: std::mem::take(&mut self.relations),

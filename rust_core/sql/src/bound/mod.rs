@@ -117,7 +117,7 @@ pub struct Grouping {
 /// One call of an aggregate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Aggregate {
-    /// Its OID in pg_proc.
+    /// Its OID in `pg_proc`.
     pub procedure: u32,
     /// Its arguments, over columns; empty for `count(*)`.
     pub arguments: Vec<Expr>,
@@ -182,7 +182,7 @@ pub enum ExprKind {
     GroupKey(u16),
     /// An aggregate of this query, by its index.
     AggregateRef(u16),
-    /// A function or the function behind an operator or cast, by its OID in pg_proc.
+    /// A function or the function behind an operator or cast, by its OID in `pg_proc`.
     Call(u32, Vec<Expr>),
     /// A cast through the text form of a value: `OUT` of the source, `IN` of the target.
     CastByText(Box<Expr>),

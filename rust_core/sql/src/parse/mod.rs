@@ -70,7 +70,6 @@ mod tests {
     use super::*;
 
     fn on_parse_stack<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
-        #[expect(clippy::disallowed_methods, reason = "a test makes the stack that the pool has")]
         let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(body);
         thread.expect("a thread starts").join().expect("the body does not panic")
     }

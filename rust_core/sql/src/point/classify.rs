@@ -18,7 +18,7 @@ pub fn classify(query: &Arc<Query>, tables: &[Arc<Table>]) -> Option<PointPlan> 
     if !plain {
         return None;
     }
-    let plan = |table: Option<&Arc<Table>>, keys| PointPlan {
+    let made = |table: Option<&Arc<Table>>, keys| PointPlan {
         query: query.clone(),
         table: table.cloned(),
         keys,
@@ -28,10 +28,10 @@ pub fn classify(query: &Arc<Query>, tables: &[Arc<Table>]) -> Option<PointPlan> 
         Command::Insert(insert) => {
             let table = tables.first()?;
             let fits = insert.rows.len() <= ROWS_MAX;
-            fits.then(|| plan(Some(table), Vec::new()))
+            fits.then(|| made(Some(table), Vec::new()))
         }
         Command::Select if query.from.is_empty() => {
-            query.sort.is_empty().then(|| plan(None, Vec::new()))
+            query.sort.is_empty().then(|| made(None, Vec::new()))
         }
         Command::Select | Command::Update { .. } | Command::Delete => {
             let [JoinTree::Relation(0)] = query.from.as_slice() else { return None };
@@ -44,7 +44,7 @@ pub fn classify(query: &Arc<Query>, tables: &[Arc<Table>]) -> Option<PointPlan> 
             }
             let keys = keys(table, query.filter.as_ref()?)?;
             let ordered = query.sort.is_empty() || keys.len() == 1;
-            ordered.then(|| plan(Some(table), keys))
+            ordered.then(|| made(Some(table), keys))
         }
     }
 }

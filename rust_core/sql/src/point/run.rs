@@ -137,10 +137,10 @@ impl PointRun<'_> {
         effect.count += 1;
         let seen = Seen::Version(stored.version);
         match &self.plan.query.command {
-            Command::Select => return self.return_row(old.as_slice(), effect),
+            Command::Select => self.return_row(old.as_slice(), effect),
             Command::Delete => {
                 effect.writes.push(RowWrite { table: table.clone(), key, row: None, seen });
-                return self.return_row(old.as_slice(), effect);
+                self.return_row(old.as_slice(), effect)
             }
             Command::Update { assignments } => {
                 let new = updated(table, &old, assignments, scope)?;

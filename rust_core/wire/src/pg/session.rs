@@ -171,7 +171,7 @@ impl PgSession {
 
     /// How long the message at the front of the input says that it is.
     fn next_message_bytes(&self) -> usize {
-        let at = if self.phase == Phase::Startup { 0 } else { 1 };
+        let at = usize::from(self.phase != Phase::Startup);
         let bytes = self.unread().get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
         let Some(length) = bytes.map(u32::from_be_bytes) else { return 0 };
         (length as usize).min(codec::MESSAGE_BYTES_MAX) + at

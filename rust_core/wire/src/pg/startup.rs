@@ -122,7 +122,7 @@ impl PgSession {
 
     fn greet(&mut self) {
         codec::write_message(&mut self.out, b'R', |out| {
-            out.extend_from_slice(&0_u32.to_be_bytes())
+            out.extend_from_slice(&0_u32.to_be_bytes());
         });
         for (name, value) in self.settings.reported() {
             self.parameter_status(name, &value);
