@@ -17,6 +17,8 @@
 mod compile;
 mod run;
 mod shape;
+#[cfg(test)]
+mod tests;
 
 pub(super) use compile::{Compiler, is_equality, same_form, same_keys};
 pub(super) use shape::{Shape, Source};

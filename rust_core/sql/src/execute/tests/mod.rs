@@ -1,6 +1,8 @@
 //! Fragments over a snapshot in memory, made from SQL.
 
+mod differential;
 mod operators;
+mod reference;
 mod writes;
 
 use phantom_base::sync::Arc;
