@@ -139,7 +139,7 @@ def cell(value: object) -> str:
         case float() | Decimal():
             return f"{value:,.2f}"
         case datetime():
-            return value.strftime("%Y-%m-%d %H:%M")
+            return value.strftime("%Y-%m-%d %H:%M").removesuffix(" 00:00")
         case _:
             return str(value)
 

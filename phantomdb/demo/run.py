@@ -101,23 +101,25 @@ class Demo:
             compare_counts(name, cluster.nodes, wanted, checks)
 
     def _ask(self, cluster: Cluster, oracle: Oracle) -> None:
-        for at, question in enumerate(QUESTIONS):
+        for at, question in enumerate(QUESTIONS, start=1):
             node = cluster.nodes[at % len(cluster.nodes)]
+            name = f"answer {at} is SQLite's"
+            self._output.say("")
+            self._output.say(f"{at}. {question.title}")
             with connect(node.pg) as connection:
                 start_ns = self._clock.monotonic_ns()
                 try:
                     cursor = connection.execute(question.sql)
                     rows = cursor.fetchall()
                 except psycopg.Error as error:
-                    self._checks.add(question.title, holds=False, detail=explain(error))
+                    self._checks.add(name, holds=False, detail=explain(error))
                     continue
                 took_ms = (self._clock.monotonic_ns() - start_ns) / 1e6
                 columns = [column.name for column in cursor.description or ()]
             wrong = differences(rows, oracle.answer(question.oracle_sql))
-            self._output.say("")
             self._output.table(columns, rows, rows_max=SHOWN_ROWS)
-            detail = "; ".join(wrong) or f"{len(rows)} rows, {took_ms:,.0f} ms on {node.name}"
-            self._checks.add(question.title, holds=not wrong, detail=detail)
+            detail = "; ".join(wrong) or f"rows: {len(rows)}, {took_ms:,.0f} ms on {node.name}"
+            self._checks.add(name, holds=not wrong, detail=detail)
 
     def _sum_up(self, seconds: float) -> None:
         checks = self._checks

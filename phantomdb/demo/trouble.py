@@ -149,9 +149,12 @@ def kill_leader(cluster: Cluster, output: Output, checks: Checks, clock: Clock) 
         writer.close()
     _tell(writer.writes, output)
     for node in others:
-        _check_rows(node, writer.writes, checks)
+        _check_rows(node, writer.writes, checks, when=f"while {leader.name} is down")
     _restart(cluster, leader, output, checks, clock)
-    rows = {node.name: _check_rows(node, writer.writes, checks) for node in cluster.nodes}
+    when = f"with {leader.name} back"
+    rows = {
+        node.name: _check_rows(node, writer.writes, checks, when=when) for node in cluster.nodes
+    }
     counts = ", ".join(f"{name} {len(read)}" for name, read in rows.items())
     same = all(read == rows[leader.name] for read in rows.values())
     checks.add("all nodes show the same rows", holds=same, detail=counts)
@@ -159,16 +162,16 @@ def kill_leader(cluster: Cluster, output: Output, checks: Checks, clock: Clock) 
 
 def _tell(writes: Writes, output: Output) -> None:
     times = writes.acknowledged_at_ns[:WRITES]
-    usual_ms = (times[-1] - times[0]) / (len(times) - 1) / 1e6
+    mean_ms = (times[-1] - times[0]) / (len(times) - 1) / 1e6
     output.table(
-        ("writes", "acknowledged", "refused", "unknown", "usual pause ms", "longest pause ms"),
+        ("writes", "acknowledged", "refused", "unknown", "mean gap ms", "longest gap ms"),
         [
             (
                 writes.count,
                 len(writes.acknowledged),
                 len(writes.refused),
                 len(writes.unknown),
-                f"{usual_ms:.1f}",
+                f"{mean_ms:.1f}",
                 f"{writes.gap_s() * 1e3:,.0f}",
             )
         ],
@@ -208,10 +211,10 @@ def _restart(
     checks.add(f"{node.name} catches up", holds=lag == 0, detail=detail)
 
 
-def _check_rows(node: NodeProcess, writes: Writes, checks: Checks) -> list[int]:
+def _check_rows(node: NodeProcess, writes: Writes, checks: Checks, *, when: str) -> list[int]:
     with connect(node.pg) as connection:
         there = [number for (number,) in connection.execute(_READ)]
     wrong = writes.wrong(there)
-    detail = "; ".join(wrong) or f"{len(writes.acknowledged)} of {len(writes.acknowledged)}"
-    checks.add(f"{node.name} has every acknowledged row", holds=not wrong, detail=detail)
+    detail = "; ".join(wrong) or f"{len(writes.acknowledged):,}"
+    checks.add(f"{node.name} has every acknowledged row, {when}", holds=not wrong, detail=detail)
     return there
