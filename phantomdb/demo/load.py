@@ -5,7 +5,7 @@ cluster refuses for a while is tried again. One whose outcome is unknown is trie
 INSERT is done as a whole or not at all, so a duplicate key then says that the first try was.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from phantomdb.demo.check import Checks
 from phantomdb.demo.flights import Row, Table
 from phantomdb.demo.oracle import Oracle
 from phantomdb.demo.output import Output
-from phantomdb.demo.processes import Deadline, NodeProcess
+from phantomdb.demo.processes import Cluster, Deadline, NodeProcess
 from phantomdb.demo.sessions import Connection, Outcome, connect, explain, outcome
 
 #: Rows of one INSERT.
@@ -28,6 +28,9 @@ BATCH_S = 30.0
 #: Between two tries, in seconds.
 AGAIN_S = 0.05
 
+#: Lets time pass; raises `NodeFailed` if a node has ended that should run.
+Watch = Callable[[float], None]
+
 
 class LoadFailed(PhantomError):
     """A table or its rows could not be written."""
@@ -36,8 +39,8 @@ class LoadFailed(PhantomError):
 class Loader:
     """Writes tables through all nodes of a cluster."""
 
-    def __init__(self, nodes: Sequence[NodeProcess], output: Output, clock: Clock) -> None:
-        self._nodes = nodes
+    def __init__(self, cluster: Cluster, output: Output, clock: Clock) -> None:
+        self._cluster = cluster
         self._output = output
         self._clock = clock
 
@@ -50,7 +53,8 @@ class Loader:
             lines.append((table.name, rows, f"{seconds:.1f}", round(rows / max(seconds, 1e-3))))
         self._output.table(("table", "rows", "seconds", "rows/s"), lines)
         wanted = [oracle.count(table) for table in flights.TABLES]
-        compare_counts("every node counts the rows that were loaded", self._nodes, wanted, checks)
+        name = "every node counts the rows that were loaded"
+        compare_counts(name, self._cluster.nodes, wanted, checks)
 
     def _load_table(
         self, table: Table, folder: Path, oracle: Oracle, rows_max: int | None
@@ -59,12 +63,13 @@ class Loader:
         total = table.rows if rows_max is None else min(table.rows, rows_max)
         size = table.batch_rows(BATCH_ROWS)
         oracle.create(table)
-        with connect(self._nodes[0].pg) as first:
+        with connect(self._cluster.nodes[0].pg) as first:
             try:
                 first.execute(table.create())
             except psycopg.Error as error:
                 raise LoadFailed(f"CREATE TABLE {table.name}: {explain(error)}") from error
-        writers = [BatchWriter(node, table, self._clock) for node in self._nodes]
+        watch = self._cluster.watch
+        writers = [BatchWriter(node, table, watch, self._clock) for node in self._cluster.nodes]
         turns = cycle(writers)
         try:
             with self._output.progress(table.name, total) as advance:
@@ -81,9 +86,10 @@ class Loader:
 class BatchWriter:
     """Writes batches of one table through one node, over a connection that it renews."""
 
-    def __init__(self, node: NodeProcess, table: Table, clock: Clock) -> None:
+    def __init__(self, node: NodeProcess, table: Table, watch: Watch, clock: Clock) -> None:
         self._node = node
         self._table = table
+        self._watch = watch
         self._clock = clock
         self._connection: Connection | None = None
         self._insert = (0, "")
@@ -96,8 +102,9 @@ class BatchWriter:
         deadline = Deadline(self._clock, BATCH_S)
         maybe_done = False
         while True:
-            self._connection = self._connection or connect(self._node.pg)
             try:
+                if self._connection is None:
+                    self._connection = connect(self._node.pg)
                 # Prepared: the text of 1,000 rows is parsed once a connection.
                 self._connection.execute(self._insert[1], values, prepare=True)
             except psycopg.errors.UniqueViolation as error:
@@ -109,9 +116,9 @@ class BatchWriter:
                 if result is Outcome.REFUSED or not deadline.left_s:
                     raise self._failed(error) from error
                 maybe_done |= result is Outcome.UNKNOWN
-                if self._connection.closed:
+                if self._connection is not None and self._connection.closed:
                     self.close()
-                self._node.watch(AGAIN_S)
+                self._watch(AGAIN_S)
             else:
                 return
 

@@ -99,6 +99,11 @@ class NodeProcess:
         """Whether there is a process; a paused one is one."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it was started, and neither killed nor stopped since."""
+        return self._process is not None
+
     def start(self) -> None:
         """Start the process; `wait_ready` tells when it serves."""
         assert not self.is_running, f"{self.name} runs"
@@ -263,6 +268,17 @@ class Cluster:
     def node(self, name: str) -> NodeProcess:
         """Return the node of that name."""
         return next(node for node in self.nodes if node.name == name)
+
+    def watch(self, seconds: float) -> None:
+        """Let time pass while all nodes run that were started and not killed.
+
+        Raises `NodeFailed` at once for one that has ended, or that ends meanwhile.
+        """
+        wanted = [node for node in self.nodes if node.is_wanted]
+        for node in wanted:
+            node.watch(0)
+        if wanted:
+            wanted[0].watch(seconds)
 
     def end(self) -> list[int | None]:
         """End all processes, those that do not by themselves by SIGKILL; returns exit codes."""

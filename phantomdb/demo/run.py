@@ -22,8 +22,8 @@ from phantomdb.demo.sessions import DATABASE, connect, explain
 
 #: Rows of an answer that are shown; all are compared.
 SHOWN_ROWS = 6
-#: How long one look at a kept cluster's process takes, in seconds.
-KEEP_LOOK_S = 3_600.0
+#: Between two looks whether all processes of a kept cluster still run, in seconds.
+KEEP_LOOK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,11 @@ class Demo:
             with cluster:
                 try:
                     self._run_on(cluster, folder)
-                except psycopg.Error as error:
-                    raise DemoFailed(explain(error)) from error
+                except (psycopg.Error, PhantomError) as error:
+                    cluster.watch(0)  # A node that has ended explains more than what it led to.
+                    if isinstance(error, psycopg.Error):
+                        raise DemoFailed(explain(error)) from error
+                    raise
                 seconds = (self._clock.monotonic_ns() - start_ns) / 1e9
                 self._sum_up(seconds)
                 if plan.keep:
@@ -88,9 +91,7 @@ class Demo:
         )
         oracle = Oracle()
         output.heading("Load: what left New York's airports in 2013")
-        Loader(cluster.nodes, output, self._clock).load(
-            folder, oracle, checks, rows_max=plan.rows_max
-        )
+        Loader(cluster, output, self._clock).load(folder, oracle, checks, rows_max=plan.rows_max)
         output.heading("Questions, each through another node, compared with SQLite")
         self._ask(cluster, oracle)
         if plan.kill_leader:
@@ -131,11 +132,11 @@ class Demo:
 
     def _keep(self, cluster: Cluster) -> None:
         """Leave the cluster running until it is interrupted or one of its nodes ends."""
-        first = cluster.nodes[0]
-        self._output.say(f"The cluster stays: psql {_url(first.pg.port)}. Ctrl-C ends it.")
+        url = _url(cluster.nodes[0].pg.port)
+        self._output.say(f"The cluster stays: psql {url}. Ctrl-C ends it.")
         try:
             while True:
-                first.watch(KEEP_LOOK_S)
+                cluster.watch(KEEP_LOOK_S)
         except KeyboardInterrupt:
             self._output.say("Ending it.")
 

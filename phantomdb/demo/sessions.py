@@ -49,12 +49,14 @@ def connect(address: Address, *, statement_timeout_s: int = STATEMENT_TIMEOUT_S)
     )
 
 
-def outcome(error: psycopg.Error, connection: Connection) -> Outcome:
-    """Return what became of the statement that `error` ended.
+def outcome(error: psycopg.Error, connection: Connection | None) -> Outcome:
+    """Return what became of the statement that `error` ended; without a connection, of connecting.
 
     An error of the driver itself, without a SQLSTATE, means that the connection was lost while an
     answer was due; so does any error after which the connection is gone.
     """
+    if connection is None:
+        return Outcome.RETRY
     state = error.sqlstate
     if state is None or state in _UNKNOWN_STATES or state.startswith("08") or connection.closed:
         return Outcome.UNKNOWN

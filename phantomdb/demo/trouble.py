@@ -21,6 +21,7 @@ from phantomdb.base.errors import PhantomError
 from phantomdb.base.world import Clock
 from phantomdb.demo import view
 from phantomdb.demo.check import Checks
+from phantomdb.demo.load import Watch
 from phantomdb.demo.output import Output
 from phantomdb.demo.processes import Cluster, Deadline, NodeProcess
 from phantomdb.demo.sessions import Connection, Outcome, connect, explain, outcome
@@ -83,8 +84,9 @@ class Writes:
 class Writer:
     """Inserts numbered rows through one node."""
 
-    def __init__(self, node: NodeProcess, clock: Clock) -> None:
+    def __init__(self, node: NodeProcess, watch: Watch, clock: Clock) -> None:
         self.node = node
+        self._watch = watch
         self.writes = Writes()
         self._clock = clock
         self._connection: Connection | None = None
@@ -113,7 +115,7 @@ class Writer:
             self._connection = self._connection or connect(self.node.pg)
         except psycopg.OperationalError as error:
             writes.errors.append(explain(error))
-            self.node.watch(AGAIN_S)
+            self._watch(AGAIN_S)
             return False
         number = writes.count + 1
         try:
@@ -124,7 +126,7 @@ class Writer:
             (writes.unknown if is_unknown else writes.refused).append(number)
             if self._connection.closed:
                 self.close()
-            self.node.watch(AGAIN_S)
+            self._watch(AGAIN_S)
             return False
         writes.acknowledged.append(number)
         writes.acknowledged_at_ns.append(self._clock.monotonic_ns())
@@ -137,7 +139,7 @@ def kill_leader(cluster: Cluster, output: Output, checks: Checks, clock: Clock) 
         connection.execute(_CREATE)
     leader = _leader(cluster, clock)
     others = [node for node in cluster.nodes if node is not leader]
-    writer = Writer(others[0], clock)
+    writer = Writer(others[0], cluster.watch, clock)
     try:
         writer.write_until(WRITES)
         output.say(f"{writer.node.name} takes {WRITES} writes; {leader.name} leads their group.")
@@ -188,7 +190,7 @@ def _leader(cluster: Cluster, clock: Clock) -> NodeProcess:
         name = view.ask(first.admin, LOOK_S).group(ROWS_GROUP).leader
         if name is not None:
             return cluster.node(name)
-        first.watch(AGAIN_S)
+        cluster.watch(AGAIN_S)
     raise NoRecovery(f"group {ROWS_GROUP} has no leader after {RECOVER_S:g} s")
 
 
@@ -203,7 +205,7 @@ def _restart(
     deadline = Deadline(clock, CATCH_UP_S)
     lag = None
     while deadline.left_s and lag != 0:
-        node.watch(AGAIN_S)
+        cluster.watch(AGAIN_S)
         lag = view.look(cluster.nodes[0].admin, LOOK_S).lag(node.name)
     total_s = (clock.monotonic_ns() - start_ns) / 1e9
     output.say(f"{node.name} is started again: serves after {ready_s:.1f} s.")

@@ -123,6 +123,18 @@ def test_watching_a_node_that_ends_is_an_error(tmp_path: Path):
             node.watch(10)
 
 
+def test_a_cluster_watches_all_nodes_but_those_that_were_killed(tmp_path: Path):
+    with make_cluster(tmp_path, "good", nodes=3) as cluster:
+        first, killed, crashed = cluster.nodes
+        killed.kill()
+        cluster.watch(0.01)
+        os.kill(crashed.pid, 9)
+        os.waitid(os.P_PID, crashed.pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(NodeFailed, match="n3 ended with exit code -9"):
+            cluster.watch(10)
+        assert first.is_running
+
+
 def test_free_ports_differ_and_lie_below_those_of_outgoing_connections():
     ports = free_ports(20, WORLD.random)
     assert len(set(ports)) == 20

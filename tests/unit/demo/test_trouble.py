@@ -12,7 +12,7 @@ from phantomdb.demo.sessions import Connection, Outcome, explain, outcome
 from phantomdb.demo.trouble import NoRecovery, Writer, Writes
 
 BIRDS = Table("birds", "birds.csv", 3, (("name", "text"), ("grams", "int4")), ("name",))
-LOST = "lost"
+LOST, NOBODY = "lost", "nobody"
 
 
 class ManualClock:
@@ -29,19 +29,27 @@ class ManualClock:
 
 
 class Node:
-    """What a writer asks of a node: where it is, and to let time pass."""
+    """What a writer knows of a node: its name and where it is."""
+
+    name = "n1"
+    pg = None
+
+
+class Watch:
+    """Lets time pass on a clock."""
 
     def __init__(self, clock: ManualClock) -> None:
-        self.name = "n1"
-        self.pg = None
         self._clock = clock
 
-    def watch(self, seconds: float) -> None:
+    def __call__(self, seconds: float) -> None:
         self._clock.now_ns += round(seconds * 1e9)
 
 
 class Script:
-    """A connection whose statements end as the script says: "ok", a SQLSTATE or `LOST`."""
+    """A connection whose statements end as the script says: "ok", a SQLSTATE or `LOST`.
+
+    `NOBODY` stands for an attempt to connect that fails.
+    """
 
     def __init__(self, *script: str) -> None:
         self.rest = list(script)
@@ -51,6 +59,9 @@ class Script:
 
     def open(self, _address: object) -> "Script":
         self.opened += 1
+        if self.rest[0] == NOBODY:
+            self.rest.pop(0)
+            raise psycopg.OperationalError("nobody answers")
         self.closed = False
         return self
 
@@ -108,7 +119,7 @@ class TestTheWriter:
     ) -> tuple[Writes, Writer]:
         clock = ManualClock()
         monkeypatch.setattr(trouble, "connect", script.open)
-        writer = Writer(cast("NodeProcess", Node(clock)), clock)
+        writer = Writer(cast("NodeProcess", Node()), Watch(clock), clock)
         writer.write_until(acknowledged)
         return writer.writes, writer
 
@@ -158,7 +169,7 @@ class TestTheLoader:
     def write(self, monkeypatch: pytest.MonkeyPatch, script: Script) -> None:
         clock = ManualClock()
         monkeypatch.setattr(load, "connect", script.open)
-        writer = BatchWriter(cast("NodeProcess", Node(clock)), BIRDS, clock)
+        writer = BatchWriter(cast("NodeProcess", Node()), BIRDS, Watch(clock), clock)
         writer.write([("wren", "9"), ("swift", None)])
 
     def test_a_batch_is_one_flat_list_of_values(self, monkeypatch: pytest.MonkeyPatch):
@@ -171,6 +182,13 @@ class TestTheLoader:
         script = Script(first, "ok")
         self.write(monkeypatch, script)
         assert len(script.seen) == 2
+
+    def test_a_connection_that_fails_has_done_nothing(self, monkeypatch: pytest.MonkeyPatch):
+        script = Script(NOBODY, "ok")
+        self.write(monkeypatch, script)
+        assert (script.opened, len(script.seen)) == (2, 1)
+        with pytest.raises(LoadFailed, match="23505"):
+            self.write(monkeypatch, Script(NOBODY, "23505"))
 
     @pytest.mark.parametrize("first", ["40003", LOST])
     def test_a_duplicate_after_an_unknown_outcome_means_that_it_was_done(
