@@ -55,7 +55,7 @@ class TerminalOutput:
         shown = rows[:rows_max]
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
         for at, column in enumerate(columns):
-            values = [row[at] for row in shown if row[at] is not None]
+            values = [row[at] for row in shown if row[at] not in (None, "")]
             is_number = bool(values) and all(map(_is_number, values))
             table.add_column(escape(column), justify="right" if is_number else "left")
         for row in shown:

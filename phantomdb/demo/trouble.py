@@ -198,6 +198,7 @@ def _restart(
     cluster: Cluster, node: NodeProcess, output: Output, checks: Checks, clock: Clock
 ) -> None:
     """Start a killed node on its directory and ports and wait until it misses nothing."""
+    asked = next(other for other in cluster.nodes if other is not node)
     start_ns = clock.monotonic_ns()
     node.start()
     node.wait_ready()
@@ -206,7 +207,7 @@ def _restart(
     lag = None
     while deadline.left_s and lag != 0:
         cluster.watch(AGAIN_S)
-        lag = view.look(cluster.nodes[0].admin, LOOK_S).lag(node.name)
+        lag = view.look(asked.admin, LOOK_S).lag(node.name)
     total_s = (clock.monotonic_ns() - start_ns) / 1e9
     output.say(f"{node.name} is started again: serves after {ready_s:.1f} s.")
     detail = f"after {total_s:.1f} s" if lag == 0 else f"lag {lag} after {CATCH_UP_S:g} s"

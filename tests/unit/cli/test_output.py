@@ -47,6 +47,13 @@ def test_a_table_shows_its_first_rows_and_how_many_follow(capsys: pytest.Capture
     assert more == "... and 1 more"
 
 
+def test_numbers_stand_to_the_right_beside_cells_that_are_left_empty(
+    capsys: pytest.CaptureFixture[str],
+):
+    TerminalOutput(ManualClock()).table(("group", "replica"), [(1, "n1"), ("", "n2")])
+    assert capsys.readouterr().out.splitlines()[2].startswith("    1   n1")
+
+
 def test_markup_in_values_is_text(capsys: pytest.CaptureFixture[str]):
     output = TerminalOutput(ManualClock())
     output.say("[bold]loud[/bold] :smile:")
