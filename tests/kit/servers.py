@@ -1,0 +1,99 @@
+"""Programs that PhantomDB is measured by: PostgreSQL 15, a fresh one for a run of tests.
+
+A server has a directory and a port of its own, is ready when it answers, and is ended by its pid.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from kit.frontend import Frontend
+
+#: Where Debian puts it.
+POSTGRES_BIN = Path("/usr/lib/postgresql/15/bin")
+#: How long it may take until it answers, in seconds.
+START_S = 30.0
+#: Between two attempts to connect, in seconds.
+ATTEMPT_S = 0.02
+#: An oracle needs speed, not safety; and it says what we say of names and places.
+SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "autovacuum": "off",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "lc_messages": "C",
+    "log_min_messages": "fatal",
+    "max_connections": "50",
+    "shared_buffers": "32MB",
+    "max_stack_depth": "7MB",
+}
+
+
+def has_postgres() -> bool:
+    """Whether PostgreSQL 15 can run here."""
+    return (POSTGRES_BIN / "postgres").exists() and os.geteuid() == 0
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody has now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+#: What a peer in a benchmark has instead: the same promise as ours, each commit durable.
+DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
+
+
+@contextmanager
+def postgres(**overrides: str) -> Iterator[int]:
+    """Run a fresh PostgreSQL 15 and give its port; `overrides` are settings."""
+    # Under /tmp: its own user must reach it, and pytest's directories are root's alone.
+    with TemporaryDirectory(prefix="phantomdb-oracle-") as top:
+        Path(top).chmod(0o755)
+        home = Path(top) / "data"
+        home.mkdir()
+        subprocess.run(["chown", "postgres", str(home)], check=True)
+        initdb = [str(POSTGRES_BIN / "initdb"), "--no-locale", "-E", "UTF8", "-A", "trust"]
+        run = [*initdb, "--no-sync", "-U", "postgres", "-D", str(home)]
+        subprocess.run(run, check=True, capture_output=True, user="postgres", group="postgres")
+        port = free_port()
+        arguments = [str(POSTGRES_BIN / "postgres"), "-D", str(home), "-p", str(port)]
+        for name, value in (SETTINGS | {"unix_socket_directories": str(home)} | overrides).items():
+            arguments += ["-c", f"{name}={value}"]
+        with (Path(top) / "log").open("wb") as log:
+            server = subprocess.Popen(
+                arguments, stdout=log, stderr=log, user="postgres", group="postgres"
+            )
+        try:
+            _wait(server, port)
+            yield port
+        finally:
+            server.send_signal(signal.SIGINT)  # Fast shutdown.
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+def _wait(server: "subprocess.Popen[bytes]", port: int) -> None:
+    end = time.monotonic() + START_S
+    while True:
+        try:
+            with Frontend.connect(port):
+                return
+        except (OSError, EOFError, AssertionError):
+            assert server.poll() is None, "PostgreSQL ended before it was ready"
+            assert time.monotonic() < end, f"PostgreSQL is not ready after {START_S:g} s"
+            time.sleep(ATTEMPT_S)
