@@ -39,7 +39,9 @@ FAILED, REFUSED, INTERRUPTED = 1, 3, 130
     show_default=True,
     help="What breaks while somebody writes.",
 )
-@click.option("--keep", is_flag=True, help="Leave the cluster running until Ctrl-C.")
+@click.option(
+    "--keep", is_flag=True, help="Leave the cluster running until Ctrl-C, and its files after."
+)
 @click.option(
     "--directory",
     type=click.Path(path_type=Path, file_okay=False),

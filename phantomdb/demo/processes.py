@@ -88,6 +88,7 @@ class NodeProcess:
             *(("--join", ",".join(map(str, join))) if len(join) > 1 else ()),
         ]
         self._process: subprocess.Popen[bytes] | None = None
+        self._killer: subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int:
@@ -102,7 +103,7 @@ class NodeProcess:
     @property
     def is_wanted(self) -> bool:
         """Whether it was started, and neither killed nor stopped since."""
-        return self._process is not None
+        return self._process is not None and self._killer is None
 
     def start(self) -> None:
         """Start the process; `wait_ready` tells when it serves."""
@@ -147,6 +148,15 @@ class NodeProcess:
         except subprocess.TimeoutExpired:
             return
         raise self._failed(f"ended with exit code {code}")
+
+    def kill_soon(self) -> None:
+        """Let another process send SIGKILL, some milliseconds from now.
+
+        The caller goes on at once and is in the middle of something when it happens. `kill` sees to
+        it that it has happened.
+        """
+        command = ["sh", "-c", f"kill -9 {self.pid}"]
+        self._killer = subprocess.Popen(command, process_group=0)  # noqa: S603 - a number
 
     def kill(self) -> None:
         """End it with SIGKILL, as a crash does; returns when the process is gone."""
@@ -206,7 +216,9 @@ class NodeProcess:
         assert process.returncode is not None, f"{self.name} has ended"
         if process.stdout is not None:
             process.stdout.close()
-        self._process = None
+        if self._killer is not None:
+            self._killer.wait()
+        self._process = self._killer = None
 
     def _failed(self, what: str) -> NodeFailed:
         return NodeFailed(f"{self.name} {what}", hint=f"{self.log}:\n{self.log_tail()}".rstrip())

@@ -143,10 +143,10 @@ def kill_leader(cluster: Cluster, output: Output, checks: Checks, clock: Clock) 
     try:
         writer.write_until(WRITES)
         output.say(f"{writer.node.name} takes {WRITES} writes; {leader.name} leads their group.")
-        pid = leader.pid
-        leader.kill()
-        output.say(f"kill -9 {pid} ({leader.name}); the writer goes on.")
+        output.say(f"kill -9 {leader.pid} ({leader.name}), in the middle of a write.")
+        leader.kill_soon()
         writer.write_until(2 * WRITES)
+        leader.kill()
     finally:
         writer.close()
     _tell(writer.writes, output)
@@ -179,7 +179,7 @@ def _tell(writes: Writes, output: Output) -> None:
         ],
     )
     for text in sorted(set(writes.errors)):
-        output.say(f"told to the writer {writes.errors.count(text)} times: {text}")
+        output.say(f"{writes.errors.count(text)} x {text}")
 
 
 def _leader(cluster: Cluster, clock: Clock) -> NodeProcess:

@@ -75,6 +75,18 @@ def test_a_killed_node_comes_back_on_its_ports(tmp_path: Path):
         assert view.ask(node.admin, 5.0).problems() == []
 
 
+def test_a_node_that_is_killed_soon_is_no_longer_wanted_and_comes_back(tmp_path: Path):
+    with make_cluster(tmp_path, "good", nodes=2) as cluster:
+        node = cluster.nodes[1]
+        node.kill_soon()
+        os.waitid(os.P_PID, node.pid, os.WEXITED | os.WNOWAIT)
+        cluster.watch(0.01)
+        node.kill()
+        node.start()
+        node.wait_ready()
+        assert node.is_wanted
+
+
 def test_a_node_that_ends_before_it_is_ready_is_told_with_its_log(tmp_path: Path):
     with pytest.raises(NodeFailed, match="exit code 6") as caught, make_cluster(tmp_path, "dying"):
         pass
