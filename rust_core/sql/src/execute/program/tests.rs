@@ -38,7 +38,7 @@ impl Maker {
         if self.random.one_in(5) {
             return Datum::Null;
         }
-        let small = self.random.below(9) as i64 - 4;
+        let small = self.random.below(9).cast_signed() - 4;
         match ty {
             TypeId::BOOL => Datum::Bool(small > 0),
             TypeId::INT2 => Datum::Int2(small as i16),

@@ -17,25 +17,26 @@ fn database(random: &mut SeededRandom) -> Database {
     let of_b = [("k", int8), ("j", int4), ("x", int2), ("t", TypeId::VARCHAR)];
     database.create("b", &of_b, &[1, 2]);
     database.create("c", &[("x", int8), ("t", text)], &[]);
-    let mut or_null = |random: &mut SeededRandom, value: Datum| {
+    let or_null = |random: &mut SeededRandom, value: Datum| {
         if random.one_in(5) { Datum::Null } else { value }
     };
     let word =
         |random: &mut SeededRandom| Datum::text(["", "u", "uv", "w"][random.below(4) as usize]);
     for at in 0..random.below(12) as i32 {
         let x = Datum::Int4(random.below(5) as i32);
-        let (x, n) = (or_null(random, x), Datum::Numeric(Numeric::from(random.below(4) as i64)));
+        let (x, n) =
+            (or_null(random, x), Datum::Numeric(Numeric::from(random.below(4).cast_signed())));
         let (n, t) = (or_null(random, n), word(random));
         let t = or_null(random, t);
         database.put("a", &[Datum::Int4(at - 2), x, n, t], 1);
     }
-    for at in 0..random.below(12) as i64 {
+    for at in 0..random.below(12).cast_signed() {
         let (x, t) = (Datum::Int2(random.below(5) as i16), word(random));
         let (x, t) = (or_null(random, x), or_null(random, t));
         database.put("b", &[Datum::Int8(at / 3), Datum::Int4((at % 3) as i32), x, t], 1);
     }
     for _ in 0..random.below(8) {
-        let (x, t) = (Datum::Int8(random.below(5) as i64), word(random));
+        let (x, t) = (Datum::Int8(random.below(5).cast_signed()), word(random));
         let (x, t) = (or_null(random, x), or_null(random, t));
         database.put("c", &[x, t], 1);
     }
