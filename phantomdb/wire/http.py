@@ -81,6 +81,11 @@ class Connection:
 
     def may_go_on(self) -> bool:
         """Prepare for the next request; false if the connection must be closed."""
+        if self._h11.their_state is h11.SEND_BODY:
+            try:
+                self._h11.next_event()  # The end of a request without a body.
+            except h11.RemoteProtocolError:
+                return False
         if self._h11.our_state is h11.MUST_CLOSE or self._h11.their_state is not h11.DONE:
             return False
         self._h11.start_next_cycle()

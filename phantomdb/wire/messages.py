@@ -17,6 +17,14 @@ PROTOCOL_MIN = 1
 MESSAGE_BYTES_MAX = 1 << 20
 
 
+#: A member's name and its three addresses.
+_MEMBER_TEXTS = 4
+#: The core takes 64 bits at most.
+_NUMBER_MAX = (1 << 64) - 1
+#: Process ids and secrets of sessions have 32, as PostgreSQL's protocol does.
+_KEY_MAX = (1 << 32) - 1
+
+
 class MalformedMessage(Exception):
     """Bytes that are no message: the link that they came by is closed."""
 
@@ -69,6 +77,8 @@ def _check_types(value: Message) -> None:
         wanted = get_origin(field.type) or cast("type", field.type)
         if not isinstance(found, wanted) or (isinstance(found, bool) and wanted is not bool):
             raise TypeError(f"{field.name} is {type(found).__name__}")
+        if isinstance(found, int) and not 0 <= found <= _NUMBER_MAX:
+            raise ValueError(f"{field.name} is {found}")
 
 
 @message(tag=1)
@@ -106,6 +116,13 @@ class Form(Message):
     nonce: bytes
     list_hash: bytes
     members: list[Any]
+
+    def __post_init__(self) -> None:
+        """Refuse members of another shape: they are read before the sender is trusted."""
+        for number, uuid, *texts in self.members:
+            shapes = isinstance(number, int), isinstance(uuid, bytes), len(texts) == _MEMBER_TEXTS
+            if not all(shapes) or not all(isinstance(text, str) for text in texts):
+                raise TypeError("a member is [node id, uuid, name, peer, pg, admin address]")
 
 
 @message(tag=4)
@@ -148,3 +165,8 @@ class CancelSession(Message):
 
     pid: int
     secret: int
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no session has."""
+        if max(self.pid, self.secret) > _KEY_MAX:
+            raise ValueError("a process id and a secret have 32 bits")

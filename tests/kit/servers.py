@@ -25,7 +25,6 @@ ATTEMPT_S = 0.02
 SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
-    "synchronous_commit": "off",
     "autovacuum": "off",
     "jit": "off",
     "timezone": "UTC",
@@ -64,8 +63,8 @@ def postgres(**overrides: str) -> Iterator[int]:
         home = Path(top) / "data"
         home.mkdir()
         subprocess.run(["chown", "postgres", str(home)], check=True)
-        initdb = [str(POSTGRES_BIN / "initdb"), "--no-locale", "-E", "UTF8", "-A", "trust"]
-        run = [*initdb, "--no-sync", "-U", "postgres", "-D", str(home)]
+        initdb = [str(POSTGRES_BIN / "initdb"), "--lc-collate=C", "--lc-ctype=C.UTF-8", "-EUTF8"]
+        run = [*initdb, "-A", "trust", "--no-sync", "-U", "postgres", "-D", str(home)]
         subprocess.run(run, check=True, capture_output=True, user="postgres", group="postgres")
         port = free_port()
         arguments = [str(POSTGRES_BIN / "postgres"), "-D", str(home), "-p", str(port)]
