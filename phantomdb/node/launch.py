@@ -60,7 +60,11 @@ class Launcher:
         self._world = world
         self._cores = cores
         self._drain = trio.Event()
+        # Set while nobody is served: before the clients' door opens, and after it has closed.
+        self._clients_gone = trio.Event()
+        self._clients_gone.set()
         self._formation: Formation | None = None
+        self._node: Node | None = None
         self._members: dict[int, Member] = {}
 
     async def run(self, say_ready: Callable[[str], None]) -> None:
@@ -80,13 +84,26 @@ class Launcher:
             with trio.CancelScope(shield=True):
                 for door in (peer, pg_door, admin_door):
                     await door.aclose()
+            # Last: links and sessions tell the core that they are gone as they end.
+            if self._node is not None:
+                self._node.close()
+                logger.info("stopped")
 
     async def _stop_on(self, terminated: Callable[[], object], scope: trio.CancelScope) -> None:
         await terminated()  # type: ignore[misc]  # It is the world's coroutine function.
         logger.info("told to stop")
         self._drain.set()
-        with trio.move_on_after(self._settings.limits.grace_s):
-            await terminated()  # type: ignore[misc]  # A second signal skips the grace.
+        async with trio.open_nursery() as nursery:
+            nursery.cancel_scope.deadline = trio.current_time() + self._settings.limits.grace_s
+            nursery.start_soon(self._skip_grace_on, terminated, nursery.cancel_scope)
+            await self._clients_gone.wait()
+            nursery.cancel_scope.cancel()
+        scope.cancel()
+
+    async def _skip_grace_on(
+        self, terminated: Callable[[], object], scope: trio.CancelScope
+    ) -> None:
+        await terminated()  # type: ignore[misc]  # It is the world's coroutine function.
         scope.cancel()
 
     async def _listen(self, address: Address) -> Listener:
@@ -108,13 +125,8 @@ class Launcher:
         door = PeerDoor(self._answer_formation, handshake_s=settings.limits.handshake_s)
         nursery.start_soon(self._serve_door, peer_door, door.sessions(), 0.0)
         own = Self(b"", settings.name, peer_door.address, pg_door.address, admin_door.address)
-        node = await self._open(own)
-        try:
-            await self._serve_node(nursery, node, door, own, (pg_door, admin_door), say_ready)
-            await trio.sleep_forever()
-        finally:
-            node.close()
-            logger.info("stopped")
+        node = self._node = await self._open(own)
+        await self._serve_node(nursery, node, door, own, (pg_door, admin_door), say_ready)
 
     async def _open(self, own: Self) -> Node:
         """Open the directory, after it was formed if it was not before."""
@@ -159,6 +171,13 @@ class Launcher:
     async def _serve_door(self, door: Listener, session: listener.Session, grace_s: float) -> None:
         await listener.serve(door, session, self._drain, grace_s=grace_s)
 
+    async def _serve_clients(
+        self, door: Listener, session: listener.Session, grace_s: float
+    ) -> None:
+        gone = self._clients_gone = trio.Event()
+        await self._serve_door(door, session, grace_s)
+        gone.set()
+
     async def _serve_node(
         self,
         nursery: trio.Nursery,
@@ -199,7 +218,7 @@ class Launcher:
         nursery.start_soon(self._announce, node, self._members[node.id])
         nursery.start_soon(self._keep_house, node)
         clients = pg.sessions(node, decisions.decide, limits)
-        nursery.start_soon(self._serve_door, pg_door, clients, limits.grace_s)
+        nursery.start_soon(self._serve_clients, pg_door, clients, limits.grace_s)
         health.is_serving = True
         ready = {
             "node": self._members[node.id].name,

@@ -9,7 +9,7 @@ use phantom_raft::{Done, Outcome};
 use phantom_sql::catalog::Table;
 use phantom_sql::execute::RowWrite;
 
-use super::point::{slow_disk, stale_schema};
+use super::point::stale_schema;
 use super::storage::relation_of;
 use super::{Answer, Job, Requests, Stage};
 use crate::catalog::number_key;
@@ -47,7 +47,15 @@ impl Requests {
             return;
         }
         let Some(commit) = replication.tick_hlc() else {
-            self.fail(ticket, slow_disk());
+            // The clock's bound is not durable yet, as after a pause: it looks again under the same
+            // latches when the log has moved.
+            phantom_base::mark!("a_write_waits_for_a_stamp");
+            let active = self.get(ticket);
+            active.stage = Stage::Latches;
+            if let Job::Fragment(job) = &mut active.job {
+                job.hold_again(answer.rows);
+            }
+            self.unstamped.push(ticket);
             return;
         };
         let mut batch = Batch::new();

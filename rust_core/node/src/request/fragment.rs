@@ -84,6 +84,11 @@ impl FragmentJob {
         writes.map(|write| relation_of(&write.table).key(&write.key)).collect()
     }
 
+    /// Takes back rows that a commit was to release.
+    pub(super) fn hold_again(&mut self, rows: Vec<(u64, Vec<u8>)>) {
+        self.held = rows;
+    }
+
     /// Forgets a run, to begin again.
     pub(super) fn reset(&mut self) {
         self.parked = None;

@@ -73,6 +73,8 @@ pub struct Requests {
     replies: VecDeque<(NodeId, ToGateway)>,
     /// Requests that may go on since something else ended.
     freed: VecDeque<Ticket>,
+    /// Writes with their latches that wait until the clock may issue a stamp.
+    unstamped: Vec<Ticket>,
     memory_bytes: usize,
     repeats: u64,
 }
@@ -168,6 +170,7 @@ impl Requests {
             plans: hash_index(),
             replies: VecDeque::new(),
             freed: VecDeque::new(),
+            unstamped: Vec::new(),
             memory_bytes,
             repeats: 0,
         }
@@ -475,6 +478,8 @@ impl Requests {
 
     /// Takes what workers have posted. Call it after every poll.
     pub fn take_worked(&mut self, replication: &mut Replication) {
+        // One that was ended meanwhile has a ticket that nobody has any more.
+        self.freed.extend(std::mem::take(&mut self.unstamped));
         for worked in self.worked.take() {
             let ticket = match &worked {
                 Worked::Fetched(ticket, _)
