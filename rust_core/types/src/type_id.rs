@@ -286,7 +286,7 @@ pub(crate) fn numeric_typmod(typmod: i32) -> Option<(i32, i32)> {
 
 /// The length in characters of a varchar's modifier; `None` when it says nothing.
 pub(crate) fn varchar_typmod(typmod: i32) -> Option<usize> {
-    usize::try_from(typmod - HEADER).ok()
+    usize::try_from(typmod.checked_sub(HEADER)?).ok()
 }
 
 #[cfg(test)]
