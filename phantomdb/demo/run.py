@@ -92,7 +92,7 @@ class Demo:
         oracle = Oracle()
         output.heading("Load: what left New York's airports in 2013")
         Loader(cluster, output, self._clock).load(folder, oracle, checks, rows_max=plan.rows_max)
-        output.heading("Questions, each through another node, compared with SQLite")
+        output.heading("Questions, with SQLite's answers beside")
         self._ask(cluster, oracle)
         if plan.kill_leader:
             output.heading("Trouble: kill -9 of the leader, in the middle of writes")
