@@ -126,6 +126,9 @@ class NodeCore:
     def cancel_session(self, session: int, sqlstate: str, message: str) -> None:
         """End the running statement with an error; 57P01 ends the session."""
 
+    def end_idle_session(self, session: int) -> None:
+        """End a session with 57P01 if no statement runs in it."""
+
     def cancel_by_key(self, pid: int, secret: int) -> bool:
         """End the running statement of the session with that pid, if the secret is right."""
 

@@ -258,6 +258,10 @@ class Node:
         """End the running statement with an error; 57P01 ends the session."""
         self._core.cancel_session(session, sqlstate, message)
 
+    def end_idle_session(self, session: int) -> None:
+        """End a session with 57P01 if no statement runs in it."""
+        self._core.end_idle_session(session)
+
     def cancel_by_key(self, pid: int, secret: int) -> bool:
         """End the running statement of the session with that pid, if the secret is right."""
         return self._core.cancel_by_key(pid, secret)

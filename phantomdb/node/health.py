@@ -34,6 +34,21 @@ class NodeHealth:
         self._connected = connected
         self._metrics = metrics
         self.is_serving = False
+        #: What leaders have told of their groups: term, commit, applied index of each node.
+        self._reports: dict[int, tuple[int, int, dict[int, int]]] = {}
+
+    def report(self) -> list[list[Any]]:
+        """What this node knows of the groups that it leads, for the others."""
+        return [
+            [g["id"], g["term"], g["commit"], [[m["node"], m["applied"]] for m in g["members"]]]
+            for g in self._node.status()
+            if g["leader"] == self._node.id
+        ]
+
+    def heard(self, groups: list[Any]) -> None:
+        """Take a leader's report; raises `ValueError` or `TypeError` for one that is none."""
+        for group, term, commit, members in groups:
+            self._reports[group] = (term, commit, dict(members))
 
     def is_ready(self) -> bool:
         """Whether sessions are served and every group has a leader."""
@@ -67,12 +82,8 @@ class NodeHealth:
         groups: list[dict[str, Any]],
     ) -> dict[str, Any]:
         address = Address.parse(member.pg) if member.pg else None
-        lags = [
-            group["commit"] - replica["applied"]
-            for group in groups
-            for replica in group["members"]
-            if replica["node"] == member.node
-        ]
+        known = [self._replicas(group) for group in groups]
+        lags = [commit - applied.get(member.node, commit) for commit, applied in known]
         return {
             "name": member.name,
             "role": "leader" if member.node == leader else "replica",
@@ -84,22 +95,23 @@ class NodeHealth:
             "lag": max([0, *lags]) if member.node in alive else "unknown",
         }
 
+    def _replicas(self, group: dict[str, Any]) -> tuple[int, dict[int, int]]:
+        """Commit index and applied index by node: the leader's, or what it has told, or our own."""
+        if group["members"]:
+            return group["commit"], {m["node"]: m["applied"] for m in group["members"]}
+        term, commit, applied = self._reports.get(group["id"], (0, 0, {}))
+        if term == group["term"]:
+            return commit, applied
+        return group["commit"], {self._node.id: group["applied"]}
+
     def _group(self, group: dict[str, Any], members: dict[int, Member]) -> dict[str, Any]:
         leader = members.get(group["leader"])
+        commit, applied = self._replicas(group)
         replicas = [
-            {
-                "node": members[replica["node"]].name,
-                "applied": replica["applied"],
-                "lag": max(0, group["commit"] - replica["applied"]),
-            }
-            for replica in group["members"]
-            if replica["node"] in members
+            {"node": members[node].name, "applied": index, "lag": max(0, commit - index)}
+            for node, index in applied.items()
+            if node in members
         ]
-        if not replicas:
-            # Only the leader knows of all; this node tells of its own.
-            own = members[self._node.id].name
-            lag = max(0, group["commit"] - group["applied"])
-            replicas = [{"node": own, "applied": group["applied"], "lag": lag}]
         return {
             "id": group["id"],
             "leader": leader.name if leader else None,

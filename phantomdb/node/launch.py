@@ -36,12 +36,16 @@ from phantomdb.serve.peer import PeerLinks, receive_message, send_message
 from phantomdb.session.decisions import Decisions
 from phantomdb.session.schema import SchemaChanges
 from phantomdb.wire import messages
-from phantomdb.wire.messages import CancelSession, Form, MalformedMessage, Message
+from phantomdb.wire.messages import CancelSession, Form, GroupReport, MalformedMessage, Message
 
 logger = logging.getLogger(__name__)
 
 #: Between two looks at what other nodes say of themselves and what is left over, in seconds.
 HOUSEKEEPING_S = 5.0
+#: The same while some node has not said where its doors are, in seconds.
+ACQUAINT_S = 0.5
+#: Between two reports of a leader to the others, in seconds.
+REPORT_S = 0.5
 #: Before it is tried again to write this node's own row, in seconds.
 ANNOUNCE_AGAIN_S = 1.0
 #: Bits of a session's pid that name the session; the rest names the node.
@@ -205,7 +209,7 @@ class Launcher:
         )
         elections = ElectionController(self._world, node.id, sorted(node.members), node.campaign)
         node.on_event = lambda event: self._event(event, elections)
-        node.on_control = lambda peer, message: self._control(node, peer, message)
+        node.on_control = lambda peer, message: self._control(node, health, peer, message)
         decisions = Decisions(node, lambda pid, secret: self._cancel(node, pid, secret))
         nursery.start_soon(node.pump)
         nursery.start_soon(elections.run)
@@ -217,7 +221,8 @@ class Launcher:
         await self._wait_for_leaders(node)
         nursery.start_soon(self._announce, node, self._members[node.id])
         nursery.start_soon(self._keep_house, node)
-        clients = pg.sessions(node, decisions.decide, limits)
+        nursery.start_soon(self._report, node, links, health)
+        clients = pg.sessions(node, decisions.decide, limits, self._drain)
         nursery.start_soon(self._serve_clients, pg_door, clients, limits.grace_s)
         health.is_serving = True
         ready = {
@@ -241,14 +246,24 @@ class Launcher:
         else:
             logger.info("%s %s", kind, rest)
 
-    def _control(self, node: Node, peer: int, message: bytes) -> None:
+    def _control(self, node: Node, health: NodeHealth, peer: int, message: bytes) -> None:
         try:
             decoded = messages.decode(message)
-        except MalformedMessage as error:
+            if isinstance(decoded, CancelSession):
+                node.cancel_by_key(decoded.pid, decoded.secret)
+            elif isinstance(decoded, GroupReport):
+                health.heard(decoded.groups)
+        except (MalformedMessage, TypeError, ValueError) as error:
             logger.warning("peer %d: %s", peer, error)
-            return
-        if isinstance(decoded, CancelSession):
-            node.cancel_by_key(decoded.pid, decoded.secret)
+
+    async def _report(self, node: Node, links: PeerLinks, health: NodeHealth) -> None:
+        """Tell the others of the groups that this node leads: only a leader knows its replicas."""
+        while True:
+            await self._world.sleep(REPORT_S)
+            report = health.report()
+            if report:
+                for peer in links.connected:
+                    node.send_control(peer, messages.encode(GroupReport(report)))
 
     async def _cancel(self, node: Node, pid: int, secret: int) -> None:
         """End a session's statement, here or on the node that its pid names."""
@@ -280,7 +295,8 @@ class Launcher:
                 leader = next(g["leader"] for g in node.status() if g["id"] == SYSTEM_GROUP)
                 if leader == node.id:
                     await schema.finish_leftovers(node.hlc())
-            await self._world.sleep(HOUSEKEEPING_S)
+            all_known = all(member.pg for member in self._members.values())
+            await self._world.sleep(HOUSEKEEPING_S if all_known else ACQUAINT_S)
 
 
 def check_loopback(address: Address) -> None:

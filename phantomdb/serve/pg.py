@@ -25,9 +25,12 @@ Decide = Callable[[int, int, str, bytes], Awaitable[None]]
 
 
 def sessions(
-    node: Node, decide: Decide, limits: Limits
+    node: Node, decide: Decide, limits: Limits, drain: trio.Event
 ) -> Callable[[Stream, Address], Awaitable[None]]:
-    """Return what serves one connection of a client."""
+    """Return what serves one connection of a client.
+
+    Once `drain` is set, each session ends with 57P01 as soon as no statement runs in it.
+    """
 
     async def serve_one(stream: Stream, _address: Address) -> None:
         try:
@@ -36,7 +39,7 @@ def sessions(
             await _refuse(stream, error, limits)
             return
         try:
-            await Connection(node, session, stream, decide).run()
+            await Connection(node, session, stream, decide).run(drain)
         finally:
             node.close_session(session)
 
@@ -54,11 +57,13 @@ class Connection:
         self._signal = node.session_signal(session)
         self._room = trio.Event()
         self._sending = False
+        self._draining = False
 
-    async def run(self) -> None:
-        """Serve until the client or the session ends."""
+    async def run(self, drain: trio.Event) -> None:
+        """Serve until the client or the session ends, or until `drain` finds it idle."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write, nursery)
+            nursery.start_soon(self._end_on, drain)
             await self._read(nursery)
             nursery.cancel_scope.cancel()
 
@@ -82,10 +87,17 @@ class Connection:
         while True:
             await self._signal.wait()
             self._room.set()
+            if self._draining:
+                self._node.end_idle_session(self._session)
             self._handle_events(nursery)
             await self._send()
             if self._node.session_is_closing(self._session):
                 nursery.cancel_scope.cancel()
+
+    async def _end_on(self, drain: trio.Event) -> None:
+        await drain.wait()
+        self._draining = True
+        self._signal.set()
 
     def _handle_events(self, nursery: trio.Nursery) -> None:
         while (event := self._node.next_session_event(self._session)) is not None:

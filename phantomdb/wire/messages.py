@@ -159,6 +159,13 @@ class Refusal(Message):
     detail: str
 
 
+@message(tag=8)
+class GroupReport(Message):
+    """What a leader knows of its groups: [group, term, commit, [[node, applied]..]] each."""
+
+    groups: list[Any]
+
+
 @message(tag=7)
 class CancelSession(Message):
     """End the running statement of a session of the receiver, if the secret is right."""

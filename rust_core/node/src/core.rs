@@ -426,7 +426,7 @@ impl NodeCore {
                 Ok(())
             }),
             FlowEvent::Failed(error) => control::encode_failed(&error),
-            FlowEvent::Rows(_) => return,
+            FlowEvent::Rows(..) => return,
         };
         self.pending.rows.push((token, outcome));
     }
@@ -560,6 +560,14 @@ impl NodeCore {
         let now = self.clock.monotonic_ns();
         let (sessions, mut engine) = self.split(now);
         sessions.cancel(&mut engine, id, error);
+        self.runtime.ring();
+    }
+
+    /// Ends a session with 57P01 if no statement runs in it.
+    pub fn end_idle_session(&mut self, id: SessionId) {
+        let now = self.clock.monotonic_ns();
+        let (sessions, mut engine) = self.split(now);
+        sessions.end_if_idle(&mut engine, id);
         self.runtime.ring();
     }
 

@@ -231,6 +231,10 @@ impl NodeCore {
         self.with(|core| core.cancel_session(session, error))
     }
 
+    fn end_idle_session(&self, session: u64) -> PyResult<()> {
+        self.with(|core| core.end_idle_session(session))
+    }
+
     fn cancel_by_key(&self, pid: u32, secret: u32) -> PyResult<bool> {
         self.with(|core| core.cancel_by_key(pid, secret))
     }

@@ -10,9 +10,9 @@ use phantom_base::{Error, GroupId, Map, Nanos, NodeId, Set, Timestamp, sqlstate}
 use phantom_types::codec::row::RowLayout;
 use phantom_types::{Batch, TypeId};
 
+use super::Requests;
 use super::message::{FlowId, Run, ToGateway, ToLeader, Work};
 use super::outbox::Outbox;
-use super::{CREDIT_BYTES, Requests};
 use crate::frame::Section;
 use crate::replication::Replication;
 use crate::replication::entry::TxnId;
@@ -36,8 +36,8 @@ pub enum Owner {
 /// What a flow has for its owner.
 #[derive(Debug)]
 pub enum FlowEvent {
-    /// Rows.
-    Rows(Batch),
+    /// Rows, and the credit that they were sent on, in bytes.
+    Rows(Batch, usize),
     /// Rows of system relations; the end.
     SystemRows(Vec<Vec<(Vec<u8>, u64)>>),
     /// The end: how many rows, and when it committed.
@@ -235,7 +235,7 @@ impl Flows {
                 flow.has_rows = true;
                 match decode_rows(&flow.layout, count, &bytes) {
                     Ok(batch) => {
-                        let event = FlowEvent::Rows(batch);
+                        let event = FlowEvent::Rows(batch, bytes.len());
                         self.events.push_back((flow.owner, id, event));
                     }
                     Err(error) => self.finish(id, FlowEvent::Failed(error)),
@@ -319,9 +319,22 @@ impl Flows {
         self.events.retain(|(_, flow, _)| *flow != id);
     }
 
-    /// Whether a write is where it cannot be taken back: its end is unknown until it is told.
-    pub fn is_unsettled_write(&self, id: FlowId) -> bool {
-        self.live.get(&id).is_some_and(|flow| flow.is_write && flow.at.is_some())
+    /// Asks for the end of a write that was given out. Its leader still tells how it ended: it may
+    /// be too late. Whether there was such a write.
+    pub fn ask_to_cancel(
+        &mut self,
+        replication: &mut Replication,
+        requests: &mut Requests,
+        id: FlowId,
+    ) -> bool {
+        let at = self.live.get(&id).filter(|flow| flow.is_write).and_then(|flow| flow.at);
+        let Some(at) = at else { return false };
+        if at == self.node {
+            requests.cancel(replication, at, id);
+        } else {
+            self.outbox.push(at, Section::Requests, &ToLeader::Cancel(id).encode());
+        }
+        true
     }
 
     /// Sends a leader's reply to the gateway that waits for it.
@@ -394,11 +407,4 @@ fn decode_rows(layout: &RowLayout, count: u64, bytes: &[u8]) -> Result<Batch, Er
     let columns: Vec<usize> = (0..layout.types().len()).collect();
     let defaults = vec![phantom_types::Datum::Null; columns.len()];
     layout.decode(&rows, &columns, &defaults)
-}
-
-/// The credit that a batch was sent on.
-pub fn cost_of(batch: &Batch) -> usize {
-    // Counted as it is held here, which is no less than it was on its way, and no more than the
-    // whole credit: a batch over it must still be able to pay itself back.
-    batch.size_bytes().min(usize::try_from(CREDIT_BYTES).expect("a small number"))
 }

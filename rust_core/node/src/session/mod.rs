@@ -19,9 +19,9 @@ use phantom_wire::pg::{Identity, Outcome, PgSession, Progress, Request};
 
 use crate::catalog::Catalog;
 use crate::replication::Replication;
+use crate::request::Requests;
 use crate::request::gateway::{FlowEvent, Flows};
 use crate::request::message::FlowId;
-use crate::request::{Requests, gateway};
 use crate::runtime::{Mailbox, Runtime};
 use plans::PlanCache;
 
@@ -100,11 +100,14 @@ struct Running {
     statement: Arc<Prepared>,
     parameters: Vec<Datum>,
     flow: Option<FlowId>,
-    batches: VecDeque<Batch>,
+    /// Rows that the session has not taken, and the credit that they were sent on.
+    batches: VecDeque<(Batch, usize)>,
     end: Option<Outcome>,
     /// Whether the session waits for rows or the end.
     wanted: bool,
     deadline: Option<Nanos>,
+    /// Why its write was asked to end; its leader decides whether it still can.
+    cancelled: Option<Error>,
     /// How often it was bound again for a schema that had changed.
     rebound: u32,
 }
@@ -213,15 +216,26 @@ impl Sessions {
     /// Ends the running statement with an error; a FATAL one ends the session.
     pub fn cancel(&mut self, engine: &mut Engine<'_>, id: SessionId, error: Error) {
         let Some(session) = self.live.get_mut(&id) else { return };
-        let unsettled = session.running.as_ref().and_then(|running| running.flow);
         if error.severity != Severity::Fatal
-            && unsettled.is_some_and(|flow| engine.flows.is_unsettled_write(flow))
+            && let Some(running) = session.running.as_mut()
+            && let Some(flow) = running.flow
+            && engine.flows.ask_to_cancel(engine.replication, engine.requests, flow)
         {
-            // It may be committed already. Its end is told, and told as what it was.
+            // It may be too late: how it ends is told as what it was.
+            running.cancelled = Some(error);
             return;
         }
         session.pg.cancel(error);
         self.advance(engine, id);
+    }
+
+    /// Ends a session with 57P01 if no statement runs in it.
+    pub fn end_if_idle(&mut self, engine: &mut Engine<'_>, id: SessionId) {
+        if self.live.get(&id).is_some_and(|session| session.pg.is_idle()) {
+            let message = "terminating connection due to administrator command";
+            let error = Error::new(sqlstate::ADMIN_SHUTDOWN, message);
+            self.cancel(engine, id, error.with_severity(Severity::Fatal));
+        }
     }
 
     /// Ends the running statement of the session with that pid, if the secret is right.
@@ -292,7 +306,7 @@ impl Sessions {
             return;
         };
         match event {
-            FlowEvent::Rows(batch) => running.batches.push_back(batch),
+            FlowEvent::Rows(batch, cost) => running.batches.push_back((batch, cost)),
             FlowEvent::Finished(count, _) => {
                 running.flow = None;
                 running.end = Some(Outcome::Done { rows: count, notices: Vec::new() });
@@ -304,6 +318,11 @@ impl Sessions {
                 let session = self.live.get_mut(&id).expect("looked up above");
                 let running = session.running.as_mut().expect("looked up above");
                 running.flow = None;
+                let asked = running.cancelled.take();
+                let error = match asked {
+                    Some(why) if error.sqlstate == sqlstate::QUERY_CANCELED => why,
+                    _ => error,
+                };
                 running.end = Some(Outcome::Failed(error));
             }
             FlowEvent::SystemRows(_) => unreachable!("sessions read no system rows"),
@@ -317,10 +336,10 @@ impl Sessions {
         let Some(running) = session.running.as_mut().filter(|running| running.wanted) else {
             return;
         };
-        if let Some(batch) = running.batches.pop_front() {
+        if let Some((batch, cost)) = running.batches.pop_front() {
             running.wanted = false;
             if let Some(flow) = running.flow {
-                engine.flows.taken(engine.requests, flow, gateway::cost_of(&batch));
+                engine.flows.taken(engine.requests, flow, cost);
             }
             session.pg.resume(Outcome::Rows(batch));
         } else if let Some(end) = running.end.take() {

@@ -54,6 +54,7 @@ impl Sessions {
             end: None,
             wanted: true,
             deadline,
+            cancelled: None,
             rebound,
         });
         if let Some(deadline) = deadline {
@@ -96,7 +97,7 @@ impl Sessions {
                 match effect {
                     Ok(effect) => {
                         if !effect.rows.is_empty() {
-                            running.batches.push_back(effect.rows);
+                            running.batches.push_back((effect.rows, 0));
                         }
                         let (rows, notices) = (effect.count, Vec::new());
                         running.end = Some(Outcome::Done { rows, notices });
@@ -223,7 +224,7 @@ impl Sessions {
         };
         match local.result {
             Ok((batches, rows)) => {
-                running.batches.extend(batches);
+                running.batches.extend(batches.into_iter().map(|batch| (batch, 0)));
                 running.end = Some(Outcome::Done { rows, notices: Vec::new() });
             }
             Err(error) => running.end = Some(Outcome::Failed(error)),

@@ -110,7 +110,8 @@ impl PgSession {
             let is_binary = format_of(formats, at) == 1;
             parameters.push(self.parameter(*ty, value.as_deref(), is_binary, at)?);
         }
-        Ok(Portal { statement, parameters, result_formats, state: PortalState::New })
+        let state = PortalState::New;
+        Ok(Portal { statement, parameters, result_formats, state, sent: 0, sent_before: 0 })
     }
 
     fn parameter(
@@ -178,6 +179,7 @@ impl PgSession {
             return;
         };
         let statement = portal.statement.clone();
+        portal.sent_before = portal.sent;
         match std::mem::replace(&mut portal.state, PortalState::Done) {
             PortalState::Done => self.command_complete(&statement, 0),
             PortalState::Suspended { batch, sent } => {
@@ -232,7 +234,8 @@ impl PgSession {
                 self.notices(&notices);
                 let portal = self.portals.get(&name).expect("portals outlive their runs");
                 let statement = portal.statement.clone();
-                self.command_complete(&statement, rows);
+                let before = if statement.is_write() { 0 } else { portal.sent_before };
+                self.command_complete(&statement, rows - before);
             }
             Outcome::Failed(error) => self.fail_extended(&error),
             outcome => panic!("Execute was answered with {outcome:?}"),
@@ -253,9 +256,10 @@ impl PgSession {
         let limit = if rows_max == 0 { left } else { left.min(rows_max as usize) };
         self.data_row_range(batch, sent..sent + limit, &formats, &statement);
         let now_sent = sent + limit;
+        let portal = self.portals.get_mut(&name).expect("portals outlive their runs");
+        portal.sent += limit as u64;
         let limit = u32::try_from(limit).expect("a batch is small");
         if rows_max != 0 && limit == rows_max {
-            let portal = self.portals.get_mut(&name).expect("portals outlive their runs");
             portal.state = PortalState::Suspended { batch: batch.clone(), sent: now_sent };
             codec::write_message(&mut self.out, b's', |_| {});
             return;

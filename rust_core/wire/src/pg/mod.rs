@@ -10,7 +10,7 @@
 //! - Each statement commits by itself, so a write must be the last of its Query or Sync: anything
 //!   else is `0A000` with nothing done. An Execute of a write waits for its Sync to know that.
 //! - None of the output of a statement leaves before its end, unless 64 KiB wait or the client sent
-//!   Flush.
+//!   Flush. An error ends it, and leaves without Sync.
 //! - Bad input is FATAL `08P01` and the end of the session, never a panic.
 
 mod codec;

@@ -11,6 +11,10 @@ pub(super) struct Portal {
     pub parameters: Vec<Datum>,
     pub result_formats: Vec<i16>,
     pub state: PortalState,
+    /// Rows that were sent.
+    pub sent: u64,
+    /// Rows that were sent before the Execute that runs: a SELECT's tag counts each Execute's own.
+    pub sent_before: u64,
 }
 
 /// How far a portal was run.

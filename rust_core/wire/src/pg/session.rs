@@ -326,6 +326,11 @@ impl PgSession {
         Some(std::mem::replace(&mut self.out, rest))
     }
 
+    /// Whether no statement runs and none has been begun.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.activity, Activity::None) && self.deferred.is_none() && !self.awaiting
+    }
+
     /// Ends the running statement with an error (57014, 57P01); without one it does nothing, but a
     /// FATAL error ends the session in any case.
     pub fn cancel(&mut self, error: Error) {
@@ -356,8 +361,10 @@ impl PgSession {
     }
 
     /// Writes an error of the current message; in the extended protocol what follows is skipped.
+    /// It leaves at once: there are clients that send Sync only when they have seen it.
     pub(super) fn fail_extended(&mut self, error: &Error) {
         codec::write_error(&mut self.out, error);
+        self.sendable = self.out.len();
         self.skipping = true;
     }
 
