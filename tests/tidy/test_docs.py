@@ -1,0 +1,83 @@
+"""Every verb, option and setting is documented where people look."""
+
+import ast
+import inspect
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+
+from phantomdb.base import settings
+from phantomdb.base.settings import Limits
+from phantomdb.cli import main
+from phantomdb.node.launch import EXIT_CODES
+from phantomdb.serve import metrics
+
+ROOT = Path(__file__).parents[2]
+CONTEXT = click.Context(main)
+VERBS = main.list_commands(CONTEXT)
+
+
+def command(verb: str) -> click.Command:
+    """Return a verb's command."""
+    found = main.get_command(CONTEXT, verb)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_and_its_options_say_what_they_do(verb: str) -> None:
+    shown = command(verb)
+    assert shown.help
+    for option in shown.params:
+        if isinstance(option, click.Option):
+            assert option.help, f"--{option.name}"
+            assert option.help.endswith((".", "]")), f"--{option.name}: a sentence"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_is_in_the_readme_and_in_the_first_help(verb: str) -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert f"phantomdb {verb}" in readme or f"ci/{verb}" in readme
+    assert f"phantomdb {verb}" in (main.help or "")
+
+
+def test_exit_codes_of_start_are_in_its_help() -> None:
+    shown = command("start").help or ""
+    assert all(f"{code} " in shown for _, code in EXIT_CODES)
+
+
+def test_each_limit_has_its_reason_beside_it() -> None:
+    lines = inspect.getsource(settings).splitlines()
+    for name in [field.name for field in fields(Limits)]:
+        at = next(n for n, line in enumerate(lines) if line.strip().startswith(f"{name}:"))
+        assert lines[at - 1].strip().startswith("#:"), name
+
+
+def test_each_public_function_has_a_docstring() -> None:
+    silent = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+        for path in sorted((ROOT / "phantomdb").rglob("*.py"))
+        for node in public(ast.parse(path.read_text()))
+        if ast.get_docstring(node) is None
+    ]
+    assert not silent
+
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def public(inside: ast.Module | ast.ClassDef) -> Iterator[Definition]:
+    """Give public functions and classes, and what is public in those."""
+    for node in inside.body:
+        if isinstance(node, Definition) and not node.name.startswith("_"):
+            yield node
+            if isinstance(node, ast.ClassDef):
+                yield from public(node)
+
+
+def test_each_metric_is_described() -> None:
+    described = metrics._GAUGES | metrics._COUNTERS
+    assert all(text.endswith(".") for text in described.values())
