@@ -15,9 +15,6 @@ from phantomdb.planning import route
 from phantomdb.planning.plan import Query
 from phantomdb.session.schema import SchemaChanges, wanted_table
 
-#: PostgreSQL's code of a remark.
-NOTICE = "00000"
-
 
 class Decisions:
     """Decides for all sessions of a node."""
@@ -39,13 +36,13 @@ class Decisions:
                 remarks = await self._schema.create(
                     wanted_table(*wanted), if_not_exists=if_not_exists
                 )
-                node.finish_session(session, event, [[NOTICE, r, ""] for r in remarks])
+                node.finish_session(session, event, [[code, text, ""] for code, text in remarks])
             elif kind == "drop_table":
                 names, if_exists = cbor2.loads(body)
                 remarks = await self._schema.drop(
                     [(schema, name) for schema, name in names], if_exists=if_exists
                 )
-                node.finish_session(session, event, [[NOTICE, r, ""] for r in remarks])
+                node.finish_session(session, event, [[code, text, ""] for code, text in remarks])
             else:
                 assert kind == "cancel", f"an event of kind {kind}"
                 pid, secret = cbor2.loads(body)

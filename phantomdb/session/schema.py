@@ -48,6 +48,12 @@ TRIES = 20
 LEFTOVER_MS = 60_000
 
 
+#: What a client is told beside success: PostgreSQL's code and text.
+Remark = tuple[str, str]
+#: The code of a remark that has none of its own.
+SUCCESS = "00000"
+
+
 class DuplicateTable(PhantomError, sqlstate="42P07"):
     """A table of that name is there."""
 
@@ -62,7 +68,7 @@ class SchemaChanges:
     def __init__(self, node: Node) -> None:
         self._node = node
 
-    async def create(self, wanted: Table, *, if_not_exists: bool) -> list[str]:
+    async def create(self, wanted: Table, *, if_not_exists: bool) -> list[Remark]:
         """Create a table; returns remarks. Usable on every live node on return.
 
         Raises `DuplicateTable`, `Conflict` after `TRIES` meetings with other changes.
@@ -72,7 +78,7 @@ class SchemaChanges:
                 message = f'relation "{wanted.name}" already exists'
                 if not if_not_exists:
                     raise DuplicateTable(message)
-                return [f"{message}, skipping"]
+                return [(DuplicateTable.sqlstate, f"{message}, skipping")]
             oid = await self._allocate(2)
             table = replace(wanted, oid=oid, storage_id=oid + 1)
             key: Key = [oid]
@@ -94,7 +100,7 @@ class SchemaChanges:
             return []
         raise Conflict(f'table "{wanted.name}": too many schema changes at once')
 
-    async def drop(self, names: list[tuple[str, str]], *, if_exists: bool) -> list[str]:
+    async def drop(self, names: list[tuple[str, str]], *, if_exists: bool) -> list[Remark]:
         """Drop tables; returns remarks. All are looked up before the first is touched.
 
         Raises `UndefinedTable`.
@@ -106,7 +112,7 @@ class SchemaChanges:
             if oid is not None:
                 found.append((schema, name))
             elif if_exists:
-                remarks.append(f'table "{name}" does not exist, skipping')
+                remarks.append((SUCCESS, f'table "{name}" does not exist, skipping'))
             else:
                 raise UndefinedTable(f'table "{name}" does not exist')
         for schema, name in found:

@@ -180,7 +180,10 @@ impl Settings {
             }
             match value {
                 Some(value) => self.values.insert(lower, value.to_owned()),
-                None => self.values.remove(&lower),
+                None => {
+                    let value = self.startup.get(&lower).cloned().unwrap_or_default();
+                    self.values.insert(lower, value)
+                }
             };
             return Ok(());
         };
@@ -208,7 +211,11 @@ impl Settings {
 
     /// Sets all back to what they were at startup.
     pub fn reset_all(&mut self) {
-        self.values.clone_from(&self.startup);
+        let given = std::mem::replace(&mut self.values, self.startup.clone());
+        // A name with a dot stays known once it was set.
+        for name in given.into_keys().filter(|name| name.contains('.')) {
+            self.values.entry(name).or_default();
+        }
         self.format = self.read_format();
     }
 
@@ -254,8 +261,8 @@ impl Settings {
             Kind::Text => Ok(value.to_owned()),
             Kind::Word(words) => word(known, words, value),
             Kind::DateStyle => {
-                let (output, order) =
-                    date_style(value, &self.format).ok_or_else(|| invalid(known, value))?;
+                let (output, order) = date_style(value, &self.format)
+                    .map_err(|word| invalid(known, value).with_detail(word))?;
                 Ok(date_style_text(output, order))
             }
             Kind::TimeZone => {
@@ -272,7 +279,7 @@ impl Settings {
     fn read_format(&self) -> SessionFormat {
         let mut format = SessionFormat::default();
         if let Some(value) = self.values.get("datestyle")
-            && let Some((output, order)) = date_style(value, &format)
+            && let Ok((output, order)) = date_style(value, &format)
         {
             (format.date_output, format.date_order) = (output, order);
         }
@@ -355,8 +362,13 @@ fn integer(known: &Setting, value: &str, from: i64, to: i64, unit: Unit) -> Resu
     };
     let number = number.saturating_mul(times) / per;
     if !(from..=to).contains(&number) {
+        let shown = match unit {
+            Unit::Milliseconds => " ms",
+            Unit::Kilobytes => " kB",
+            Unit::Pages | Unit::None => "",
+        };
         let message = format!(
-            "{number} is outside the valid range for parameter \"{}\" ({from} .. {to})",
+            "{number}{shown} is outside the valid range for parameter \"{}\" ({from} .. {to})",
             known.name
         );
         return Err(Error::new(sqlstate::INVALID_PARAMETER_VALUE, message));
@@ -366,7 +378,8 @@ fn integer(known: &Setting, value: &str, from: i64, to: i64, unit: Unit) -> Resu
 
 fn word(known: &Setting, words: &[&str], value: &str) -> Result<String> {
     let wanted = value.trim();
-    let plain = |text: &str| text.to_ascii_lowercase().replace('-', "");
+    // PostgreSQL looks at letters and digits of an encoding's name only; asyncpg sends quotes.
+    let plain = |text: &str| text.to_ascii_lowercase().replace(|c: char| !c.is_alphanumeric(), "");
     let found = words.iter().find(|word| {
         word.eq_ignore_ascii_case(wanted)
             || (known.name == "client_encoding"
@@ -392,8 +405,16 @@ fn word(known: &Setting, words: &[&str], value: &str) -> Result<String> {
     Err(invalid(known, value))
 }
 
-fn date_style(value: &str, current: &SessionFormat) -> Option<(DateOutput, DateOrder)> {
+/// Reads a `DateStyle`; the error is the detail of what is wrong.
+fn date_style(
+    value: &str,
+    current: &SessionFormat,
+) -> std::result::Result<(DateOutput, DateOrder), String> {
     let (mut output, mut order) = (current.date_output, current.date_order);
+    // German dates have their day first, unless another order is asked for.
+    if value.to_ascii_lowercase().contains("german") {
+        order = DateOrder::Dmy;
+    }
     for word in value.split([',', ' ']).filter(|word| !word.is_empty()) {
         match word.to_ascii_lowercase().as_str() {
             "iso" => output = DateOutput::Iso,
@@ -404,10 +425,10 @@ fn date_style(value: &str, current: &SessionFormat) -> Option<(DateOutput, DateO
             "dmy" | "euro" | "european" => order = DateOrder::Dmy,
             "ymd" => order = DateOrder::Ymd,
             "default" => (output, order) = (DateOutput::Iso, DateOrder::Mdy),
-            _ => return None,
+            unknown => return Err(format!("Unrecognized key word: \"{unknown}\".")),
         }
     }
-    Some((output, order))
+    Ok((output, order))
 }
 
 fn date_style_text(output: DateOutput, order: DateOrder) -> String {
@@ -484,7 +505,9 @@ mod tests {
             sqlstate::CANT_CHANGE_RUNTIME_PARAM
         );
         assert_eq!(code(settings.set("DateStyle", Some("odd"))), sqlstate::INVALID_PARAMETER_VALUE);
-        settings.set("client_encoding", Some("utf-8")).expect("the one there is");
+        for name in ["utf-8", "'UTF-8'", "Unicode"] {
+            settings.set("client_encoding", Some(name)).expect("the one there is");
+        }
     }
 
     #[test]

@@ -8,7 +8,9 @@ use phantom_types::{Datum, EvalContext, NO_TYPMOD, TypeId, format};
 /// The types that a procedure takes for so many arguments; of a variadic one the last repeats.
 pub(super) fn signature(procedure: &Procedure, arguments: usize) -> Vec<TypeId> {
     let mut types = procedure.args.to_vec();
-    if let (Some(repeated), Some(_)) = (procedure.variadic, types.last()) {
+    if let Some(repeated) = procedure.variadic
+        && arguments >= types.len()
+    {
         types.pop();
         while types.len() < arguments {
             types.push(repeated);
@@ -31,6 +33,13 @@ pub(super) fn input(ty: TypeId, text: &str, eval: &EvalContext) -> Result<Datum>
 pub(super) fn is_foreign_type(name: &str) -> bool {
     let element = name.strip_prefix('_').unwrap_or(name);
     FOREIGN_TYPES.contains(&element)
+}
+
+/// Whether PostgreSQL 15 has an operator of that name for our types, and we have none of the name.
+pub(super) fn is_foreign_operator(name: &str) -> bool {
+    const NAMES: &[&str] =
+        &["&", "|", "#", "~", "<<", ">>", "||/", "~*", "!~", "!~*", "^@", "~<~", "~>~"];
+    NAMES.contains(&name)
 }
 
 /// Whether PostgreSQL 15 has a function of that name that we lack.

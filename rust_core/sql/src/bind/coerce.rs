@@ -88,9 +88,7 @@ impl Binder<'_> {
             return Ok(typed);
         }
         let limited = limited(typed, ty, typmod, context == Context::Explicit);
-        // A literal's length is an error of the statement, not of a row.
-        let folded = self.try_fold(limited);
-        self.at(location, folded)
+        Ok(self.fold(limited))
     }
 
     /// Gives an unknown value the type that PostgreSQL falls back to: text.
@@ -161,15 +159,14 @@ impl Binder<'_> {
     }
 
     /// The one type that values of several types come to (CASE, COALESCE, IN, ..).
-    pub(super) fn common_type(
-        &self,
-        values: &[&Expr],
-        context: &str,
-        location: i32,
-    ) -> Result<TypeId> {
-        let mut known = values.iter().map(|value| value.ty).filter(|ty| *ty != TypeId::UNKNOWN);
-        let Some(mut chosen) = known.next() else { return Ok(TypeId::TEXT) };
-        for ty in known {
+    ///
+    /// # Errors
+    /// `42804` at the place of the first value that does not fit those before it.
+    pub(super) fn common_type(&self, values: &[(&Expr, i32)], context: &str) -> Result<TypeId> {
+        let types = values.iter().map(|(value, location)| (value.ty, *location));
+        let mut known = types.filter(|(ty, _)| *ty != TypeId::UNKNOWN);
+        let Some((mut chosen, _)) = known.next() else { return Ok(TypeId::TEXT) };
+        for (ty, location) in known {
             if ty == chosen {
                 continue;
             }

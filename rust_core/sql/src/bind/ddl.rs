@@ -33,7 +33,7 @@ impl Binder<'_> {
         for element in &create.table_elts {
             match inner(Some(element)) {
                 Some(Node::ColumnDef(definition)) => {
-                    let column = self.column_definition(definition, &mut keys)?;
+                    let column = self.column_definition(definition, &table.name, &mut keys)?;
                     if table.columns.iter().any(|known| known.name == column.name) {
                         let message =
                             format!("column \"{}\" specified more than once", column.name);
@@ -79,6 +79,7 @@ impl Binder<'_> {
     fn column_definition(
         &mut self,
         definition: &protobuf::ColumnDef,
+        table: &str,
         keys: &mut Vec<(Vec<String>, String, i32)>,
     ) -> Result<Column> {
         let name = definition.colname.clone();
@@ -102,8 +103,9 @@ impl Binder<'_> {
                 ConstrType::ConstrNotnull => not_null = true,
                 ConstrType::ConstrNull => {
                     if not_null {
-                        let message =
-                            format!("conflicting NULL/NOT NULL declarations for column \"{name}\"");
+                        let message = format!(
+                            "conflicting NULL/NOT NULL declarations for column \"{name}\" of table \"{table}\""
+                        );
                         return Err(self.error(
                             sqlstate::SYNTAX_ERROR,
                             constraint.location,

@@ -6,7 +6,7 @@ use pg_query::protobuf::{
     self, AExprKind, BoolExprType, BoolTestType, MinMaxOp, NullTestType, SqlValueFunctionOp,
 };
 use phantom_base::{Result, sqlstate};
-use phantom_types::{Datum, NO_TYPMOD, Numeric, TypeId};
+use phantom_types::{Category, Datum, NO_TYPMOD, Numeric, TypeId};
 
 use super::coerce::Context;
 use super::{Binder, inner, names, strings_of};
@@ -200,9 +200,16 @@ impl Binder<'_> {
     }
 
     fn in_values(&mut self, needle: Expr, values: Vec<Expr>, location: i32) -> Result<Expr> {
-        let mut shapes: Vec<&Expr> = vec![&needle];
-        shapes.extend(&values);
-        let common = self.common_type(&shapes, "IN", location)?;
+        let mut shapes: Vec<(&Expr, i32)> = vec![(&needle, location)];
+        shapes.extend(values.iter().map(|value| (value, location)));
+        let Ok(common) = self.common_type(&shapes, "IN") else {
+            // Without a type for all, each is compared by an operator of its own.
+            let mut conditions = Vec::with_capacity(values.len());
+            for value in values {
+                conditions.push(self.binary_operator("=", needle.clone(), value, location)?);
+            }
+            return Ok(Expr::condition(ExprKind::Or(conditions)));
+        };
         let mut list = Vec::with_capacity(values.len());
         for value in values {
             list.push(self.coerce(value, common, NO_TYPMOD, Context::Implicit, location)?);
@@ -296,7 +303,8 @@ impl Binder<'_> {
             _ => (Test::True, false, "IS TRUE"),
         };
         let value = self.child(test.arg.as_deref())?;
-        let value = self.boolean(value, clause, test.location)?;
+        let location = inner(test.arg.as_deref()).map_or(test.location, location_of);
+        let value = self.boolean(value, clause, location)?;
         let is = Expr::condition(ExprKind::Is(what, Box::new(value)));
         Ok(if negated { not(is) } else { is })
     }
@@ -314,23 +322,27 @@ impl Binder<'_> {
             };
             let condition = self.child(when.expr.as_deref())?;
             conditions.push(match &subject {
-                None => self.boolean(condition, "CASE/WHEN", when.location)?,
+                None => {
+                    let location = inner(when.expr.as_deref()).map_or(when.location, location_of);
+                    self.boolean(condition, "CASE/WHEN", location)?
+                }
                 Some(subject) => {
                     self.binary_operator("=", subject.clone(), condition, when.location)?
                 }
             });
-            values.push(self.child(when.result.as_deref())?);
+            let location = inner(when.result.as_deref()).map_or(when.location, location_of);
+            values.push((self.child(when.result.as_deref())?, location));
         }
         let otherwise = match inner(case.defresult.as_deref()) {
             None => Expr::constant(Datum::Null, TypeId::UNKNOWN),
             Some(node) => self.expr(node)?,
         };
         // PostgreSQL asks ELSE for its type first.
-        let mut shapes: Vec<&Expr> = vec![&otherwise];
-        shapes.extend(&values);
-        let ty = self.common_type(&shapes, "CASE", case.location)?;
+        let mut shapes: Vec<(&Expr, i32)> = vec![(&otherwise, case.location)];
+        shapes.extend(values.iter().map(|(value, location)| (value, *location)));
+        let ty = self.common_type(&shapes, "CASE")?;
         let mut whens = Vec::with_capacity(values.len());
-        for (condition, value) in conditions.into_iter().zip(values) {
+        for (condition, (value, _)) in conditions.into_iter().zip(values) {
             let value = self.coerce(value, ty, NO_TYPMOD, Context::Implicit, case.location)?;
             whens.push((condition, value));
         }
@@ -349,10 +361,13 @@ impl Binder<'_> {
         location: i32,
     ) -> Result<Vec<Expr>> {
         let mut bound = Vec::with_capacity(nodes.len());
+        let mut locations = Vec::with_capacity(nodes.len());
         for node in nodes {
             bound.push(self.child(Some(node))?);
+            locations.push(inner(Some(node)).map_or(location, location_of));
         }
-        let ty = self.common_type(&bound.iter().collect::<Vec<_>>(), context, location)?;
+        let shapes: Vec<(&Expr, i32)> = bound.iter().zip(locations).collect();
+        let ty = self.common_type(&shapes, context)?;
         let mut of = Vec::with_capacity(bound.len());
         for value in bound {
             of.push(self.coerce(value, ty, NO_TYPMOD, Context::Implicit, location)?);
@@ -387,11 +402,16 @@ impl Binder<'_> {
     }
 
     fn collate(&mut self, collate: &protobuf::CollateClause) -> Result<Expr> {
+        let of = self.child(collate.arg.as_deref())?;
+        if of.ty != TypeId::UNKNOWN && of.ty.category() != Category::String {
+            let message = format!("collations are not supported by type {}", of.ty.sql_name());
+            return Err(self.error(sqlstate::DATATYPE_MISMATCH, collate.location, message));
+        }
         let name = strings_of(&collate.collname).last().copied().unwrap_or_default();
         if !matches!(name, "C" | "POSIX" | "default") {
             return Err(self.unsupported(collate.location, format!("collation \"{name}\"")));
         }
-        self.child(collate.arg.as_deref())
+        Ok(of)
     }
 }
 
@@ -402,6 +422,10 @@ pub(super) fn not(of: Expr) -> Expr {
 
 /// A literal that is too large for int4, or not whole.
 fn number(text: &str) -> Result<Expr> {
+    if let Ok(value) = text.parse::<i32>() {
+        // A minus sign joined a number that fits only with it.
+        return Ok(Expr::constant(Datum::Int4(value), TypeId::INT4));
+    }
     if let Ok(value) = text.parse::<i64>() {
         return Ok(Expr::constant(Datum::Int8(value), TypeId::INT8));
     }

@@ -1,7 +1,7 @@
 //! Immutable calls on constants become constants.
 //!
 //! A call that fails stays a call: its error belongs to the rows that reach it, which a CASE may
-//! prevent. What the text itself got wrong (a literal too long for its type) is `try_fold`'s.
+//! prevent.
 
 use phantom_base::Result;
 use phantom_types::catalog::{self, Volatility};
@@ -17,11 +17,6 @@ impl Binder<'_> {
             Some(Ok(constant)) => constant,
             Some(Err(_)) | None => expr,
         }
-    }
-
-    /// The same, but an error of the call is an error of the statement.
-    pub(super) fn try_fold(&self, expr: Expr) -> Result<Expr> {
-        self.folded(&expr).unwrap_or(Ok(expr))
     }
 
     fn folded(&self, expr: &Expr) -> Option<Result<Expr>> {

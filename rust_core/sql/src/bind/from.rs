@@ -99,7 +99,7 @@ impl Binder<'_> {
                 columns.len(),
                 renamed.len()
             );
-            return Err(self.error(sqlstate::INVALID_COLUMN_REFERENCE, range.location, message));
+            return Err(Error::new(sqlstate::INVALID_COLUMN_REFERENCE, message));
         }
         for (column, name) in columns.iter_mut().zip(renamed) {
             name.clone_into(column);

@@ -2,7 +2,7 @@
 
 use pg_query::protobuf;
 use phantom_base::{Error, Result, sqlstate};
-use phantom_types::{NO_TYPMOD, TypeId, catalog};
+use phantom_types::{Datum, NO_TYPMOD, TypeId, catalog};
 
 use super::coerce::{Context, can_coerce};
 use super::expression::location_of;
@@ -16,6 +16,7 @@ impl Binder<'_> {
         let words = strings_of(&call.funcname);
         let name = match words.as_slice() {
             [name] | ["pg_catalog", name] => (*name).to_owned(),
+            ["public", name] => return Err(self.no_function_in_public(name, call)?),
             [schema, ..] => {
                 let message = format!("schema \"{schema}\" does not exist");
                 return Err(self.error(sqlstate::INVALID_SCHEMA_NAME, call.location, message));
@@ -39,6 +40,9 @@ impl Binder<'_> {
             || call.agg_filter.is_some()
             || !call.agg_order.is_empty()
         {
+            if call.agg_star {
+                self.call_by_name(&name, Vec::new(), call.location)?;
+            }
             let clause = if call.agg_star {
                 format!("{name}(*) specified, but {name} is not an aggregate function")
             } else if call.agg_distinct {
@@ -54,11 +58,23 @@ impl Binder<'_> {
         for argument in &call.args {
             arguments.push(self.child(Some(argument))?);
         }
+        if name == "substring" && matches!(arguments.as_slice(), [_, what] if is_pattern(what)) {
+            return Err(self.unsupported(call.location, "substring by a regular expression"));
+        }
         if name == "current_schema" && arguments.is_empty() {
             // There is one schema to be current.
             return Ok(Expr::constant("public".into(), TypeId::NAME));
         }
         self.call_by_name(&name, arguments, call.location)
+    }
+
+    /// Users' functions would be in `public`; there are none.
+    fn no_function_in_public(&mut self, name: &str, call: &protobuf::FuncCall) -> Result<Error> {
+        let mut types = Vec::with_capacity(call.args.len());
+        for argument in &call.args {
+            types.push(self.child(Some(argument))?.ty);
+        }
+        Ok(self.no_function(&format!("public.{name}"), &types, false, false, call.location))
     }
 
     /// Chooses among the functions of a name and brings the arguments to its types.
@@ -211,5 +227,14 @@ impl Binder<'_> {
             }
         };
         Ok((arguments, filter))
+    }
+}
+
+/// Whether the second argument of `substring` makes it the form with a regular expression.
+fn is_pattern(argument: &Expr) -> bool {
+    match argument.ty {
+        TypeId::TEXT | TypeId::VARCHAR => true,
+        TypeId::UNKNOWN => argument.kind != ExprKind::Const(Datum::Null),
+        _ => false,
     }
 }

@@ -3,8 +3,8 @@
 use phantom_base::{Error, Result, sqlstate};
 use phantom_types::{Category, NO_TYPMOD, TypeId, catalog};
 
-use super::Binder;
 use super::coerce::{Context, can_coerce};
+use super::{Binder, builtin};
 use crate::bound::{Expr, ExprKind};
 
 /// A binary operator that was chosen, and its operands as it takes them.
@@ -28,9 +28,26 @@ impl Binder<'_> {
         right: Expr,
         location: i32,
     ) -> Result<Expr> {
+        let (left, right) = match name {
+            "||" => self.printed(left, right, location)?,
+            _ => (left, right),
+        };
         let bound = self.resolve_binary(name, left, right, location)?;
         let kind = ExprKind::Call(bound.procedure, vec![bound.left, bound.right]);
         Ok(self.fold(Expr { kind, ty: bound.ty, typmod: NO_TYPMOD }))
+    }
+
+    /// The operands of `||`: beside a text, a value of any other type is printed.
+    fn printed(&mut self, left: Expr, right: Expr, location: i32) -> Result<(Expr, Expr)> {
+        let is_text = |ty| matches!(ty, TypeId::TEXT | TypeId::VARCHAR | TypeId::UNKNOWN);
+        let (prints_left, prints_right) = (!is_text(left.ty), !is_text(right.ty));
+        let mut print =
+            |value| self.coerce(value, TypeId::TEXT, NO_TYPMOD, Context::Explicit, location);
+        match (prints_left, prints_right) {
+            (true, false) => Ok((print(left)?, right)),
+            (false, true) => Ok((left, print(right)?)),
+            _ => Ok((left, right)),
+        }
     }
 
     /// `name operand`.
@@ -47,6 +64,7 @@ impl Binder<'_> {
         let Some(row) = chosen.and_then(|at| candidates.get(at)) else {
             let shown = format!("{name} {}", shown(operand.ty));
             return Err(self.no_operator(
+                name,
                 &shown,
                 chosen_is_ambiguous(&[operand.ty], &signatures),
                 location,
@@ -81,6 +99,7 @@ impl Binder<'_> {
         let Some(row) = chosen.and_then(|at| candidates.get(at)) else {
             let shown = format!("{} {name} {}", shown(left.ty), shown(right.ty));
             return Err(self.no_operator(
+                name,
                 &shown,
                 chosen_is_ambiguous(&types, &signatures),
                 location,
@@ -92,7 +111,10 @@ impl Binder<'_> {
         Ok(Resolved { procedure: row.procedure, ty: row.ret, left, right })
     }
 
-    fn no_operator(&self, shown: &str, ambiguous: bool, location: i32) -> Error {
+    fn no_operator(&self, name: &str, shown: &str, ambiguous: bool, location: i32) -> Error {
+        if builtin::is_foreign_operator(name) {
+            return self.unsupported(location, format!("operator {name}"));
+        }
         let error = if ambiguous {
             Error::new(sqlstate::AMBIGUOUS_FUNCTION, format!("operator is not unique: {shown}"))
                 .with_hint(

@@ -189,7 +189,7 @@ impl Binder<'_> {
                 "constraint \"{}\" for table \"{}\" does not exist",
                 infer.conname, table.name
             );
-            return Err(self.error(sqlstate::UNDEFINED_OBJECT, clause.location, message));
+            return Err(Error::new(sqlstate::UNDEFINED_OBJECT, message));
         }
         let mut named: Set<u16> = Set::new();
         for element in &infer.index_elems {
@@ -236,7 +236,7 @@ impl Binder<'_> {
             let attnum = self.target_column(target, &table)?;
             if assignments.iter().any(|(assigned, _)| *assigned == attnum) {
                 let message = format!("multiple assignments to same column \"{}\"", target.name);
-                return Err(self.error(sqlstate::SYNTAX_ERROR, target.location, message));
+                return Err(Error::new(sqlstate::SYNTAX_ERROR, message));
             }
             let bound = self.assigned(value, &table, attnum, "UPDATE")?;
             assignments.push((attnum, bound));

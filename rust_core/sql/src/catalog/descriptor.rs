@@ -214,6 +214,13 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_bytes_are_those_of_the_python_half() {
+        let golden = include_str!("../../../../tests/unit/catalog/flights.hex").trim();
+        let hex: String = flights().encode().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, golden);
+    }
+
+    #[test]
     fn fields_of_a_newer_release_are_passed_over() {
         let mut bytes = flights().encode();
         assert_eq!(bytes[0], 0x8B, "an array of 11");

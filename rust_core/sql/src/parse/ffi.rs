@@ -68,7 +68,10 @@ pub(super) fn parse(text: &str) -> Result<protobuf::ParseResult> {
 fn sqlstate_of(message: &str) -> phantom_base::SqlState {
     if message.starts_with("invalid Unicode") || message.starts_with("invalid escape") {
         sqlstate::INVALID_ESCAPE_SEQUENCE
-    } else if message.starts_with("memory exhausted") || message.starts_with("stack depth") {
+    } else if ["memory exhausted", "stack depth", "parse tree is nested too deeply"]
+        .iter()
+        .any(|start| message.starts_with(start))
+    {
         sqlstate::STATEMENT_TOO_COMPLEX
     } else if message.contains("not supported") || message.contains("not yet implemented") {
         sqlstate::FEATURE_NOT_SUPPORTED

@@ -1,0 +1,239 @@
+# SET, SHOW, RESET, DISCARD, DEALLOCATE, and what a session makes of them.
+
+SHOW statement_timeout
+
+SET statement_timeout = 1000
+
+SHOW statement_timeout
+
+SET statement_timeout = '2s'
+
+SHOW statement_timeout
+
+SET statement_timeout TO '3min'
+
+SHOW statement_timeout
+
+SET statement_timeout = 'x'
+
+SET statement_timeout = -1
+
+SET statement_timeout = '1 fortnight'
+
+RESET statement_timeout
+
+SHOW statement_timeout
+
+SET statement_timeout TO DEFAULT
+
+SHOW TimeZone
+
+SET TimeZone = 'Europe/Berlin'
+
+SHOW timezone
+
+SELECT timestamptz '2020-06-01 12:00:00+00', timestamptz '2020-01-01 12:00', date_trunc('day', timestamptz '2020-06-01 23:30:00+00'), extract(timezone from timestamptz '2020-06-01 00:00:00+00'), timestamptz '2020-06-01 23:30:00+00'::date
+
+SET TIME ZONE 'America/New_York'
+
+SELECT timestamptz '2020-06-01 12:00:00+00', timestamptz '2020-03-08 02:30', timestamptz '2020-11-01 01:30'
+
+SET TIME ZONE -5
+
+SELECT timestamptz '2020-06-01 12:00:00+00'
+
+SHOW TIME ZONE
+
+SET TIME ZONE LOCAL
+
+SET TIME ZONE 'Nowhere/Else'
+
+SET timezone = 'utc'
+
+SHOW timezone
+
+RESET timezone
+
+SHOW DateStyle
+
+SET DateStyle = 'German'
+
+SELECT date '2020-02-03', timestamptz '2020-02-03 04:05:06+00', '03.04.2020'::date
+
+SET DateStyle = 'SQL, DMY'
+
+SELECT date '2020-02-03', timestamptz '2020-02-03 04:05:06.5+00', '03/04/2020'::date
+
+SET DateStyle = 'Postgres, MDY'
+
+SELECT date '2020-02-03', timestamptz '2020-02-03 04:05:06+00', '03/04/2020'::date
+
+SET DateStyle = 'ISO, YMD'
+
+SELECT '20-03-04'::date
+
+SET DateStyle = 'nonsense'
+
+SET DateStyle TO DEFAULT
+
+SHOW DateStyle
+
+SELECT '03/04/2020'::date, '2020-3-4'::date, 'Mar 4 2020'::date, '4 March 2020'::date, '20200304'::date, 'J2458913'::date, '2020.064'::date
+
+SELECT '04/03/20'::date, '99-01-08'::date, 'January 8, 99 BC'::date
+
+SELECT '13/13/2020'::date
+
+SET extra_float_digits = 0
+
+SELECT 0.1::float8 + 0.2::float8, 1::float8 / 3, 1e100::float8
+
+SET extra_float_digits = -10
+
+SELECT 1::float8 / 3
+
+SET extra_float_digits = 4
+
+RESET extra_float_digits
+
+SELECT 0.1::float8 + 0.2::float8
+
+SHOW application_name
+
+SET application_name = 'me'
+
+SHOW application_name
+
+SET application_name TO ''
+
+SHOW client_encoding
+
+SET client_encoding = 'UTF8'
+
+SET NAMES 'utf-8'
+
+SET client_encoding = 'nonsense'
+
+SET NAMES 'LATIN1'
+
+SHOW standard_conforming_strings
+
+SET standard_conforming_strings = off
+
+SHOW search_path
+
+SET search_path = public
+
+SHOW search_path
+
+SET search_path TO "$user", public
+
+SHOW transaction_isolation
+
+SHOW default_transaction_isolation
+
+SET default_transaction_isolation = 'serializable'
+
+SHOW default_transaction_read_only
+
+SET default_transaction_read_only = on
+
+CREATE TABLE read_only_test (a int)
+
+SET default_transaction_read_only = off
+
+SHOW work_mem
+
+SET work_mem = '8MB'
+
+SHOW work_mem
+
+SET work_mem = 1
+
+RESET work_mem
+
+SET enable_seqscan = off
+
+SHOW enable_seqscan
+
+SET enable_seqscan = maybe
+
+RESET enable_seqscan
+
+SHOW nope
+
+SET nope = 1
+
+RESET nope
+
+SET my.variable = 'x'
+
+SHOW my.variable
+
+SET server_version = '1'
+
+SET LOCAL statement_timeout = 5
+
+SET SESSION statement_timeout = 0
+
+SHOW lock_timeout
+
+SHOW idle_in_transaction_session_timeout
+
+SHOW max_identifier_length
+
+SHOW integer_datetimes
+
+SHOW server_encoding
+
+SHOW IntervalStyle
+
+SHOW is_superuser
+
+SHOW session_authorization
+
+SHOW bytea_output
+
+SHOW client_min_messages
+
+SHOW synchronous_commit
+
+DEALLOCATE nope
+
+DEALLOCATE ALL
+
+DEALLOCATE PREPARE ALL
+
+DISCARD PLANS
+
+DISCARD SEQUENCES
+
+DISCARD TEMP
+
+DISCARD ALL
+
+SHOW my.variable
+
+RESET ALL
+
+SHOW statement_timeout
+
+BEGIN
+
+COMMIT
+
+ROLLBACK
+
+SAVEPOINT a
+
+EXPLAIN SELECT 1
+
+LISTEN a
+
+NOTIFY a
+
+UNLISTEN *
+
+PREPARE a AS SELECT 1
+
+VACUUM
