@@ -27,13 +27,17 @@ class _Verbs(click.Group):
         return command
 
 
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+#: Click keeps the lines of a paragraph that begins with a backspace as they are.
+_HELP = """PhantomDB: a distributed database that speaks PostgreSQL.
+
+\b
+phantomdb demo                      a whole cluster on real data, here
+phantomdb start --data ./node1      one node
+phantomdb status --address H:P      what a cluster is doing
+"""
+
+
+@click.group(cls=_Verbs, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="phantomdb")
 def main() -> None:
-    r"""PhantomDB: a distributed database that speaks PostgreSQL.
-
-    \b
-    phantomdb demo                      a whole cluster on real data, here
-    phantomdb start --data ./node1      one node
-    phantomdb status --address H:P      what a cluster is doing
-    """
+    """Run a verb of the command line."""
