@@ -1,0 +1,107 @@
+"""How a node refuses to start: by an exit code and a sentence, before it touches anything."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from kit.cluster import running_cluster
+from kit.frontend import Frontend
+from kit.servers import free_port
+
+from phantomdb.demo.processes import COMMAND, NodeProcess
+
+#: How long a node may take to refuse, in seconds.
+REFUSE_S = 30
+
+
+def refused(*options: str, cwd: Path) -> tuple[int, str]:
+    """Start a node that must refuse; returns its exit code and what it said."""
+    ended = subprocess.run(
+        [*COMMAND, *options],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=REFUSE_S,
+        check=False,
+    )
+    assert ended.stdout == "", "a node that refuses is never ready"
+    return ended.returncode, ended.stderr
+
+
+def doors(**given: int) -> list[str]:
+    """Return options for free ports, but those that are given."""
+    return [
+        option
+        for door in ("pg", "peer", "admin")
+        for option in (f"--listen-{door}", f"127.0.0.1:{given.get(door) or free_port()}")
+    ]
+
+
+def test_a_directory_belongs_to_one_process(node: NodeProcess, tmp_path: Path) -> None:
+    code, said = refused("--data", str(node.directory), *doors(), cwd=tmp_path)
+    assert code == 5
+    assert str(node.directory) in said
+
+
+@pytest.mark.parametrize("door", ["pg", "peer", "admin"])
+def test_a_port_in_use_is_named(node: NodeProcess, tmp_path: Path, door: str) -> None:
+    taken = getattr(node, door)
+    data = tmp_path / "data"
+    code, said = refused("--data", str(data), *doors(**{door: taken.port}), cwd=tmp_path)
+    assert code == 8
+    assert f"{taken} is in use" in said
+    assert not data.exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--nonsense"],
+        ["--listen-pg", "nowhere"],
+        ["--listen-pg", "127.0.0.1:65536"],
+        ["--listen-pg", "0.0.0.0:5432"],
+        ["--memory", "1KiB"],
+        ["--memory", "much"],
+        ["--join", "127.0.0.1:1,127.0.0.1:2"],
+        ["--join", "127.0.0.1:1,127.0.0.1:1,127.0.0.1:2"],
+        ["--join", "127.0.0.1:1,127.0.0.1:2,127.0.0.1:3"],
+        ["--join", "here"],
+        ["argument"],
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_meant_is_usage(tmp_path: Path, options: list[str]) -> None:
+    ports = doors() if "--listen-pg" not in options else doors()[2:]
+    code, said = refused("--data", str(tmp_path / "data"), *ports, *options, cwd=tmp_path)
+    assert code == 2
+    assert said
+
+
+def test_a_file_is_no_directory(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    code, said = refused("--data", str(tmp_path / "file"), *doors(), cwd=tmp_path)
+    assert code in (2, 3)
+    assert "Traceback" not in said
+
+
+def test_a_node_that_is_stopped_starts_again_with_its_rows(tmp_path: Path) -> None:
+    with running_cluster(tmp_path, nodes=1) as cluster:
+        [node] = cluster.nodes
+        with Frontend.connect(node.pg.port) as db:
+            db.query("CREATE TABLE kept (k int PRIMARY KEY)")
+            db.query("INSERT INTO kept VALUES (1), (2)")
+        assert node.stop() == 0
+        node.start()
+        node.wait_ready()
+        with Frontend.connect(node.pg.port) as db:
+            assert db.query("SELECT k FROM kept ORDER BY k").values() == [("1",), ("2",)]
+
+
+def test_sessions_are_told_when_the_node_stops(tmp_path: Path) -> None:
+    with running_cluster(tmp_path, nodes=1) as cluster:
+        [node] = cluster.nodes
+        with Frontend.connect(node.pg.port) as idle:
+            node.ask_to_stop()
+            answer = idle.rest()
+            assert [e["C"] for e in answer.errors] in ([], ["57P01"])
+        assert node.wait_stopped() == 0
