@@ -178,13 +178,9 @@ impl Settings {
             {
                 return Err(unknown(name));
             }
-            match value {
-                Some(value) => self.values.insert(lower, value.to_owned()),
-                None => {
-                    let value = self.startup.get(&lower).cloned().unwrap_or_default();
-                    self.values.insert(lower, value)
-                }
-            };
+            let start = || self.startup.get(&lower).cloned().unwrap_or_default();
+            let value = value.map_or_else(start, str::to_owned);
+            self.values.insert(lower, value);
             return Ok(());
         };
         if matches!(known.kind, Kind::Fixed) {
