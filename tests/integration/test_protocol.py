@@ -1,0 +1,653 @@
+"""PostgreSQL's protocol message by message, what clients never send, and statements beyond measure.
+
+Whatever comes, the node serves on; where PostgreSQL 15 has an answer, it is the same.
+"""
+
+import random
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+from kit.frontend import (
+    BINARY,
+    FLUSH,
+    SYNC,
+    TERMINATE,
+    TEXT,
+    Answer,
+    Frontend,
+    bind,
+    close,
+    describe,
+    execute,
+    message,
+    parse,
+    query,
+    startup,
+    text,
+)
+from kit.sqlfile import shown
+
+from phantomdb.base.world import Address
+from phantomdb.demo.processes import NodeProcess
+
+#: An encryption request: SSL and GSSAPI.
+SSL, GSS = struct.pack("!ii", 8, 80_877_103), struct.pack("!ii", 8, 80_877_104)
+
+
+@pytest.fixture
+def db(node: NodeProcess) -> Iterator[Frontend]:
+    """Give a session with a table of 20 rows, `numbers (k int PRIMARY KEY)`."""
+    with Frontend.connect(node.pg.port) as frontend:
+        rows = ", ".join(f"({at})" for at in range(20))
+        frontend.query("CREATE TABLE numbers (k int PRIMARY KEY)")
+        frontend.query(f"INSERT INTO numbers VALUES {rows}")
+        yield frontend
+    with Frontend.connect(node.pg.port) as frontend:
+        frontend.query("DROP TABLE numbers")
+
+
+def serves(node: NodeProcess) -> bool:
+    """Whether a new session is answered."""
+    with Frontend.connect(node.pg.port) as frontend:
+        return frontend.query("SELECT 1").values() == [("1",)]
+
+
+# Beginnings of sessions.
+
+
+@pytest.mark.parametrize("request_", [SSL, GSS])
+def test_encryption_is_refused_and_the_session_goes_on(node: NodeProcess, request_: bytes) -> None:
+    with Frontend.open(node.pg.port) as frontend:
+        frontend.send(request_)
+        assert frontend.receive_byte() == b"N"
+        frontend.send(startup(user="postgres", database="postgres"))
+        assert frontend.answer().kinds == "RKZ"
+
+
+def test_both_encryptions_may_be_asked_for(node: NodeProcess) -> None:
+    with Frontend.open(node.pg.port) as frontend:
+        for request in (GSS, SSL):
+            frontend.send(request)
+            assert frontend.receive_byte() == b"N"
+        frontend.send(startup(user="postgres", database="postgres"))
+        assert frontend.answer().kinds == "RKZ"
+
+
+def test_bytes_behind_an_encryption_request_end_the_session(node: NodeProcess) -> None:
+    with Frontend.open(node.pg.port) as frontend:
+        frontend.send(SSL + startup(user="postgres", database="postgres"))
+        assert frontend.rest().error["C"] == "08P01"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sqlstate"),
+    [
+        ({"database": "postgres"}, "28000"),
+        ({"user": "postgres", "database": "absent"}, "3D000"),
+        ({"user": "postgres", "database": "postgres", "nonsense": "1"}, "42704"),
+        ({"user": "postgres", "database": "postgres", "statement_timeout": "x"}, "22023"),
+        ({"user": "postgres", "database": "postgres", "options": "-c nonsense=1"}, "42704"),
+    ],
+)
+def test_a_beginning_that_cannot_be_is_fatal(
+    oracle: int, node: NodeProcess, parameters: dict[str, str], sqlstate: str
+) -> None:
+    for port in (oracle, node.pg.port):
+        with Frontend.open(port) as frontend:
+            frontend.send(startup(**parameters))
+            error = frontend.rest().error
+            assert (error["S"], error["C"]) == ("FATAL", sqlstate)
+
+
+def test_settings_of_the_beginning_are_in_effect(node: NodeProcess) -> None:
+    given = {"TimeZone": "Europe/Berlin", "options": "-c statement_timeout=5s --work-mem=8MB"}
+    with Frontend.connect(node.pg.port, **given) as frontend:
+        assert frontend.greeting.parameters["TimeZone"] == "Europe/Berlin"
+        assert frontend.query("SHOW statement_timeout").values() == [("5s",)]
+        assert frontend.query("SHOW work_mem").values() == [("8MB",)]
+        frontend.query("SET statement_timeout = 1")
+        frontend.query("RESET statement_timeout")
+        assert frontend.query("SHOW statement_timeout").values() == [("5s",)]
+
+
+def test_a_newer_protocol_is_negotiated_down(node: NodeProcess) -> None:
+    with Frontend.open(node.pg.port) as frontend:
+        given = {"user": "postgres", "database": "postgres", "_pq_.nonsense": "1"}
+        frontend.send(startup(version=(3 << 16) + 2, **given))
+        assert frontend.answer().kinds == "vRKZ"
+        assert frontend.query("SELECT 1").tags == ["SELECT 1"]
+
+
+@pytest.mark.parametrize("version", [2 << 16, 4 << 16, 0, 1234 << 16])
+def test_another_protocol_is_refused(node: NodeProcess, version: int) -> None:
+    with Frontend.open(node.pg.port) as frontend:
+        frontend.send(startup(version=version, user="postgres"))
+        assert frontend.rest().error["S"] == "FATAL"
+    assert serves(node)
+
+
+# Garbage at the three doors.
+
+_HELLO = startup(user="postgres", database="postgres")
+GARBAGE = [
+    b"",
+    b"\0",
+    b"\0" * 8,
+    b"\xff" * 64,
+    b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 508,
+    b"\x7f\xff\xff\xff" + b"a" * 100,
+    b"\x80\0\0\0",
+    b"\0\0\0\x04",
+    b"\0\0\0\x05\x00",
+    b"\0\0\0\x10" + b"\xff" * 12,
+    b"\0\0\x27\x11" + b"\0\x03\0\0" + b"a" * 10_000,
+    _HELLO[:-1],
+    _HELLO[:5],
+]
+#: What follows a good beginning.
+LATER = [
+    b"\0\0\0\0\0",
+    b"Q\0\0\0\x03",
+    b"Q\0\0\0\0",
+    b"Q\xff\xff\xff\xff",
+    b"Q\x7f\xff\xff\xff",
+    b"Q\0\0\0\x05x",
+    b"z\0\0\0\x04",
+    message(b"Q", b"SELECT 1"),
+    message(b"Q", b"\xff\xfe\0"),
+    message(b"Q", b"SELECT 1\0more\0"),
+    message(b"P", b"\0"),
+    message(b"P", b"\0SELECT 1\0\x7f\xff"),
+    message(b"P", b"\0SELECT 1\0\xff\xff"),
+    message(b"B", b""),
+    message(b"B", b"\0\0\0\0\xff\xff\0\0"),
+    message(b"B", b"\0\0\0\0\0\x01\0\0\0\x05ab\0\0"),
+    message(b"D", b"X\0"),
+    message(b"D", b""),
+    message(b"E", b"\0"),
+    message(b"E", b"\0\0\0"),
+    message(b"C", b"S"),
+    message(b"S", b"more"),
+    message(b"p", b"password\0"),
+    message(b"d", b"data"),
+    message(b"F", b"\0" * 12),
+]
+
+
+@pytest.mark.parametrize("door", ["pg", "peer", "admin"])
+def test_garbage_at_a_door_ends_its_connection_only(node: NodeProcess, door: str) -> None:
+    address: Address = getattr(node, door)
+    drawn = random.Random(door)
+    parts = [*GARBAGE, *(drawn.randbytes(drawn.randrange(1, 3_000)) for _ in range(50))]
+    for part in parts:
+        with socket.create_connection((address.host, address.port), timeout=10) as sock:
+            with suppress(OSError):  # It may have had enough before all was sent.
+                sock.sendall(part)
+                sock.shutdown(socket.SHUT_WR)
+            drain(sock)
+    assert serves(node)
+
+
+@pytest.mark.parametrize("at", range(len(LATER)))
+def test_garbage_in_a_session_ends_it_or_is_an_error(node: NodeProcess, at: int) -> None:
+    with Frontend.connect(node.pg.port) as frontend:
+        frontend.send(LATER[at], SYNC, TERMINATE)
+        frontend.socket.shutdown(socket.SHUT_WR)
+        answer = frontend.rest()
+        for error in answer.errors:
+            assert error["C"] not in ("XX000", "XX001"), error
+    assert serves(node)
+
+
+def test_messages_that_were_cut_at_any_byte_do_no_harm(node: NodeProcess) -> None:
+    whole = parse("SELECT $1::int4", types=[23]) + bind([b"1"]) + describe("P") + execute() + SYNC
+    for end in range(1, len(whole)):
+        with Frontend.connect(node.pg.port) as frontend:
+            frontend.send(whole[:end])
+            frontend.socket.shutdown(socket.SHUT_WR)
+            assert not frontend.rest().errors
+    assert serves(node)
+
+
+def test_flipped_bytes_are_answered_or_end_the_session(node: NodeProcess) -> None:
+    whole = query("SELECT 1") + parse("SELECT $1::text") + bind([b"x"]) + execute() + SYNC
+    drawn = random.Random(7)
+    for _ in range(100):
+        broken = bytearray(whole)
+        for _ in range(drawn.randrange(1, 4)):
+            broken[drawn.randrange(len(broken))] = drawn.randrange(256)
+        with Frontend.connect(node.pg.port) as frontend:
+            frontend.send(bytes(broken))
+            frontend.socket.shutdown(socket.SHUT_WR)
+            assert all(error["C"] != "XX000" for error in frontend.rest().errors)
+    assert serves(node)
+
+
+def test_a_message_beyond_the_limit_is_refused_before_it_is_read(node: NodeProcess) -> None:
+    with Frontend.connect(node.pg.port) as frontend:
+        frontend.send(b"Q" + struct.pack("!i", (64 << 20) + 1))
+        assert frontend.rest().error["S"] == "FATAL"
+
+
+def test_a_message_that_says_it_is_huge_takes_no_memory_at_the_peer_door(node: NodeProcess) -> None:
+    with socket.create_connection(("127.0.0.1", node.peer.port), timeout=10) as sock:
+        sock.sendall(struct.pack("!I", (1 << 20) + 1))
+        assert drain(sock) == b""
+    assert serves(node)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "80",
+        "a0",
+        "8101",
+        "8107",
+        "83076131" + "02",
+        "8308" + "0102",
+        # A formation whose members are numbers; a link of a stranger.
+        "844" + "3",
+        "8403414141418101",
+        "8a050101" + "6178" + "4801020304050607080902" + "01" + "4101" + "00" + "00",
+    ],
+)
+def test_messages_that_nobody_sends_end_a_link_of_peers(node: NodeProcess, value: str) -> None:
+    body = bytes.fromhex(value if len(value) % 2 == 0 else value + "0")
+    with socket.create_connection(("127.0.0.1", node.peer.port), timeout=10) as sock:
+        sock.sendall(struct.pack("!I", len(body)) + body)
+        drain(sock)
+    assert serves(node)
+
+
+def test_the_admin_door_answers_one_request_after_the_other(node: NodeProcess) -> None:
+    request = b"%b HTTP/1.1\r\nHost: h\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", node.admin.port), timeout=10) as sock:
+        for path, status in [(b"GET /liveness", 200), (b"GET /readiness", 200), (b"GET /x", 404)]:
+            sock.sendall(request % path)
+            assert sock.recv(65_536).startswith(b"HTTP/1.1 %d" % status)
+        sock.sendall(request % b"POST /cluster")
+        assert sock.recv(65_536).startswith(b"HTTP/1.1 405")
+        sock.sendall(b"GET / HTTP/1.1\r\nnonsense\r\n\r\n")
+        assert drain(sock).startswith(b"HTTP/1.1 400")
+
+
+def test_a_head_beyond_the_limit_is_refused_at_the_admin_door(node: NodeProcess) -> None:
+    with socket.create_connection(("127.0.0.1", node.admin.port), timeout=10) as sock:
+        sock.sendall(b"GET /" + b"a" * 60_000 + b" HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert sock.recv(100).startswith(b"HTTP/1.1 431")
+    assert serves(node)
+
+
+def drain(sock: socket.socket) -> bytes:
+    """Read until the other side closes."""
+    received = b""
+    with suppress(ConnectionResetError):
+        while data := sock.recv(65_536):
+            received += data
+    return received
+
+
+# Simple and extended queries. Each script is sent to both servers.
+
+INT, TEXT_OID = 23, 25
+SCRIPTS: dict[str, list[bytes]] = {
+    "an empty query": [query("")],
+    "a query of blanks": [query(" ; ;")],
+    "two statements": [query("SELECT 1; SELECT 'a' AS b")],
+    "an error among statements": [query("SELECT 1; SELECT 1/0; SELECT 2")],
+    "a wrong name among statements": [query("SELECT 1; SELECT nope; SELECT 2")],
+    "a wrong grammar among statements": [query("SELECT 1; SELEC 2")],
+    "an empty statement": [parse(""), bind(), describe("P"), execute(), SYNC],
+    "nothing but Sync": [SYNC],
+    "a statement, described": [parse("SELECT $1::int4, $2", types=[0, 25]), describe("S"), SYNC],
+    "types inferred": [parse("SELECT $1 + 1, $2 || 'x', $3::date"), describe("S"), SYNC],
+    "a type undetermined": [parse("SELECT $1 IS NULL"), describe("S"), SYNC],
+    "a parameter left out": [parse("SELECT $2::int4"), describe("S"), SYNC],
+    "text and binary": [
+        parse("SELECT $1::int4, $2::text"),
+        bind([b"7", b"x"], formats=[], results=[]),
+        execute(),
+        bind([b"\0\0\0\x07", b"x"], formats=[BINARY, TEXT], results=[BINARY, TEXT]),
+        describe("P"),
+        execute(),
+        SYNC,
+    ],
+    "NULL": [parse("SELECT $1::int4"), bind([None]), describe("P"), execute(), SYNC],
+    "one format for all": [
+        parse("SELECT $1::int4, $2::int8"),
+        bind([b"\0\0\0\1", b"\0" * 8], formats=[BINARY], results=[BINARY]),
+        execute(),
+        SYNC,
+    ],
+    "a write in portions": [
+        parse("DELETE FROM numbers WHERE k < 5 RETURNING k"),
+        bind(),
+        execute(),
+        SYNC,
+    ],
+    "rows in portions": [
+        parse("SELECT k FROM numbers ORDER BY k"),
+        bind(portal="p"),
+        execute("p", 3),
+        execute("p", 10),
+        execute("p"),
+        execute("p"),
+        SYNC,
+    ],
+    "exactly as many rows as there are": [
+        parse("SELECT k FROM numbers ORDER BY k LIMIT 3"),
+        bind(),
+        execute(rows_max=3),
+        execute(rows_max=3),
+        SYNC,
+    ],
+    "a portal ends with Sync": [parse("SELECT 1"), bind(portal="p"), SYNC, execute("p"), SYNC],
+    "a portal closed": [
+        parse("SELECT k FROM numbers"),
+        bind(portal="p"),
+        execute("p", 1),
+        close("P", "p"),
+        execute("p"),
+        SYNC,
+    ],
+    "an error skips to Sync": [parse("SELECT nope"), bind(), execute(), SYNC, query("SELECT 1")],
+    "an error in Bind": [parse("SELECT $1::int4"), bind([b"x"]), execute(), SYNC],
+    "an error in Execute": [parse("SELECT 1 / k FROM numbers"), bind(), execute(), execute(), SYNC],
+    "bytes of the wrong length": [
+        parse("SELECT $1::int4"),
+        bind([b"\0\1"], formats=[BINARY]),
+        execute(),
+        SYNC,
+    ],
+    "text that is no UTF-8": [parse("SELECT $1::text"), bind([b"\xff"]), execute(), SYNC],
+    "text with a zero byte": [parse("SELECT $1::text"), bind([b"a\0b"]), execute(), SYNC],
+    "too few values": [parse("SELECT $1::int4, $2::int4"), bind([b"1"]), SYNC],
+    "too many formats": [parse("SELECT $1::int4"), bind([b"1"], formats=[0, 0]), SYNC],
+    "too many result formats": [parse("SELECT 1"), bind(results=[0, 0]), execute(), SYNC],
+    "an unknown statement": [bind(name="absent"), SYNC],
+    "an unknown portal": [execute("absent"), SYNC, describe("P", "absent"), SYNC],
+    "an unknown statement described": [describe("S", "absent"), SYNC],
+    "close what is not there": [close("S", "absent"), close("P", "absent"), SYNC],
+    "a name taken": [parse("SELECT 1", "s"), SYNC, parse("SELECT 2", "s"), SYNC],
+    "a name given again": [
+        parse("SELECT 1", "s"),
+        close("S", "s"),
+        parse("SELECT 2", "s"),
+        bind(name="s"),
+        execute(),
+        close("S", "s"),
+        SYNC,
+    ],
+    "the unnamed statement replaced": [
+        parse("SELECT 1"),
+        parse("SELECT 2"),
+        bind(),
+        execute(),
+        SYNC,
+    ],
+    "the unnamed statement lost by a query": [
+        parse("SELECT 1"),
+        SYNC,
+        query("SELECT 2"),
+        bind(),
+        execute(),
+        SYNC,
+    ],
+    "a portal's name taken": [parse("SELECT 1"), bind(portal="p"), bind(portal="p"), SYNC],
+    "two statements prepared as one": [parse("SELECT 1; SELECT 2"), SYNC],
+    "SHOW and SET": [
+        parse("SET application_name = 'x'"),
+        describe("S"),
+        bind(),
+        describe("P"),
+        execute(),
+        parse("SHOW application_name"),
+        bind(),
+        describe("P"),
+        execute(),
+        SYNC,
+    ],
+    "a write alone": [
+        parse("INSERT INTO numbers VALUES ($1) RETURNING k + 1"),
+        bind([b"100"], results=[BINARY]),
+        describe("P"),
+        execute(),
+        SYNC,
+        query("SELECT count(*) FROM numbers"),
+    ],
+    "a write that fails": [
+        parse("INSERT INTO numbers VALUES ($1)"),
+        bind([b"1"]),
+        execute(),
+        SYNC,
+        query("SELECT count(*) FROM numbers"),
+    ],
+    "a write after reads": [query("SELECT 1; DELETE FROM numbers WHERE k = 3")],
+    "a write that is described afterwards": [
+        parse("DELETE FROM numbers WHERE k = 4"),
+        bind(portal="p"),
+        execute("p"),
+        describe("S", ""),
+        close("P", "p"),
+        SYNC,
+    ],
+    "COPY data without COPY": [message(b"d", b"x"), message(b"c"), query("SELECT 1")],
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_messages_have_postgresqls_answers(oracle: int, node: NodeProcess, name: str) -> None:
+    def run(port: int) -> list[object]:
+        with Frontend.connect(port) as frontend:
+            frontend.query("CREATE TABLE numbers (k int PRIMARY KEY)")
+            rows = ", ".join(f"({at})" for at in range(20))
+            frontend.query(f"INSERT INTO numbers VALUES {rows}")
+            try:
+                script = b"".join(SCRIPTS[name])
+                frontend.send(script)
+                answers = [frontend.answer() for _ in range(answers_of(SCRIPTS[name]))]
+            finally:
+                frontend.query("DROP TABLE numbers")
+        # PostgreSQL evaluates constants before it describes a result; we may do it after.
+        kinds = [a.kinds.replace("TE", "E") for a in answers]
+        return [
+            (k, a.parameter_types, shown(a, ordered=True))
+            for k, a in zip(kinds, answers, strict=True)
+        ]
+
+    assert run(node.pg.port) == run(oracle)
+
+
+def answers_of(script: list[bytes]) -> int:
+    """Return how many ReadyForQuery a script gets."""
+    return sum(part[:1] in b"QS" for part in script)
+
+
+def test_flush_sends_what_is_there(db: Frontend) -> None:
+    db.send(parse("SELECT 1", "s"), FLUSH)
+    assert db.until("1").kinds == "1"
+    db.send(bind(name="s"), describe("P"), FLUSH)
+    assert db.until("T").kinds == "2T"
+    db.send(execute(), FLUSH)
+    assert db.until("C").values() == [("1",)]
+    db.send(SYNC)
+    assert db.answer().kinds == "Z"
+
+
+def test_an_error_needs_no_sync_to_be_told(db: Frontend) -> None:
+    db.send(parse("SELECT nope"), describe("S"), FLUSH)
+    assert db.until("E").error["C"] == "42703"
+    db.send(SYNC)
+    assert db.answer().kinds == "Z"
+
+
+def test_input_split_anywhere_gives_the_same_output(db: Frontend) -> None:
+    script = parse("SELECT $1::int4 AS a") + bind([b"5"]) + describe("P") + execute() + SYNC
+    db.send(script)
+    whole = db.answer()
+    for at in range(len(script)):
+        db.send(script[:at])
+        db.send(script[at:])
+        assert db.answer() == whole
+
+
+def test_a_pipeline_is_answered_in_order(db: Frontend) -> None:
+    part = [parse("SELECT $1::int4"), bind([b"%d"]), execute(), SYNC]
+    db.send(*(b"".join([part[0], bind([b"%d" % at]), *part[2:]]) for at in range(500)))
+    assert [db.answer().values() for _ in range(500)] == [[(str(at),)] for at in range(500)]
+
+
+ALONE = [
+    [query("INSERT INTO numbers VALUES (50); SELECT 1")],
+    [query("DELETE FROM numbers; DELETE FROM numbers")],
+    [query("CREATE TABLE other (a int); INSERT INTO other VALUES (1)")],
+    [
+        parse("INSERT INTO numbers VALUES (50)"),
+        bind(),
+        execute(),
+        parse("SELECT 1"),
+        bind(),
+        execute(),
+        SYNC,
+    ],
+    [parse("DELETE FROM numbers"), bind(), execute(), bind(), execute(), SYNC],
+    [parse("DELETE FROM numbers"), bind(), execute(), FLUSH, SYNC],
+    [parse("DELETE FROM numbers"), bind(), execute(), query("SELECT 1")],
+]
+
+
+@pytest.mark.parametrize("at", range(len(ALONE)))
+def test_a_write_that_is_not_the_last_is_refused_and_nothing_done(db: Frontend, at: int) -> None:
+    db.send(*ALONE[at])
+    answer = db.answer()
+    assert answer.error["C"] == "0A000"
+    assert "nothing of this one was done" in answer.error["D"]
+    assert db.query("SELECT count(*), sum(k) FROM numbers").values() == [("20", "190")]
+    assert db.query("SELECT * FROM other").sqlstate == "42P01"
+
+
+def test_a_client_that_leaves_in_the_middle_does_no_harm(node: NodeProcess, db: Frontend) -> None:
+    for _ in range(20):
+        with Frontend.connect(node.pg.port) as frontend:
+            frontend.send(query("SELECT * FROM numbers a, numbers b, numbers c"))
+    assert db.query("SELECT 1").values() == [("1",)]
+
+
+def test_a_client_that_reads_slowly_gets_all(node: NodeProcess, db: Frontend) -> None:
+    sql = "SELECT a.k, repeat('x', 1000) FROM numbers a, numbers b, numbers c ORDER BY 1"
+    db.send(query(sql), query("SELECT 1"))
+    assert serves(node)
+    answer = db.answer()
+    assert len(answer.rows) == 8_000
+    assert db.answer().values() == [("1",)]
+
+
+def test_discard_all_forgets_statements(db: Frontend) -> None:
+    db.send(parse("SELECT 1", "s"), SYNC)
+    db.answer()
+    db.query("DISCARD ALL")
+    db.send(bind(name="s"), SYNC)
+    assert db.answer().error["C"] == "26000"
+
+
+def test_statements_of_a_session_are_bounded(db: Frontend) -> None:
+    db.send(*(parse("SELECT 1", f"s{at}") for at in range(5_000)), SYNC)
+    assert db.answer().error["C"] == "53400"
+    assert db.query("DEALLOCATE ALL").tags == ["DEALLOCATE ALL"]
+
+
+# Statements beyond measure: answered or refused, never the end of the node.
+
+TOO_COMPLEX = ("54001", "54000", "0A000", "53200")
+DEEP: dict[str, tuple[Callable[[], str], tuple[str, ...]]] = {
+    "20,000 brackets": (lambda: "SELECT " + "(" * 20_000 + "1" + ")" * 20_000, TOO_COMPLEX),
+    "20,000 open brackets": (lambda: "SELECT " + "(" * 20_000, (*TOO_COMPLEX, "42601")),
+    "a sum of 30,000 terms": (lambda: "SELECT 1" + " + 1" * 30_000, TOO_COMPLEX),
+    "3,000 nested subqueries": (
+        lambda: "SELECT " + "(SELECT " * 3_000 + "1" + ")" * 3_000,
+        TOO_COMPLEX,
+    ),
+    "20,000 times NOT": (lambda: "SELECT " + "NOT " * 20_000 + "true", TOO_COMPLEX),
+    "20,000 signs": (lambda: "SELECT " + "- " * 20_000 + "1", TOO_COMPLEX),
+    "20,000 nested calls": (
+        lambda: "SELECT " + "abs(" * 20_000 + "1" + ")" * 20_000,
+        TOO_COMPLEX,
+    ),
+    "5,000 nested CASEs": (
+        lambda: "SELECT " + "CASE WHEN true THEN " * 5_000 + "1" + " END" * 5_000,
+        ("", *TOO_COMPLEX),
+    ),
+    "20,000 casts": (lambda: "SELECT 1" + "::int4" * 20_000, ("", *TOO_COMPLEX)),
+    "an AND of 50,000": (lambda: "SELECT true" + " AND true" * 50_000, ("", *TOO_COMPLEX)),
+    "5,000 statements": (lambda: "SELECT 1;" * 5_000, ("",)),
+    "10,000 columns": (lambda: "SELECT " + ",".join("1" * 10_000), ("", "54011")),
+    "300 joins": (
+        lambda: (
+            "SELECT 1 FROM numbers a0"
+            + "".join(f" JOIN numbers a{at} ON a{at}.k = a0.k" for at in range(1, 300))
+        ),
+        ("", *TOO_COMPLEX),
+    ),
+    "a name of a million bytes": (lambda: f'SELECT "{"a" * 1_000_000}"', ("42703",)),
+    "an open comment": (lambda: "SELECT 1 " + "/*" * 20_000, ("42601", *TOO_COMPLEX)),
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_a_statement_beyond_measure_is_answered_or_refused(db: Frontend, name: str) -> None:
+    make, codes = DEEP[name]
+    sql = make()
+    assert db.query(sql).sqlstate in codes
+    if name != "5,000 statements":
+        db.send(parse(sql), SYNC)
+        assert db.answer().sqlstate in codes
+    assert db.query("SELECT 1").values() == [("1",)]
+
+
+def test_an_in_list_of_100_000_is_searched(db: Frontend) -> None:
+    wanted = ", ".join(str(at) for at in range(10, 100_010))
+    answer = db.query(f"SELECT count(*) FROM numbers WHERE k IN ({wanted})")
+    assert answer.values() == [("10",)]
+
+
+def test_65_535_parameters_are_taken_and_no_more(db: Frontend) -> None:
+    places = ", ".join(f"${at}" for at in range(1, 65_536))
+    script = parse(f"SELECT count(*) FROM numbers WHERE k IN ({places})")
+    values = (
+        struct.pack("!h", 0) + struct.pack("!H", 65_535) + struct.pack("!i1s", 1, b"7") * 65_535
+    )
+    bound = message(b"B", text("") + text("") + values + struct.pack("!h", 0))
+    db.send(script, bound, execute(), SYNC)
+    answer = db.answer()
+    assert answer.values() == [("1",)]
+    db.send(parse("SELECT $65536::int4"), SYNC)
+    assert db.answer().sqlstate == "42P02"
+
+
+def test_a_row_of_eight_mebibytes_comes_back(db: Frontend) -> None:
+    db.query("CREATE TABLE large (k int PRIMARY KEY, v text)")
+    try:
+        value = b"x" * (3 << 20)
+        sql = "INSERT INTO large VALUES (1, $1)"
+        assert db.extended(sql, [value]).tags == ["INSERT 0 1"]
+        assert db.query("SELECT v FROM large WHERE k = 1").rows == [(value,)]
+        assert db.query("SELECT length(v) FROM large").values() == [(str(3 << 20),)]
+    finally:
+        db.query("DROP TABLE large")
+
+
+def test_answers_of_sessions_do_not_mix(node: NodeProcess) -> None:
+    sessions = [Frontend.connect(node.pg.port) for _ in range(50)]
+    try:
+        for _ in range(5):
+            for number, frontend in enumerate(sessions):
+                frontend.send(query(f"SELECT {number}"))
+            answers: list[Answer] = [frontend.answer() for frontend in sessions]
+            assert [a.values() for a in answers] == [[(str(n),)] for n in range(50)]
+    finally:
+        for frontend in sessions:
+            frontend.socket.close()
