@@ -216,7 +216,8 @@ pub(crate) mod tests {
     #[test]
     fn the_bytes_are_those_of_the_python_half() {
         let golden = include_str!("../../../../tests/unit/catalog/flights.hex").trim();
-        let hex: String = flights().encode().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex =
+            flights().encode().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         assert_eq!(hex, golden);
     }
 
