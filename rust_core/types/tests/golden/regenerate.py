@@ -33,7 +33,33 @@ TYPES = {
     1184: "timestamptz",
     1700: "numeric",
 }
-UNITS = ["microseconds", "milliseconds", "second", "minute", "hour", "day", "week", "month", "quarter", "year", "decade", "century", "millennium", "julian", "isoyear", "dow", "isodow", "doy", "epoch", "timezone", "timezone_hour", "timezone_minute", "nonsense", "YEAR", "mons"]
+UNITS = [
+    "microseconds",
+    "milliseconds",
+    "second",
+    "minute",
+    "hour",
+    "day",
+    "week",
+    "month",
+    "quarter",
+    "year",
+    "decade",
+    "century",
+    "millennium",
+    "julian",
+    "isoyear",
+    "dow",
+    "isodow",
+    "doy",
+    "epoch",
+    "timezone",
+    "timezone_hour",
+    "timezone_minute",
+    "nonsense",
+    "YEAR",
+    "mons",
+]
 VALUES = {
     "bool": ["t", "f", " TRUE ", "of", "o", "yes", "no", "1", "0", "", "2", "on", "tr", "n"],
     "int2": ["0", "1", "-1", "7", "-7", "2", "32767", "-32768", "100", "3"],
@@ -436,7 +462,11 @@ def main():
             elif index > 0:
                 continue
             for text in texts:
-                if "today" in text or "now" in text or (index > 0 and random_.random() > calls / 12):
+                if (
+                    "today" in text
+                    or "now" in text
+                    or (index > 0 and random_.random() > calls / 12)
+                ):
                     continue
                 typmod = random_.choice(TYPMODS.get(type_name, [-1]))
                 if text.startswith("294276"):
