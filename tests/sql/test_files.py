@@ -60,6 +60,7 @@ def follower(shared_cluster: Cluster) -> NodeProcess:
     return next(node for node in shared_cluster.nodes if node is not leader)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_a_follower_has_postgresqls_answer(oracle: int, follower: NodeProcess, name: str) -> None:
     with Frontend.connect(oracle) as wanted, Frontend.connect(follower.pg.port) as found:

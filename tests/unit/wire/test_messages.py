@@ -13,6 +13,7 @@ from phantomdb.wire.messages import (
     Candidate,
     Form,
     Formed,
+    GroupReport,
     Hello,
     MalformedMessage,
     Message,
@@ -33,10 +34,16 @@ ANY_MESSAGE: st.SearchStrategy[Message] = st.one_of(
     st.builds(Hello, U64, U64, st.text(), st.binary(), U64, U64, st.binary(), U64, U64),
     st.builds(Refusal, st.text(), st.text()),
     st.builds(CancelSession, U32, U32),
+    st.builds(GroupReport, st.lists(st.lists(U64))),
 )
 #: What CBOR can hold, nested a little.
 ANY_VALUE = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner),
     max_leaves=8,
 )
@@ -52,6 +59,7 @@ def test_tags_are_the_protocol() -> None:
         "Hello": 5,
         "Refusal": 6,
         "CancelSession": 7,
+        "GroupReport": 8,
     }
 
 
@@ -108,7 +116,8 @@ def test_a_message_that_was_cut_is_malformed(message: Message, data: st.DataObje
         [7, 2**32, 1],
         [7, -1, 1],
         [7, 1, "1"],
-        [8, 1, 2],
+        [99, 1, 2],
+        [8, 1],
         [4, b"", 1],
         [3, b"", b"", [1]],
         [3, b"", b"", [[1, b"", "a", "b", "c"]]],
