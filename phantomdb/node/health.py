@@ -48,6 +48,9 @@ class NodeHealth:
     def heard(self, groups: list[Any]) -> None:
         """Take a leader's report; raises `ValueError` or `TypeError` for one that is none."""
         for group, term, commit, members in groups:
+            numbers = [group, term, commit, *(number for pair in members for number in pair)]
+            if not all(type(number) is int for number in numbers):
+                raise TypeError("a report of a group is numbers")
             self._reports[group] = (term, commit, dict(members))
 
     def is_ready(self) -> bool:

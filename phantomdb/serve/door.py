@@ -1,7 +1,8 @@
 """The peer door: the first message of a connection says what it is for.
 
-Before a node is formed, that is a question of formation; afterwards a stream of a peer link. A
-question to a formed node is answered with its formation, so that a late node learns of it.
+Before a node is formed, that is a question of formation; afterwards a stream of a peer link. A node
+that was formed in this life answers questions with its formation, so that a late one learns of it;
+one that was formed before closes them.
 """
 
 import logging

@@ -39,7 +39,7 @@ def sessions(
             await _refuse(stream, error, limits)
             return
         try:
-            await Connection(node, session, stream, decide).run(drain)
+            await Connection(node, session, stream, decide, limits.startup_s).run(drain)
         finally:
             node.close_session(session)
 
@@ -49,11 +49,14 @@ def sessions(
 class Connection:
     """One client's connection, for as long as it lasts."""
 
-    def __init__(self, node: Node, session: int, stream: Stream, decide: Decide) -> None:
+    def __init__(
+        self, node: Node, session: int, stream: Stream, decide: Decide, startup_s: float
+    ) -> None:
         self._node = node
         self._session = session
         self._stream = stream
         self._decide = decide
+        self._startup_s = startup_s
         self._signal = node.session_signal(session)
         self._room = trio.Event()
         self._sending = False
@@ -69,7 +72,12 @@ class Connection:
 
     async def _read(self, nursery: trio.Nursery) -> None:
         node, session = self._node, self._session
-        while data := await self._stream.receive_some(READ_BYTES):
+        # A connection that says nothing holds no session for long.
+        with trio.move_on_after(self._startup_s) as waiting:
+            data = await self._stream.receive_some(READ_BYTES)
+        if waiting.cancelled_caught:
+            return
+        while data:
             view = bytes(data)
             while view:
                 self._room = trio.Event()
@@ -82,6 +90,7 @@ class Connection:
             if node.session_is_closing(session):
                 await self._send()
                 return
+            data = await self._stream.receive_some(READ_BYTES)
 
     async def _write(self, nursery: trio.Nursery) -> None:
         while True:

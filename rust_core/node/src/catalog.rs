@@ -139,7 +139,7 @@ pub(crate) fn number_key(number: u32) -> Vec<u8> {
 }
 
 /// Version and OID of a schema key's row.
-fn schema_row(row: &[u8]) -> Option<(u32, u32)> {
+pub(crate) fn schema_row(row: &[u8]) -> Option<(u32, u32)> {
     let (version, rest) = row.split_first_chunk::<4>()?;
     let oid = rest.first_chunk::<4>()?;
     Some((u32::from_be_bytes(*version), u32::from_be_bytes(*oid)))

@@ -247,30 +247,34 @@ impl NodeCore {
             self.pending.control.push((from, bytes));
             return;
         }
-        // A peer of another release may say what this one cannot read: its flows then end by
-        // themselves, since nothing answers them.
         let whole = match self.flows.receive(from, section, &bytes) {
             Ok(Some(whole)) => whole,
             Ok(None) => return,
             Err(_) => {
+                // Its next bytes find the link closed; flows to it are settled now.
                 phantom_base::mark!("parts_of_a_message_did_not_fit");
+                self.disconnected(from);
                 return;
             }
         };
         let now = self.clock.monotonic_ns();
-        match section {
-            Section::Requests => match ToLeader::decode(&whole) {
+        if section == Section::Requests {
+            match ToLeader::decode(&whole) {
                 Ok(ToLeader::Run(run)) => self.requests.run(&mut self.replication, from, run),
                 Ok(ToLeader::Credit(flow, bytes)) => self.requests.credit(from, flow, bytes),
                 Ok(ToLeader::Cancel(flow)) => {
                     self.requests.cancel(&mut self.replication, from, flow);
                 }
-                Err(_) => phantom_base::mark!("a_request_did_not_decode"),
-            },
-            _ => match ToGateway::decode(&whole) {
-                Ok(reply) => self.flow_reply(now, from, reply),
-                Err(_) => phantom_base::mark!("a_reply_did_not_decode"),
-            },
+                Err(_) => {
+                    phantom_base::mark!("a_request_did_not_decode");
+                    self.disconnected(from);
+                }
+            }
+        } else if let Ok(reply) = ToGateway::decode(&whole) {
+            self.flow_reply(now, from, reply);
+        } else {
+            phantom_base::mark!("a_reply_did_not_decode");
+            self.disconnected(from);
         }
     }
 

@@ -12,7 +12,7 @@ use phantom_types::{Batch, TypeId};
 
 use super::Requests;
 use super::message::{FlowId, Run, ToGateway, ToLeader, Work};
-use super::outbox::Outbox;
+use super::outbox::{MESSAGE_BYTES_MAX, Outbox};
 use crate::frame::Section;
 use crate::replication::Replication;
 use crate::replication::entry::TxnId;
@@ -180,7 +180,13 @@ impl Flows {
             {
                 query.tree.clone_from(&flow.tree);
             }
-            self.outbox.push(leader, Section::Requests, &ToLeader::Run(run).encode());
+            let message = ToLeader::Run(run).encode();
+            if message.len() > MESSAGE_BYTES_MAX {
+                let error = too_large(message.len());
+                self.finish(id, FlowEvent::Failed(error));
+                return;
+            }
+            self.outbox.push(leader, Section::Requests, &message);
             flow.at = Some(leader);
             self.waiting.remove(&id);
             return;
@@ -391,6 +397,14 @@ fn no_leader(group: GroupId, is_write: bool) -> Error {
     Error::new(code, message)
         .with_detail("A majority of its members must be up. Nothing was done.")
         .with_hint("See `phantomdb status` for the members that are missing.")
+}
+
+fn too_large(bytes: usize) -> Error {
+    let message = format!(
+        "the statement takes {bytes} bytes on its way to its leader; at most {MESSAGE_BYTES_MAX} are sent"
+    );
+    Error::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, message)
+        .with_hint("Split it into several statements.")
 }
 
 fn decode_rows(layout: &RowLayout, count: u64, bytes: &[u8]) -> Result<Batch, Error> {

@@ -185,7 +185,13 @@ impl Requests {
         }
         let job = match run.work {
             Work::ReadRows(spans) => Job::ReadRows(spans),
-            Work::WriteRows(puts) => Job::WriteRows(puts),
+            Work::WriteRows(puts) => match rows::check(&puts) {
+                Ok(()) => Job::WriteRows(puts),
+                Err(error) => {
+                    self.reply(origin, ToGateway::Failed { flow: origin.flow, error });
+                    return;
+                }
+            },
             Work::Query(query) => match self.query_job(replication, origin, query) {
                 Ok(Some(job)) => job,
                 Ok(None) => return,

@@ -18,7 +18,7 @@ use crate::replication::Replication;
 /// A part of a message, in bytes.
 const PART_BYTES: usize = 256 << 10;
 /// A message beyond this is not one of ours, in bytes: an entry's bound with room for its names.
-const MESSAGE_BYTES_MAX: usize = 64 << 20;
+pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
 const FIRST: u8 = 1;
 const LAST: u8 = 2;

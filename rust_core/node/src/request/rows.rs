@@ -4,6 +4,7 @@ use phantom_base::{Error, Result, Timestamp};
 use phantom_lsm::Cached;
 use phantom_mvcc::key::RelationId;
 use phantom_mvcc::{Reader, Reads, Ticket};
+use phantom_sql::catalog::Table;
 use phantom_sql::execute::StoredRow;
 use phantom_types::codec::row::RowLayout;
 use phantom_types::{Batch, Column, Datum, TypeId};
@@ -11,6 +12,7 @@ use phantom_types::{Batch, Column, Datum, TypeId};
 use super::commit::Put;
 use super::message::{RowPut, RowSpan, ToGateway};
 use super::{Answer, Job, Requests, Stage, Worked};
+use crate::catalog::{number_key, schema_row};
 use crate::replication::Replication;
 use crate::runtime::Pool;
 
@@ -84,6 +86,28 @@ pub(super) fn reads(spans: &[RowSpan]) -> Reads {
     Reads::Span(start, end)
 }
 
+/// Refuses a row of the catalog that no replica could apply: what every node decodes must decode.
+///
+/// # Errors
+/// `22023` for a descriptor or schema key that does not read, or stands under another's key.
+pub(super) fn check(puts: &[RowPut]) -> Result<()> {
+    for put in puts {
+        let (relation, Some(value)) = (relation(put.relation), &put.value) else { continue };
+        let oid = if relation == RelationId::TABLES {
+            Table::decode(value).ok().map(|table| table.oid)
+        } else if relation == RelationId::schema(relation.set) {
+            schema_row(value).map(|(_, oid)| oid)
+        } else {
+            continue;
+        };
+        if oid.is_none_or(|oid| number_key(oid) != put.key) {
+            let message = format!("a row of relation {relation:?} is no row of the catalog");
+            return Err(Error::new(phantom_base::sqlstate::INVALID_PARAMETER_VALUE, message));
+        }
+    }
+    Ok(())
+}
+
 /// The whole keys of rows to be written.
 pub(super) fn keys(puts: &[RowPut]) -> Vec<Vec<u8>> {
     puts.iter().map(|put| relation(put.relation).key(&put.key)).collect()
@@ -154,4 +178,29 @@ fn scan(reader: &Reader, spans: &[RowSpan]) -> Result<SystemRows> {
         all.push(rows);
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(relation: RelationId, key: u32, value: &[u8]) -> RowPut {
+        let relation = u64::from(relation.set) << 32 | u64::from(relation.number);
+        RowPut { relation, key: number_key(key), value: Some(value.to_vec()), seen: None }
+    }
+
+    #[test]
+    fn rows_that_no_replica_could_apply_are_refused_before_they_are_written() {
+        let schema = RelationId::schema(phantom_mvcc::key::FIRST_SET);
+        let version_1_of_7 = [0, 0, 0, 1, 0, 0, 0, 7];
+        assert_eq!(check(&[put(schema, 7, &version_1_of_7)]), Ok(()));
+        assert_eq!(check(&[put(RelationId::NODES, 7, b"anything")]), Ok(()));
+        for bad in [
+            put(RelationId::TABLES, 7, b"no descriptor"),
+            put(schema, 8, &version_1_of_7),
+            put(schema, 7, &[0, 0, 0, 1]),
+        ] {
+            assert!(check(&[bad]).is_err());
+        }
+    }
 }

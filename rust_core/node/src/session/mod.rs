@@ -78,7 +78,7 @@ pub struct Sessions {
     deadlines: Set<(Nanos, SessionId)>,
     statements: u64,
     /// Texts that wait for a barrier on the system group.
-    catalog_waits: Vec<(SessionId, plans::Wanted)>,
+    catalog_waits: Vec<CatalogWait>,
 }
 
 struct Session {
@@ -325,7 +325,11 @@ impl Sessions {
                 };
                 running.end = Some(Outcome::Failed(error));
             }
-            FlowEvent::SystemRows(_) => unreachable!("sessions read no system rows"),
+            FlowEvent::SystemRows(_) => {
+                running.flow = None;
+                let error = Error::internal("a leader answered a query with system rows");
+                running.end = Some(Outcome::Failed(error));
+            }
         }
         self.hand_over(engine, id);
     }
@@ -419,6 +423,8 @@ impl Sessions {
     fn stop(&mut self, engine: &mut Engine<'_>, id: SessionId) {
         let Some(session) = self.live.get_mut(&id) else { return };
         session.again = None;
+        // What the parse pool or the catalog still have for it is of a request that is gone.
+        session.preparing += 1;
         session.asked = None;
         session.event = None;
         let Some(running) = session.running.take() else { return };

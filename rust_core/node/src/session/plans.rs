@@ -257,21 +257,21 @@ impl Sessions {
     }
 
     /// Waits until this node has applied what the system group had committed, then binds again.
-    fn wait_for_catalog(&mut self, id: SessionId, wanted: Wanted) {
-        self.catalog_waits.push((id, wanted));
+    pub(super) fn wait_for_catalog(&mut self, id: SessionId, wanted: Wanted) {
+        let request = self.live.get(&id).map_or(0, |session| session.preparing);
+        self.catalog_waits.push(CatalogWait { session: id, request, wanted });
     }
 
     /// The texts that wait for the catalog; whoever takes them asks for a barrier first.
     pub fn take_catalog_waits(&mut self) -> Vec<CatalogWait> {
-        let waits = std::mem::take(&mut self.catalog_waits);
-        waits.into_iter().map(|(session, wanted)| CatalogWait { session, wanted }).collect()
+        std::mem::take(&mut self.catalog_waits)
     }
 
     /// The barrier has opened, or failed with an error.
     pub fn catalog_is_new(&mut self, wait: CatalogWait, result: Result<(), Error>) {
         let Some(session) = self.live.get(&wait.session) else { return };
-        if session.preparing == 0 {
-            return;
+        if session.preparing != wait.request {
+            return; // The session has given it up.
         }
         match result {
             Ok(()) => self.submit(wait.session, wait.wanted, true),
@@ -283,6 +283,8 @@ impl Sessions {
 /// A text whose tables this node does not know yet.
 pub struct CatalogWait {
     session: SessionId,
+    /// The session's request that waits.
+    request: u64,
     wanted: Wanted,
 }
 

@@ -252,7 +252,7 @@ impl Sessions {
             parameters: running.parameters.clone(),
             rebound: running.rebound + 1,
         });
-        self.catalog_waits.push((id, plans::Wanted::Again));
+        self.wait_for_catalog(id, plans::Wanted::Again);
         true
     }
 
