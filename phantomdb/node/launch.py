@@ -7,9 +7,10 @@ the system group's news, the clients' door, the ready line. The admin door answe
 import errno
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from importlib.metadata import version
+from typing import Any
 
 import cbor2
 import trio
@@ -93,8 +94,10 @@ class Launcher:
                 self._node.close()
                 logger.info("stopped")
 
-    async def _stop_on(self, terminated: Callable[[], object], scope: trio.CancelScope) -> None:
-        await terminated()  # type: ignore[misc]  # It is the world's coroutine function.
+    async def _stop_on(
+        self, terminated: Callable[[], Awaitable[None]], scope: trio.CancelScope
+    ) -> None:
+        await terminated()
         logger.info("told to stop")
         self._drain.set()
         async with trio.open_nursery() as nursery:
@@ -105,9 +108,9 @@ class Launcher:
         scope.cancel()
 
     async def _skip_grace_on(
-        self, terminated: Callable[[], object], scope: trio.CancelScope
+        self, terminated: Callable[[], Awaitable[None]], scope: trio.CancelScope
     ) -> None:
-        await terminated()  # type: ignore[misc]  # It is the world's coroutine function.
+        await terminated()
         scope.cancel()
 
     async def _listen(self, address: Address) -> Listener:
@@ -239,10 +242,10 @@ class Launcher:
         while not all(group["leader"] for group in node.status()):
             await self._world.sleep(0.02)
 
-    def _event(self, event: list[object], elections: ElectionController) -> None:
+    def _event(self, event: list[Any], elections: ElectionController) -> None:
         kind, *rest = event
         if kind == "election_due":
-            elections.due(rest[0])  # type: ignore[arg-type]  # Group numbers, by the core.
+            elections.due(rest[0])
         else:
             logger.info("%s %s", kind, rest)
 

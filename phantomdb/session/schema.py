@@ -14,6 +14,7 @@ conditional on what was read, so that running twice, or against a live CREATE, c
 
 import logging
 from dataclasses import replace
+from typing import Any
 
 from phantomdb.base.errors import Conflict, PhantomError
 from phantomdb.catalog.descriptors import (
@@ -193,7 +194,7 @@ class SchemaChanges:
 def wanted_table(
     schema: str,
     name: str,
-    columns: list[list[object]],
+    columns: list[list[Any]],
     primary_key: list[int],
     primary_key_name: str,
 ) -> Table:
@@ -206,7 +207,7 @@ def wanted_table(
         TableState.PUBLIC,
         schema,
         name,
-        tuple(Column(*column) for column in columns),  # type: ignore[arg-type]  # From the core.
+        tuple(Column(*column) for column in columns),
         tuple(primary_key),
         primary_key_name,
     )
