@@ -225,17 +225,21 @@ impl SkipList {
         key::compare((entry.key, entry.tag), (key, tag)) == Order::Less
     }
 
-    /// The last node before a key on every level; null is the head.
+    /// The last node before a key on every level (null is the head); returns the first node at or
+    /// behind the key, null at the end.
+    ///
+    /// That is the node which was compared: the link read once more may show one inserted since,
+    /// and that one may be before the key.
     fn find_before(&self, key: &[u8], tag: u64, before: &mut [*mut Node; HEIGHT_MAX]) -> *mut Node {
         let (mut node, mut stop) = (null_mut(), null_mut());
         for level in (0..self.height.load(Ordering::Acquire)).rev() {
             loop {
                 let next = self.link(node, level).load(Ordering::Acquire);
                 // The node that ended the level above is compared once only.
-                if next.is_null() || next == stop {
+                if next == stop {
                     break;
                 }
-                if !self.is_before(next, key, tag) {
+                if next.is_null() || !self.is_before(next, key, tag) {
                     stop = next;
                     break;
                 }
@@ -243,19 +247,19 @@ impl SkipList {
             }
             before[level] = node;
         }
-        node
+        stop
     }
 
     /// The first entry at or behind an internal key.
     pub fn seek(&self, key: &[u8], tag: u64) -> Position {
-        let mut before = [null_mut(); HEIGHT_MAX];
-        let node = self.find_before(key, tag, &mut before);
-        Position(self.link(node, 0).load(Ordering::Acquire))
+        Position(self.find_before(key, tag, &mut [null_mut(); HEIGHT_MAX]))
     }
 
     /// The last entry before an internal key.
     pub fn seek_before(&self, key: &[u8], tag: u64) -> Position {
-        Position(self.find_before(key, tag, &mut [null_mut(); HEIGHT_MAX]))
+        let mut before = [null_mut(); HEIGHT_MAX];
+        self.find_before(key, tag, &mut before);
+        Position(before[0])
     }
 
     pub fn first(&self) -> Position {
@@ -348,6 +352,29 @@ mod tests {
         list.insert(b"", 2 << 8, b"");
         assert_eq!(collect(&list)[1].2.len(), 3 << 20);
         assert!(list.bytes() > 3 << 20);
+    }
+
+    #[test]
+    fn a_seek_beside_a_writer_never_stands_on_a_write_newer_than_it_asked_for() {
+        let (list, written) = (SkipList::new(), AtomicU64::new(1));
+        let total = if cfg!(miri) { 100 } else { 300_000 };
+        list.insert(b"k", 1 << 8, b"");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for seq in 2..=total {
+                    list.insert(b"k", seq << 8, b"");
+                    written.store(seq, Ordering::Release);
+                }
+            });
+            scope.spawn(|| {
+                let mut seq = 0;
+                while seq < total {
+                    seq = written.load(Ordering::Acquire);
+                    let found = list.entry(list.seek(b"k", key::read_tag(seq))).unwrap();
+                    assert_eq!(key::seq_of(found.tag), seq);
+                }
+            });
+        });
     }
 
     #[test]
