@@ -76,6 +76,11 @@ impl Replication {
         Some(Status { group, mark: self.marks.get(&gid).copied().unwrap_or_default() })
     }
 
+    /// Whom this node follows in a group, itself included; `NONE` while nobody is known to lead.
+    pub fn leader(&self, gid: GroupId) -> NodeId {
+        self.machine.leader(gid)
+    }
+
     /// Broken invariants, in words; empty while all is well.
     pub fn check(&self) -> Vec<String> {
         let mut broken = self.machine.check();

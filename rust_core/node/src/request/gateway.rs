@@ -2,7 +2,9 @@
 //!
 //! A flow goes to the group's leader, here or on a peer, and is sent again where that is certain to
 //! be harmless: when the leader said that it is none, when nobody led, when a read had not returned
-//! a row. A write whose leader went silent is unknown (40003) and never sent twice.
+//! a row. A write whose leader went silent is unknown (40003) and never sent twice. A leader is lost
+//! to its flows when its link breaks, and also when the own replica follows another one: a paused
+//! process keeps its links.
 
 use std::collections::VecDeque;
 
@@ -21,7 +23,7 @@ use crate::replication::entry::TxnId;
 pub const LEADER_WAIT_NS: Nanos = 10_000_000_000;
 /// How often a statement follows a hint to another leader.
 const NOT_LEADER_MAX: u32 = 8;
-/// How often waiting flows look for a leader.
+/// How often waiting flows look for a leader, and sent ones whether theirs still leads.
 pub const LOOK_AGAIN_NS: Nanos = 10_000_000;
 
 /// Who gave work out.
@@ -57,8 +59,18 @@ struct Flow {
     /// The tree, for a leader that lacks it.
     tree: Option<phantom_base::sync::Arc<[u8]>>,
     refusals: u32,
+    /// When it ends for want of a leader, while it waits for one.
     give_up: Nanos,
+    /// When its leader is given up, while nobody is known to lead.
+    doubt_ends: Option<Nanos>,
     has_rows: bool,
+}
+
+impl Flow {
+    fn has_gone_to(&mut self, leader: NodeId) {
+        self.at = Some(leader);
+        self.doubt_ends = None;
+    }
 }
 
 /// All flows of a node.
@@ -71,6 +83,8 @@ pub struct Flows {
     sent_plans: Map<NodeId, Set<u128>>,
     events: VecDeque<(Owner, FlowId, FlowEvent)>,
     look_again: Nanos,
+    /// When sent flows look whether their leader still leads.
+    check_leaders: Nanos,
     outbox: Outbox,
 }
 
@@ -101,6 +115,7 @@ impl Flows {
             sent_plans: Map::new(),
             events: VecDeque::new(),
             look_again: 0,
+            check_leaders: 0,
             outbox: Outbox::default(),
         }
     }
@@ -146,6 +161,7 @@ impl Flows {
             tree,
             refusals: 0,
             give_up: now + LEADER_WAIT_NS,
+            doubt_ends: None,
             has_rows: false,
         };
         self.live.insert(id, flow);
@@ -162,11 +178,10 @@ impl Flows {
         id: FlowId,
     ) {
         let flow = self.live.get_mut(&id).expect("only live flows are sent");
-        let leader =
-            replication.status(flow.run.group).map_or(NodeId::NONE, |status| status.group.leader);
+        let leader = replication.leader(flow.run.group);
         let mut run = flow.run.clone();
         if leader == self.node {
-            flow.at = Some(leader);
+            flow.has_gone_to(leader);
             self.waiting.remove(&id);
             if let Work::Query(query) = &mut run.work {
                 query.tree.clone_from(&flow.tree);
@@ -187,7 +202,7 @@ impl Flows {
                 return;
             }
             self.outbox.push(leader, Section::Requests, &message);
-            flow.at = Some(leader);
+            flow.has_gone_to(leader);
             self.waiting.remove(&id);
             return;
         }
@@ -204,6 +219,10 @@ impl Flows {
         requests: &mut Requests,
         now: Nanos,
     ) -> Option<Nanos> {
+        if now >= self.check_leaders {
+            self.check_leaders = now + LOOK_AGAIN_NS;
+            self.leave_former_leaders(replication, now);
+        }
         if self.waiting.is_empty() {
             return None;
         }
@@ -259,6 +278,9 @@ impl Flows {
             ToGateway::NotLeader { leader, .. } => {
                 flow.refusals += 1;
                 flow.at = None;
+                if flow.refusals == 1 {
+                    flow.give_up = now + LEADER_WAIT_NS;
+                }
                 if flow.refusals > NOT_LEADER_MAX && leader != NodeId::NONE {
                     let error = no_leader(flow.run.group, flow.is_write);
                     self.finish(id, FlowEvent::Failed(error));
@@ -278,27 +300,50 @@ impl Flows {
         let there: Vec<FlowId> =
             self.live.iter().filter(|(_, flow)| flow.at == Some(peer)).map(|(id, _)| *id).collect();
         for id in there {
-            let flow = self.live.get_mut(&id).expect("collected above");
-            if flow.is_write {
-                let error = Error::new(
-                    sqlstate::STATEMENT_COMPLETION_UNKNOWN,
-                    "the statement may have committed or not: the connection to its leader was lost",
-                )
-                .with_hint("Look whether it took effect before you send it again.");
-                self.finish(id, FlowEvent::Failed(error));
-            } else if flow.has_rows {
-                let error = Error::new(
-                    sqlstate::SERIALIZATION_FAILURE,
-                    "the leader was lost after rows had been sent",
-                )
-                .with_hint("Nothing was done; try again.");
-                self.finish(id, FlowEvent::Failed(error));
-            } else {
-                flow.at = None;
-                flow.give_up = now + LEADER_WAIT_NS;
-                self.waiting.insert(id);
-                self.look_again = now;
+            self.lose_leader(now, id, "the connection to its leader was lost");
+        }
+    }
+
+    /// Takes back what is at nodes that this node's replicas follow no longer. Where nobody is
+    /// followed the old leader may still answer, but not for ever.
+    fn leave_former_leaders(&mut self, replication: &Replication, now: Nanos) {
+        let mut lost = Vec::new();
+        for (id, flow) in &mut self.live {
+            let Some(at) = flow.at.filter(|at| *at != self.node) else { continue };
+            let leader = replication.leader(flow.run.group);
+            if leader == at {
+                flow.doubt_ends = None;
+            } else if leader != NodeId::NONE
+                || now >= *flow.doubt_ends.get_or_insert(now + LEADER_WAIT_NS)
+            {
+                lost.push((*id, at));
             }
+        }
+        for (id, at) in lost {
+            // Should it wake up, it need not go on.
+            self.outbox.push(at, Section::Requests, &ToLeader::Cancel(id).encode());
+            self.lose_leader(now, id, "its leader was deposed before it answered");
+        }
+    }
+
+    /// Ends a flow whose leader will not answer, or lets it wait for another if that is harmless.
+    fn lose_leader(&mut self, now: Nanos, id: FlowId, why: &str) {
+        let flow = self.live.get_mut(&id).expect("only live flows have leaders");
+        if flow.is_write {
+            let message = format!("the statement may have committed or not: {why}");
+            let error = Error::new(sqlstate::STATEMENT_COMPLETION_UNKNOWN, message)
+                .with_hint("Look whether it took effect before you send it again.");
+            self.finish(id, FlowEvent::Failed(error));
+        } else if flow.has_rows {
+            let message = "the leader was lost after rows had been sent";
+            let error = Error::new(sqlstate::SERIALIZATION_FAILURE, message)
+                .with_hint("Nothing was done; try again.");
+            self.finish(id, FlowEvent::Failed(error));
+        } else {
+            flow.at = None;
+            flow.give_up = now + LEADER_WAIT_NS;
+            self.waiting.insert(id);
+            self.look_again = now;
         }
     }
 

@@ -238,7 +238,7 @@ impl Requests {
     }
 
     fn not_leader(&mut self, replication: &Replication, origin: Origin, group: GroupId) {
-        let leader = replication.status(group).map_or(NodeId::NONE, |status| status.group.leader);
+        let leader = replication.leader(group);
         // This node's own name would send the gateway round in a circle.
         let leader = if leader == self.node { NodeId::NONE } else { leader };
         self.reply(origin, ToGateway::NotLeader { flow: origin.flow, leader });

@@ -146,7 +146,7 @@ impl Group {
         self.members.iter().find(|member| member.replica == replica).copied()
     }
 
-    fn leader_node(&self) -> NodeId {
+    pub fn leader_node(&self) -> NodeId {
         self.leader.and_then(|r| self.member_of(r)).map_or(NodeId::NONE, |member| member.node)
     }
 

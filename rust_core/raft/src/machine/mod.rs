@@ -329,6 +329,11 @@ impl Machine {
         self.groups.get(&gid).map(Group::status)
     }
 
+    /// Whom this node follows in a group, itself included; `NONE` while nobody is known to lead.
+    pub fn leader(&self, gid: GroupId) -> NodeId {
+        self.groups.get(&gid).map_or(NodeId::NONE, Group::leader_node)
+    }
+
     /// The groups of this node.
     pub fn groups(&self) -> impl Iterator<Item = GroupId> + use<'_> {
         self.groups.keys().copied()
