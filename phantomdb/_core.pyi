@@ -34,7 +34,7 @@ class NodeCore:
         """Return the name of a directory before it is formed; durable."""
 
     @staticmethod
-    def form(directory: str, formation: bytes) -> None:
+    def form(directory: str, formation: bytes, charter: bytes) -> None:
         """Make a directory a node of a cluster, once in its life; durable on return.
 
         `formation` is CBOR [cluster, node, [[node, name, address]..]].

@@ -84,6 +84,15 @@ def cluster_of(form: Form) -> int:
     return int.from_bytes(digest[:8], "big") or 1
 
 
+def answer_as_member(form: Form, message: Message) -> Message:
+    """Answer a question of formation as a node that has accepted `form`, in this life or before."""
+    if isinstance(message, Probe):
+        return form
+    if isinstance(message, Form):
+        return Formed(cluster_of(message).to_bytes(8, "big"), message == form)
+    raise MalformedMessage(f"{type(message).__name__} is no question of formation")
+
+
 class Formation:
     """Forms a cluster, or finds the one that was formed; answers others who try the same."""
 
@@ -114,8 +123,10 @@ class Formation:
 
     def answer(self, message: Message) -> Message:
         """Answer a node that asks or that wants to form; an accepted formation is durable first."""
+        if self._form is not None:
+            return answer_as_member(self._form, message)
         if isinstance(message, Probe):
-            return self._form if self._form is not None else self._candidate()
+            return self._candidate()
         if isinstance(message, Form):
             return Formed(cluster_of(message).to_bytes(8, "big"), self._take(message))
         raise MalformedMessage(f"{type(message).__name__} before a cluster is formed")

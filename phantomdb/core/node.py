@@ -62,18 +62,25 @@ class Node:
         self.incarnation: int = identity[2]
         #: Node id to (name, peer address).
         self.members: dict[int, tuple[str, str]] = {n: (name, at) for n, name, at in identity[3]}
+        #: The message that founded the cluster; empty if the directory holds none.
+        self.charter: bytes = identity[4]
 
     @staticmethod
     def form(
-        directory: str, cluster: int, node: int, members: Sequence[tuple[int, str, str]]
+        directory: str,
+        cluster: int,
+        node: int,
+        members: Sequence[tuple[int, str, str]],
+        *,
+        charter: bytes,
     ) -> None:
         """Make a directory a node of a cluster, once in its life; durable on return.
 
-        `members` are (node id, name, peer address).
+        `members` are (node id, name, peer address); `charter` is kept beside them.
         """
         with _answers():
             formation = cbor2.dumps([cluster, node, [list(member) for member in members]])
-            _core.NodeCore.form(directory, formation)
+            _core.NodeCore.form(directory, formation, charter)
 
     @classmethod
     def open(

@@ -27,7 +27,13 @@ from phantomdb.base.errors import (
 from phantomdb.base.settings import NodeSettings
 from phantomdb.base.world import Address, Listener, World
 from phantomdb.catalog.keys import NODES, SYSTEM_GROUP, Key
-from phantomdb.cluster.formation import Formation, Self, check_list, cluster_of
+from phantomdb.cluster.formation import (
+    Formation,
+    Self,
+    answer_as_member,
+    check_list,
+    cluster_of,
+)
 from phantomdb.consensus.elections import ElectionController
 from phantomdb.core import Node, claim
 from phantomdb.node.health import Member, NodeHealth
@@ -162,7 +168,8 @@ class Launcher:
         def accept(form: Form) -> None:
             number = next(m[0] for m in form.members if m[1] == uuid)
             listed = [(m[0], m[2], m[3]) for m in form.members]
-            Node.form(settings.directory, cluster_of(form), number, listed)
+            charter = messages.encode(form)
+            Node.form(settings.directory, cluster_of(form), number, listed, charter=charter)
             logger.info("formed cluster %016x as node %d", cluster_of(form), number)
 
         formation = Formation(own, members, self._world, accept, send_message, receive_message)
@@ -170,10 +177,13 @@ class Launcher:
         await formation.run()
 
     def _answer_formation(self, message: Message) -> Message:
-        if self._formation is None:
-            # Formed in an earlier life: its members know each other and need no formation.
-            raise MalformedMessage(f"{type(message).__name__} to a node that was formed before")
-        return self._formation.answer(message)
+        if self._formation is not None:
+            return self._formation.answer(message)
+        # Formed in an earlier life, or not known yet: then the other asks again.
+        form = messages.decode(self._node.charter) if self._node and self._node.charter else None
+        if not isinstance(form, Form):
+            raise MalformedMessage(f"{type(message).__name__} before this node is open")
+        return answer_as_member(form, message)
 
     async def _serve_door(self, door: Listener, session: listener.Session, grace_s: float) -> None:
         await listener.serve(door, session, self._drain, grace_s=grace_s)

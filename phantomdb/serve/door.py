@@ -1,8 +1,8 @@
 """The peer door: the first message of a connection says what it is for.
 
-Before a node is formed, that is a question of formation; afterwards a stream of a peer link. A node
-that was formed in this life answers questions with its formation, so that a late one learns of it;
-one that was formed before closes them.
+A question of formation is answered in every life of a node: before it is formed with what it is,
+afterwards with its formation, so that a member which missed it learns of it. Streams of peer links
+are taken once it is formed.
 """
 
 import logging

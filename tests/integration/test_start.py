@@ -1,5 +1,6 @@
 """How a node refuses to start: by an exit code and a sentence, before it touches anything."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from kit.cluster import running_cluster
 from kit.frontend import Frontend
 from kit.servers import free_port
 
-from phantomdb.demo.processes import COMMAND, NodeProcess
+from phantomdb.demo.processes import COMMAND, NodeFailed, NodeProcess
 
 #: How long a node may take to refuse, in seconds.
 REFUSE_S = 30
@@ -105,3 +106,26 @@ def test_sessions_are_told_when_the_node_stops(tmp_path: Path) -> None:
             answer = idle.rest()
             assert [e["C"] for e in answer.errors] in ([], ["57P01"])
         assert node.wait_stopped() == 0
+
+
+@pytest.mark.slow
+def test_a_member_that_missed_the_formation_learns_of_it_in_a_later_life(tmp_path: Path) -> None:
+    with running_cluster(tmp_path) as cluster:
+        for node in cluster.nodes:
+            node.stop()
+        late = cluster.nodes[2]
+        # What is left is what it had before: its name. Nothing was acknowledged meanwhile.
+        for path in late.directory.iterdir():
+            if path.name != "candidate":
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for node in cluster.nodes:
+            node.start()
+        for node in cluster.nodes:
+            node.wait_ready()
+        late.stop()
+        shutil.rmtree(late.directory)
+        late.start()
+        with pytest.raises(NodeFailed):
+            late.wait_ready()
+        assert late.stop() == 3
+        assert "was formed without this node" in late.log_tail()

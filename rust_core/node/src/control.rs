@@ -60,15 +60,16 @@ pub fn decode_formation(bytes: &[u8]) -> Result<Formation, Error> {
 }
 
 /// Writes [cluster, node, incarnation, [[node, name, address]..]].
-pub fn encode_identity(formation: &Formation, incarnation: u32) -> Vec<u8> {
+pub fn encode_identity(formation: &Formation, incarnation: u32, charter: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut out = Encoder::new(&mut bytes);
     let mut write = || -> Written {
-        out.array(4)?.u64(formation.cluster)?.u32(formation.node.0)?.u32(incarnation)?;
+        out.array(5)?.u64(formation.cluster)?.u32(formation.node.0)?.u32(incarnation)?;
         out.array(formation.members.len() as u64)?;
         for member in &formation.members {
             out.array(3)?.u32(member.node.0)?.str(&member.name)?.str(&member.address)?;
         }
+        out.bytes(charter)?;
         Ok(())
     };
     write().expect(WRITES);

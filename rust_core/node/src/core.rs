@@ -339,7 +339,12 @@ impl NodeCore {
 
     /// Identity as CBOR.
     pub fn identity(&self) -> Vec<u8> {
-        control::encode_identity(self.replication.formation(), self.replication.incarnation())
+        let replication = &self.replication;
+        control::encode_identity(
+            replication.formation(),
+            replication.incarnation(),
+            &replication.charter(),
+        )
     }
 
     /// Status of all groups as CBOR.

@@ -70,10 +70,10 @@ impl NodeCore {
     }
 
     #[staticmethod]
-    fn form(py: Python<'_>, directory: &str, formation: &[u8]) -> PyResult<()> {
+    fn form(py: Python<'_>, directory: &str, formation: &[u8], charter: &[u8]) -> PyResult<()> {
         let formation = control::decode_formation(formation).map_err(|error| raise(&error))?;
         let fs = file_layer(directory);
-        py.detach(|| replication::form(&fs, Path::new(directory), &formation))
+        py.detach(|| replication::form(&fs, Path::new(directory), &formation, charter))
             .map_err(|error| replication_error(&error))
     }
 

@@ -12,6 +12,7 @@ from phantomdb.cluster.formation import (
     Formation,
     NotAMember,
     Self,
+    answer_as_member,
     check_list,
     cluster_of,
     hash_of_list,
@@ -217,6 +218,19 @@ async def test_a_node_accepts_one_formation_in_its_life(
         assert answer.accepted is accepted
     assert node.accepted == [first]
     assert node.formation.answer(Probe(b"", b"", 1, 1)) == first
+
+
+def test_a_member_answers_with_its_formation_in_later_lives() -> None:
+    members = [[1, bytes(16), "n0", "p", "q", "a"]]
+    own = Form(b"1", hash_of_list(MEMBERS), members)
+    other = Form(b"2", hash_of_list(MEMBERS), members)
+    assert answer_as_member(own, Probe(b"", b"", 1, 1)) == own
+    for proposed, accepted in [(own, True), (other, False)]:
+        answer = answer_as_member(own, proposed)
+        assert isinstance(answer, Formed)
+        assert answer.accepted is accepted
+    with pytest.raises(MalformedMessage):
+        answer_as_member(own, Hello(1, 1, "", b"", 1, 1, b"", 0, 0))
 
 
 async def test_other_messages_are_malformed_before_a_cluster_is_formed(

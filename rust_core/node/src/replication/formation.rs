@@ -7,6 +7,7 @@
 //! formation  version u16 | cluster u64 | node u32 | count u32 of member   (little endian)
 //! member     node u32 | name: u16 + UTF-8 | address: u16 + UTF-8
 //! group      count u16 of (node u32 | replica u32)     the stream's configuration slot
+//! charter    bytes of the control plane: what the members agreed on, for a member that missed it
 //! state      term u64 | vote u32 | commit u64 | lead u32 | lead_epoch u64      its state slot
 //! ```
 
@@ -30,6 +31,8 @@ pub mod node_slot {
     pub const INCARNATION: u64 = 2;
     /// The clock's bound, u64.
     pub const HLC_BOUND: u64 = 3;
+    /// The message that founded the cluster.
+    pub const CHARTER: u64 = 4;
 }
 
 /// `state` slots of a group's stream.
@@ -164,8 +167,8 @@ impl Clock for NoClock {
 }
 
 /// Makes the node's data directory part of a cluster; durable when it returns. The same formation
-/// again changes nothing; another one is refused.
-pub fn form(fs: &Arc<dyn Vfs>, dir: &Path, formation: &Formation) -> Result<()> {
+/// again changes nothing; another one is refused. `charter` is kept beside it, unread.
+pub fn form(fs: &Arc<dyn Vfs>, dir: &Path, formation: &Formation, charter: &[u8]) -> Result<()> {
     formation.check()?;
     let options = EngineOptions::new(database_name(formation), Arc::new(NoClock));
     let engine = Engine::open(Arc::clone(fs), dir, options)?;
@@ -185,6 +188,7 @@ pub fn form(fs: &Arc<dyn Vfs>, dir: &Path, formation: &Formation) -> Result<()> 
             bytes: &configuration,
         })
         .collect();
+    records.push(Record::Node { slot: node_slot::CHARTER, bytes: charter });
     // Last: a crash between the records leaves a directory that can be formed again.
     records.push(Record::Node { slot: node_slot::FORMATION, bytes: &encoded });
     let end = log.push(&records)?;

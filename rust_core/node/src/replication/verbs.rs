@@ -8,6 +8,7 @@ use phantom_raft::Token;
 
 use super::entry::{EntryKind, check_batch, encode_entry};
 use super::error::{Refused, Result};
+use super::formation::node_slot;
 use super::{Effects, Formation, Replication, Status};
 
 impl Replication {
@@ -97,6 +98,11 @@ impl Replication {
     /// What this directory was formed as.
     pub fn formation(&self) -> &Formation {
         &self.formation
+    }
+
+    /// The message that founded the cluster, as the control plane gave it; empty without one.
+    pub fn charter(&self) -> Vec<u8> {
+        self.log.node_state(node_slot::CHARTER).map_or_else(Vec::new, |bytes| bytes.to_vec())
     }
 
     /// This node.

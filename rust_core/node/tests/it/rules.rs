@@ -59,9 +59,9 @@ fn leader(world: &World, gid: GroupId) -> usize {
 fn a_node_accepts_one_formation_in_its_life() {
     let fs: Arc<dyn Vfs> = Arc::new(SimFs::new(1));
     let dir = Path::new("data");
-    form(&fs, dir, &formation(7)).unwrap();
-    form(&fs, dir, &formation(7)).unwrap();
-    assert_eq!(form(&fs, dir, &formation(8)), Err(Error::AlreadyFormed { cluster: 7 }));
+    form(&fs, dir, &formation(7), b"").unwrap();
+    form(&fs, dir, &formation(7), b"").unwrap();
+    assert_eq!(form(&fs, dir, &formation(8), b""), Err(Error::AlreadyFormed { cluster: 7 }));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn foreign_and_unformed_directories_are_refused() {
     assert_eq!(open(&fs, "data", None).err(), Some(Error::NotFormed));
     fs.make_dir(Path::new("data")).unwrap();
     assert_eq!(open(&fs, "data", None).err(), Some(Error::NotFormed));
-    form(&fs, Path::new("data"), &formation(7)).unwrap();
+    form(&fs, Path::new("data"), &formation(7), b"").unwrap();
     let foreign = Error::ForeignDirectory { expected: 8, found: 7 };
     assert_eq!(open(&fs, "data", Some(8)).err(), Some(foreign));
     assert_eq!(open(&fs, "data", Some(7)).unwrap().incarnation(), 1);

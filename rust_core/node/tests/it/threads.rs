@@ -28,7 +28,7 @@ fn start(n: u32, clock: &Arc<dyn Clock>) -> Node {
         .collect();
     let fs: Arc<dyn Vfs> = Arc::new(SimFs::new(u64::from(n)));
     let dir = Path::new("data");
-    form(&fs, dir, &Formation { cluster: 1, node: NodeId(n), members }).unwrap();
+    form(&fs, dir, &Formation { cluster: 1, node: NodeId(n), members }, b"").unwrap();
     let runtime = Arc::new(Runtime::threads(Arc::new(RealSpawner), 2).unwrap());
     let (election_min_ns, election_max_ns) = (PATIENCE_NS, PATIENCE_NS + 1);
     let limits = Limits { election_min_ns, election_max_ns, ..Limits::default() };

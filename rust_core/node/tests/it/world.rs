@@ -131,7 +131,7 @@ impl World {
             let (node, members) = (NodeId(n), members.clone());
             let formation = Formation { cluster: CLUSTER ^ seed, node, members };
             let vfs: Arc<dyn Vfs> = Arc::new(fs.clone());
-            form(&vfs, Path::new(DIR), &formation).expect("a fresh disk");
+            form(&vfs, Path::new(DIR), &formation, b"").expect("a fresh disk");
             let offset_ns = AtomicI64::new(0);
             let clock = Arc::new(NodeClock { world: Arc::clone(&time), offset_ns });
             Node { id: NodeId(n), fs, clock, up: None, paused_until: 0, lives: 0 }
