@@ -114,6 +114,9 @@ class NodeCore:
     def take_session_out(self, session: int, limit: int = 1 << 18) -> bytes | None:
         """Return bytes for a client."""
 
+    def session_is_starting(self, session: int) -> bool:
+        """Whether it still waits for a whole startup packet."""
+
     def session_is_closing(self, session: int) -> bool:
         """Whether the connection is to be closed once its output is sent."""
 

@@ -240,6 +240,10 @@ class Node:
         """Return bytes for a client."""
         return self._core.take_session_out(session)
 
+    def session_is_starting(self, session: int) -> bool:
+        """Whether it still waits for a whole startup packet."""
+        return self._core.session_is_starting(session)
+
     def session_is_closing(self, session: int) -> bool:
         """Whether the connection is to be closed once its output is sent."""
         return self._core.session_is_closing(session)

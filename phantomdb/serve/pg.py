@@ -5,6 +5,7 @@ writer sends what is ready later. Both send under one lock, so that output keeps
 the session wants decided (a plan, a schema change, a cancellation) goes to `decide`.
 """
 
+import math
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -72,25 +73,25 @@ class Connection:
 
     async def _read(self, nursery: trio.Nursery) -> None:
         node, session = self._node, self._session
-        # A connection that says nothing holds no session for long.
-        with trio.move_on_after(self._startup_s) as waiting:
-            data = await self._stream.receive_some(READ_BYTES)
-        if waiting.cancelled_caught:
-            return
+        # A connection that does not begin holds no session for long.
+        with trio.move_on_after(self._startup_s) as startup:
+            while data := await self._stream.receive_some(READ_BYTES):
+                await self._feed(bytes(data), nursery)
+                if node.session_is_closing(session):
+                    await self._send()
+                    return
+                if not node.session_is_starting(session):
+                    startup.deadline = math.inf
+
+    async def _feed(self, data: bytes, nursery: trio.Nursery) -> None:
         while data:
-            view = bytes(data)
-            while view:
-                self._room = trio.Event()
-                taken = node.feed_session(session, view)
-                self._handle_events(nursery)
-                await self._send()
-                view = view[taken:]
-                if view and not taken:
-                    await self._room.wait()
-            if node.session_is_closing(session):
-                await self._send()
-                return
-            data = await self._stream.receive_some(READ_BYTES)
+            self._room = trio.Event()
+            taken = self._node.feed_session(self._session, data)
+            self._handle_events(nursery)
+            await self._send()
+            data = data[taken:]
+            if data and not taken:
+                await self._room.wait()
 
     async def _write(self, nursery: trio.Nursery) -> None:
         while True:

@@ -542,6 +542,11 @@ impl NodeCore {
         self.sessions.is_closing(id)
     }
 
+    /// Whether a session still waits for a whole startup packet.
+    pub fn session_is_starting(&self, id: SessionId) -> bool {
+        self.sessions.is_starting(id)
+    }
+
     /// What a session wants decided.
     pub fn next_session_event(&mut self, id: SessionId) -> Option<SessionEvent> {
         self.sessions.next_event(id)

@@ -204,6 +204,10 @@ impl NodeCore {
         Ok(out.map(|out| PyBytes::new(py, &out)))
     }
 
+    fn session_is_starting(&self, session: u64) -> PyResult<bool> {
+        self.with(|core| core.session_is_starting(session))
+    }
+
     fn session_is_closing(&self, session: u64) -> PyResult<bool> {
         self.with(|core| core.session_is_closing(session))
     }

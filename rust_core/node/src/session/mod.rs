@@ -203,6 +203,11 @@ impl Sessions {
         self.live.get(&id).is_none_or(|session| session.closing)
     }
 
+    /// Whether a session still waits for a whole startup packet.
+    pub fn is_starting(&self, id: SessionId) -> bool {
+        self.live.get(&id).is_some_and(|session| session.pg.is_starting())
+    }
+
     /// What a session wants decided.
     pub fn next_event(&mut self, id: SessionId) -> Option<SessionEvent> {
         self.live.get_mut(&id)?.event.take()

@@ -326,6 +326,11 @@ impl PgSession {
         Some(std::mem::replace(&mut self.out, rest))
     }
 
+    /// Whether it still waits for a whole startup packet.
+    pub fn is_starting(&self) -> bool {
+        self.phase == Phase::Startup
+    }
+
     /// Whether no statement runs and none has been begun.
     pub fn is_idle(&self) -> bool {
         matches!(self.activity, Activity::None) && self.deferred.is_none() && !self.awaiting
