@@ -51,7 +51,10 @@ class NodeCore:
         """Return CBOR [cluster, node, incarnation, [[node, name, address]..]]."""
 
     def wakefd(self) -> int:
-        """Return a file descriptor that is readable when `poll` has something to do."""
+        """Return a file descriptor that is readable when a worker has left something for `poll`."""
+
+    def heard(self) -> None:
+        """Make the descriptor unreadable; call it when it has woken you, and `poll` afterwards."""
 
     def poll(self) -> Effects:
         """Drive everything that is ready; never waits."""

@@ -1,7 +1,9 @@
 """`Node`: the core with its errors raised as ours, its answers found by token, its events told.
 
-One task runs `pump`, the only caller of `poll`. Waiting for an answer, a link or a session is
-waiting on an event of that link or session, which the pump sets; nothing is polled.
+One task runs `pump`, the only caller of `poll`; another runs `listen`, for what the core's workers
+have ready. Whatever goes into the core stirs the pump, which then works once for all that came in
+since. Waiting for an answer, a link or a session is waiting on an event of that link or session,
+which the pump sets; nothing is polled.
 
 Cancelling a wait for rows forgets the answer. A write that was cancelled may still happen.
 """
@@ -31,8 +33,12 @@ def _answers() -> Iterator[None]:
     try:
         yield
     except _core.CoreError as error:
-        sqlstate, message = error.args
-        raise by_sqlstate(sqlstate, message) from error
+        raise _answer(error) from error
+
+
+def _answer(error: "_core.CoreError") -> PhantomError:
+    sqlstate, message = error.args
+    return by_sqlstate(sqlstate, message)
 
 
 def claim(directory: str, fresh: bytes) -> bytes:
@@ -54,6 +60,8 @@ class Node:
         self._sessions: dict[int, Signal] = {}
         self._waiting: dict[int, tuple[trio.Event, list[bytes]]] = {}
         self._token = 0
+        #: Something went into the core since it was driven last.
+        self._stirred = Signal()
         self.on_control: Callable[[int, bytes], None] = lambda _peer, _message: None
         self.on_event: Callable[[list[Any]], None] = lambda _event: None
         identity = cbor2.loads(core.identity())
@@ -103,32 +111,42 @@ class Node:
 
     async def pump(self) -> None:
         """Drive the core for ever."""
-        core = self._core
-        wake = core.wakefd()
         while True:
-            effects = core.poll()
-            for link in effects.out:
-                signal = self._links.get(link)
-                if signal is not None:
-                    signal.set()
-            for session in effects.sessions:
-                signal = self._sessions.get(session)
-                if signal is not None:
-                    signal.set()
-            for token, outcome in effects.rows:
-                waiting = self._waiting.get(token)
-                if waiting is not None:
-                    waiting[1].append(outcome)
-                    waiting[0].set()
-            for peer, message in effects.control:
-                self.on_control(peer, message)
-            for encoded in effects.events:
-                self.on_event(cbor2.loads(encoded))
+            effects = self._core.poll()
+            self._tell(effects)
             if effects.sleep_us == 0:
                 await trio.lowlevel.checkpoint()
                 continue
             with self._world.move_on_after(effects.sleep_us / 1e6):
-                await self._world.wait_readable(wake)
+                await self._stirred.wait()
+
+    async def listen(self) -> None:
+        """Stir the pump for what the core's workers have done, for ever."""
+        wake = self._core.wakefd()
+        while True:
+            await self._world.wait_readable(wake)
+            self._core.heard()
+            self._stirred.set()
+
+    def _tell(self, effects: "_core.Effects") -> None:
+        """Wake whoever waits for what the core has."""
+        for link in effects.out:
+            signal = self._links.get(link)
+            if signal is not None:
+                signal.set()
+        for session in effects.sessions:
+            signal = self._sessions.get(session)
+            if signal is not None:
+                signal.set()
+        for token, outcome in effects.rows:
+            waiting = self._waiting.get(token)
+            if waiting is not None:
+                waiting[1].append(outcome)
+                waiting[0].set()
+        for peer, message in effects.control:
+            self.on_control(peer, message)
+        for encoded in effects.events:
+            self.on_event(cbor2.loads(encoded))
 
     # Peers.
 
@@ -140,15 +158,20 @@ class Node:
     def connected(self, peer: int, incarnation: int) -> None:
         """Say that both streams to a peer begin anew."""
         self._core.connected(peer, incarnation)
+        self._stirred.set()
 
     def disconnected(self, peer: int) -> None:
         """Say that a peer is gone."""
         self._core.disconnected(peer)
+        self._stirred.set()
 
     def feed(self, peer: int, stream: int, data: bytes) -> int:
         """Take bytes of a peer; fewer than given means later."""
-        with _answers():
+        self._stirred.set()
+        try:
             return self._core.feed(peer, stream, data)
+        except _core.CoreError as error:
+            raise _answer(error) from error
 
     def take_out(self, peer: int, stream: int) -> bytes | None:
         """Return bytes for a peer."""
@@ -157,6 +180,7 @@ class Node:
     def send_control(self, peer: int, message: bytes) -> None:
         """Send a message of the control plane."""
         self._core.send_control(peer, message)
+        self._stirred.set()
 
     def hlc(self) -> int:
         """Return the hybrid clock."""
@@ -166,11 +190,13 @@ class Node:
 
     def campaign(self, groups: list[int]) -> list[str]:
         """Begin elections; returns a word for each group: `begun`, or why not."""
+        self._stirred.set()
         return self._core.campaign(groups)
 
     def step_down(self, group: int) -> None:
         """Give up leadership of a group, if this node has it."""
         self._core.step_down(group)
+        self._stirred.set()
 
     def status(self) -> list[dict[str, Any]]:
         """Return what is known of each group."""
@@ -211,6 +237,7 @@ class Node:
         try:
             with _answers():
                 submit(token)
+            self._stirred.set()
             await event.wait()
         finally:
             del self._waiting[token]
@@ -234,11 +261,15 @@ class Node:
 
     def feed_session(self, session: int, data: bytes) -> int:
         """Take bytes of a client and work through them; fewer than given means later."""
+        self._stirred.set()
         return self._core.feed_session(session, data)
 
     def take_session_out(self, session: int) -> bytes | None:
         """Return bytes for a client."""
-        return self._core.take_session_out(session)
+        out = self._core.take_session_out(session)
+        if out is not None:
+            self._stirred.set()  # A session that had stopped for room goes on.
+        return out
 
     def session_is_starting(self, session: int) -> bool:
         """Whether it still waits for a whole startup packet."""
@@ -255,32 +286,39 @@ class Node:
     def plan_session(self, session: int, event: int, plan: bytes) -> None:
         """Answer a `plan` event."""
         self._core.resume_session(session, event, cbor2.dumps([0, plan]))
+        self._stirred.set()
 
     def finish_session(self, session: int, event: int, notices: list[list[str]]) -> None:
         """Answer an event whose work is done."""
         self._core.resume_session(session, event, cbor2.dumps([1, notices]))
+        self._stirred.set()
 
     def fail_session(self, session: int, event: int, error: PhantomError) -> None:
         """Answer an event that could not be carried out."""
         fields = [error.sqlstate, error.message, error.hint]
         self._core.resume_session(session, event, cbor2.dumps([2, fields]))
+        self._stirred.set()
 
     def cancel_session(self, session: int, sqlstate: str, message: str) -> None:
         """End the running statement with an error; 57P01 ends the session."""
         self._core.cancel_session(session, sqlstate, message)
+        self._stirred.set()
 
     def end_idle_session(self, session: int) -> None:
         """End a session with 57P01 if no statement runs in it."""
         self._core.end_idle_session(session)
+        self._stirred.set()
 
     def cancel_by_key(self, pid: int, secret: int) -> bool:
         """End the running statement of the session with that pid, if the secret is right."""
+        self._stirred.set()
         return self._core.cancel_by_key(pid, secret)
 
     def close_session(self, session: int) -> None:
         """Forget a session and whatever it runs."""
         self._sessions.pop(session, None)
         self._core.close_session(session)
+        self._stirred.set()
 
     def close(self) -> None:
         """Step down, sync, stop the workers."""

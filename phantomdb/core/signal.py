@@ -23,7 +23,10 @@ class Signal:
 
     async def wait(self) -> None:
         """Wait until it is set, and clear it."""
+        if self._is_set:
+            self._is_set = False
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return
         while not self._is_set:
             await self._lot.park()
         self._is_set = False
-        await trio.lowlevel.cancel_shielded_checkpoint()

@@ -225,6 +225,7 @@ class Launcher:
         node.on_control = lambda peer, message: self._control(node, health, peer, message)
         decisions = Decisions(node, lambda pid, secret: self._cancel(node, pid, secret))
         nursery.start_soon(node.pump)
+        nursery.start_soon(node.listen)
         nursery.start_soon(elections.run)
         door.open_links(links)
         for number, (_, address) in node.members.items():

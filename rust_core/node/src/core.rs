@@ -1,7 +1,7 @@
 //! NodeCore: one node behind one object, without a thread or a socket of its own.
 //!
 //! Called by one thread only. `poll` drives everything that is ready and never waits; bytes and verbs
-//! go in between. A turn is: what replication has, then requests at groups led here, then flows,
+//! go in between, and whoever puts something in calls `poll` soon after. A turn is: what replication has, then requests at groups led here, then flows,
 //! then sessions, again until nothing moves.
 
 use std::path::Path;
@@ -143,6 +143,8 @@ impl NodeCore {
     pub fn poll(&mut self) -> Result<Effects, Error> {
         let sleep_ns = self.turn()?;
         let mut effects = std::mem::take(&mut self.pending);
+        // Statements have put something there since replication was asked.
+        effects.out = self.replication.outgoing();
         effects.sessions = self.sessions.take_notified();
         effects.sleep_ns = sleep_ns;
         Ok(effects)
@@ -157,7 +159,6 @@ impl NodeCore {
                 && effects.received.is_empty()
                 && effects.events.is_empty());
             let mut sleep_ns = effects.sleep_ns;
-            self.pending.out = effects.out;
             for event in effects.events {
                 self.pending.events.push(control::encode_event(&event));
                 self.requests.event(&mut self.replication, &event);
@@ -285,9 +286,7 @@ impl NodeCore {
     /// # Errors
     /// For a peer that is no member.
     pub fn connected(&mut self, peer: NodeId, incarnation: u32) -> Result<(), BadFrame> {
-        let linked = self.replication.connected(peer, incarnation);
-        self.runtime.ring();
-        linked
+        self.replication.connected(peer, incarnation)
     }
 
     /// The link to a peer is down.
@@ -295,7 +294,6 @@ impl NodeCore {
         self.replication.disconnected(peer);
         self.requests.gateway_gone(&mut self.replication, peer);
         self.flows.peer_gone(self.clock.monotonic_ns(), peer);
-        self.runtime.ring();
     }
 
     /// Takes bytes of a peer; returns how many.
@@ -307,7 +305,6 @@ impl NodeCore {
         if fed.is_err() {
             self.disconnected(peer);
         }
-        self.runtime.ring();
         fed
     }
 
@@ -320,15 +317,12 @@ impl NodeCore {
     pub fn send_control(&mut self, peer: NodeId, message: Vec<u8>) {
         // The control plane repeats what it wants; a full queue is a peer that is not reading.
         let _ = self.replication.send(peer, STREAM_CONTROL, Section::Control, message);
-        self.runtime.ring();
     }
 
     // Groups.
 
     /// Replication, for verbs and questions.
     pub fn replication(&mut self) -> &mut Replication {
-        // Whatever is done with it may have made something to take.
-        self.runtime.ring();
         &mut self.replication
     }
 
@@ -416,7 +410,6 @@ impl NodeCore {
             types: Vec::new(),
         };
         self.flows.start(&mut self.replication, &mut self.requests, now, start);
-        self.runtime.ring();
     }
 
     fn control_event(&mut self, token: u64, event: FlowEvent) {
@@ -444,7 +437,6 @@ impl NodeCore {
     pub fn barrier(&mut self, group: GroupId, token: u64) {
         let now = self.clock.monotonic_ns();
         self.own_barrier(group, now, Purpose::Control(token));
-        self.runtime.ring();
     }
 
     fn own_barrier(&mut self, group: GroupId, now: Nanos, purpose: Purpose) {
@@ -517,17 +509,12 @@ impl NodeCore {
         self.sessions.open(secret)
     }
 
-    /// Takes bytes of a client and works through them as far as it goes.
-    ///
-    /// # Errors
-    /// What ends the node.
-    pub fn feed_session(&mut self, id: SessionId, bytes: &[u8]) -> Result<usize, Error> {
+    /// Takes bytes of a client and begins with them; returns how many. What many clients have sent
+    /// goes to the groups together, with the next `poll`.
+    pub fn feed_session(&mut self, id: SessionId, bytes: &[u8]) -> usize {
         let now = self.clock.monotonic_ns();
         let (sessions, mut engine) = self.split(now);
-        let taken = sessions.feed(&mut engine, id, bytes);
-        self.turn()?;
-        self.runtime.ring();
-        Ok(taken)
+        sessions.feed(&mut engine, id, bytes)
     }
 
     /// Bytes for a client.
@@ -564,9 +551,7 @@ impl NodeCore {
     ) -> Result<(), Error> {
         let now = self.clock.monotonic_ns();
         let (sessions, mut engine) = self.split(now);
-        let answered = sessions.answer(&mut engine, id, event, outcome);
-        self.runtime.ring();
-        answered
+        sessions.answer(&mut engine, id, event, outcome)
     }
 
     /// Ends the running statement with an error; a FATAL one ends the session.
@@ -574,7 +559,6 @@ impl NodeCore {
         let now = self.clock.monotonic_ns();
         let (sessions, mut engine) = self.split(now);
         sessions.cancel(&mut engine, id, error);
-        self.runtime.ring();
     }
 
     /// Ends a session with 57P01 if no statement runs in it.
@@ -582,16 +566,13 @@ impl NodeCore {
         let now = self.clock.monotonic_ns();
         let (sessions, mut engine) = self.split(now);
         sessions.end_if_idle(&mut engine, id);
-        self.runtime.ring();
     }
 
     /// Ends the running statement of the session with that pid, if the secret is right.
     pub fn cancel_by_key(&mut self, pid: u32, secret: u32) -> bool {
         let now = self.clock.monotonic_ns();
         let (sessions, mut engine) = self.split(now);
-        let found = sessions.cancel_by_key(&mut engine, pid, secret);
-        self.runtime.ring();
-        found
+        sessions.cancel_by_key(&mut engine, pid, secret)
     }
 
     /// Forgets a session and what it runs.
@@ -599,7 +580,6 @@ impl NodeCore {
         let now = self.clock.monotonic_ns();
         let (sessions, mut engine) = self.split(now);
         sessions.close(&mut engine, id);
-        self.runtime.ring();
     }
 
     /// Gives up all leaderships, makes everything durable, lets the workers go.

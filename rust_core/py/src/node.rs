@@ -103,6 +103,10 @@ impl NodeCore {
         self.runtime.wakefd().expect("a runtime with threads has a bell").as_raw_fd()
     }
 
+    fn heard(&self) {
+        self.runtime.heard();
+    }
+
     fn poll(&self, py: Python<'_>) -> PyResult<Effects> {
         let effects = self.with(core::NodeCore::poll)?.map_err(|error| raise(&error))?;
         let bytes = |bytes: Vec<u8>| PyBytes::new(py, &bytes).unbind();
@@ -190,7 +194,7 @@ impl NodeCore {
     }
 
     fn feed_session(&self, session: u64, data: &[u8]) -> PyResult<usize> {
-        self.with(|core| core.feed_session(session, data))?.map_err(|error| raise(&error))
+        self.with(|core| core.feed_session(session, data))
     }
 
     #[pyo3(signature = (session, limit = 1 << 18))]

@@ -1,6 +1,6 @@
 //! `poll`: everything that can be done now, without waiting.
 
-use phantom_base::{GroupId, LogIndex, Lsn, Nanos, mutant};
+use phantom_base::{GroupId, LogIndex, Lsn, Nanos, NodeId, mutant};
 use phantom_log::{Entry, Record, Stream};
 use phantom_raft::{LogRecord, Ready};
 
@@ -35,15 +35,22 @@ impl Replication {
         let mut effects = std::mem::take(&mut self.pending);
         self.received_bytes = 0;
         effects.sleep_ns = self.sleep_ns();
-        if self.stamps.present(&*self.clock).is_some() {
-            let waiting = |link: &Link| {
-                let streams = [STREAM_CONTROL, STREAM_BULK].into_iter();
-                let peer = link.peer();
-                streams.filter(|s| link.has_out(*s)).map(move |s| (peer, s)).collect::<Vec<_>>()
-            };
-            effects.out = self.links.values().flat_map(waiting).collect();
-        }
+        effects.out = self.outgoing();
         Ok(effects)
+    }
+
+    /// Peers and streams with bytes for `take_out`.
+    pub fn outgoing(&mut self) -> Vec<(NodeId, u8)> {
+        if self.stamps.present(&*self.clock).is_none() {
+            return Vec::new();
+        }
+        let waiting = |link: &Link| {
+            let peer = link.peer();
+            let has_out =
+                [STREAM_CONTROL, STREAM_BULK].map(|s| link.has_out(s).then_some((peer, s)));
+            has_out.into_iter().flatten()
+        };
+        self.links.values().flat_map(waiting).collect()
     }
 
     fn drive(&mut self, budget_ns: Nanos) -> Result<()> {

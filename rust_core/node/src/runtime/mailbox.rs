@@ -39,11 +39,21 @@ impl Bell {
 
     /// Ends the ringing; whether it rang. What is posted from here on rings again.
     pub fn hush(&self) -> bool {
+        if !self.0.rung.load(Ordering::Acquire) {
+            return false;
+        }
+        // The descriptor first: what rings between is in the mailboxes, which are emptied next.
+        self.empty();
+        self.0.rung.swap(false, Ordering::AcqRel)
+    }
+
+    /// Makes the descriptor unreadable; `hush` follows. Whoever it has woken calls this: a ring
+    /// that crosses a hush may leave it readable although nothing rings.
+    pub fn empty(&self) {
         if let Some(fd) = &self.0.fd {
-            // Nothing to read means that it did not ring.
+            // Nothing to read is as good.
             let _ = rustix::io::read(fd, &mut [0_u8; 8]);
         }
-        self.0.rung.swap(false, Ordering::AcqRel)
     }
 
     /// The descriptor, if there is one.

@@ -121,9 +121,9 @@ impl Runtime {
         self.bell.fd()
     }
 
-    /// Rings the bell: there is something to be taken that no worker posted.
-    pub fn ring(&self) {
-        self.bell.ring();
+    /// Makes `wakefd` unreadable; whoever it has woken calls this, and then has all taken.
+    pub fn heard(&self) {
+        self.bell.empty();
     }
 
     /// Lets the bell ring again. Call it before the mailboxes are emptied.
