@@ -5,6 +5,8 @@
 mod chaos;
 mod judge;
 mod rules;
+mod statements;
 mod threads;
 mod trace;
+mod upgrade;
 mod world;

@@ -42,7 +42,12 @@ pub struct NodeClock {
 impl NodeClock {
     /// A clock that nobody moves.
     pub fn still() -> Self {
-        Self { world: Arc::new(AtomicU64::new(MS)), offset_ns: AtomicI64::new(0) }
+        Self::of(Arc::new(AtomicU64::new(MS)))
+    }
+
+    /// A clock that shows the time of a world.
+    pub fn of(world: Arc<AtomicU64>) -> Self {
+        Self { world, offset_ns: AtomicI64::new(0) }
     }
 }
 
@@ -132,8 +137,7 @@ impl World {
             let formation = Formation { cluster: CLUSTER ^ seed, node, members };
             let vfs: Arc<dyn Vfs> = Arc::new(fs.clone());
             form(&vfs, Path::new(DIR), &formation, b"").expect("a fresh disk");
-            let offset_ns = AtomicI64::new(0);
-            let clock = Arc::new(NodeClock { world: Arc::clone(&time), offset_ns });
+            let clock = Arc::new(NodeClock::of(Arc::clone(&time)));
             Node { id: NodeId(n), fs, clock, up: None, paused_until: 0, lives: 0 }
         };
         let nodes: Vec<_> = (1..=nodes).map(make).collect();
