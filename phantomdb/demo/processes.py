@@ -73,6 +73,7 @@ class NodeProcess:
         join: Sequence[Address],
         clock: Clock,
         command: Sequence[str] = COMMAND,
+        memory_bytes: int = MEMORY_BYTES,
     ) -> None:
         self.name = name
         self.directory = directory
@@ -83,7 +84,7 @@ class NodeProcess:
         self._clock = clock
         self._command = [
             *command,
-            *("--data", str(directory), "--name", name, "--memory", str(MEMORY_BYTES)),
+            *("--data", str(directory), "--name", name, "--memory", str(memory_bytes)),
             *("--listen-pg", str(pg), "--listen-peer", str(peer), "--listen-admin", str(admin)),
             *(("--join", ",".join(map(str, join))) if len(join) > 1 else ()),
         ]
@@ -235,6 +236,7 @@ class Cluster:
         clock: Clock,
         random: Random,
         command: Sequence[str] = COMMAND,
+        memory_bytes: int = MEMORY_BYTES,
     ) -> None:
         assert nodes > 0, "a cluster has a node"
         ports = free_ports(3 * nodes, random)
@@ -251,6 +253,7 @@ class Cluster:
                 join=addresses[1::3],
                 clock=clock,
                 command=command,
+                memory_bytes=memory_bytes,
             )
             for at in range(nodes)
         )

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from phantomdb.demo import view
-from phantomdb.demo.processes import COMMAND, Cluster, Deadline, NodeProcess
+from phantomdb.demo.processes import COMMAND, MEMORY_BYTES, Cluster, Deadline, NodeProcess
 from phantomdb.demo.sessions import Connection, connect
 from phantomdb.node.world import RealWorld
 
@@ -34,11 +34,20 @@ _WORLD = RealWorld.make()
 
 @contextmanager
 def running_cluster(
-    directory: Path, *, nodes: int = 3, command: Sequence[str] = COMMAND
+    directory: Path,
+    *,
+    nodes: int = 3,
+    command: Sequence[str] = COMMAND,
+    memory_bytes: int = MEMORY_BYTES,
 ) -> Iterator[Cluster]:
     """Run a cluster that serves; afterwards its nodes are ended and have ended well."""
     cluster = Cluster(
-        directory, nodes=nodes, clock=_WORLD.clock, random=_WORLD.random, command=command
+        directory,
+        nodes=nodes,
+        clock=_WORLD.clock,
+        random=_WORLD.random,
+        command=command,
+        memory_bytes=memory_bytes,
     )
     try:
         with cluster:

@@ -284,6 +284,28 @@ impl Log {
         self.state.lock().index.term_at(stream, index)
     }
 
+    /// Bytes of a stream's entries from `first` on.
+    pub fn entry_bytes(&self, stream: Stream, first: u64) -> u64 {
+        let state = self.state.lock();
+        let Some(stream) = state.index.streams.get(&stream) else { return 0 };
+        let held = first.max(stream.floor + 1)..=stream.last();
+        held.filter_map(|index| stream.entry(index)).map(|entry| u64::from(entry.len)).sum()
+    }
+
+    /// Whether a release up to `upto` ends a stream's need of the segment in which its entries
+    /// begin, and that segment is not the one that is written: then the release may give a file
+    /// back.
+    pub fn leaves_segment(&self, stream: Stream, upto: u64) -> bool {
+        let state = self.state.lock();
+        let Some(stream) = state.index.streams.get(&stream) else { return false };
+        let Some(first) = stream.entries.front().filter(|_| upto > stream.floor) else {
+            return false;
+        };
+        let mut later = state.index.segments.range(Lsn(first.lsn.0 + 1)..);
+        let Some((next, _)) = later.next() else { return false };
+        stream.entry(upto + 1).is_none_or(|stays| stays.lsn >= *next)
+    }
+
     /// The latest value of a stream's slot.
     pub fn state(&self, stream: Stream, slot: u16) -> Option<Arc<[u8]>> {
         let state = self.state.lock();

@@ -365,7 +365,7 @@ impl NodeCore {
             ("compactions", engine.compactions),
             ("table_bytes_written", engine.table_bytes_written),
             ("log_bytes", engine.log_bytes),
-            ("replayed_bytes", engine.replayed_bytes),
+            ("replayed_bytes", engine.replayed_bytes + self.replication.replayed_bytes()),
             ("cut_bytes", engine.cut_bytes),
             ("stalls", engine.stalls),
             ("requests", requests as u64),

@@ -58,7 +58,7 @@ pub trait Entries {
     /// First and last index that the log keeps of the group; an empty log is (1, 0).
     fn bounds(&self, gid: GroupId) -> (LogIndex, LogIndex);
 
-    /// The term of an entry within the bounds.
+    /// The term of an entry within the bounds, or of the one right before the first.
     fn term_at(&self, gid: GroupId, index: LogIndex) -> Option<Term>;
 
     /// Entries from `from` on without gaps, about `bytes_max` bytes of them and at least one.
@@ -69,6 +69,9 @@ pub trait Entries {
 /// The machine's view of one group's log.
 #[derive(Debug)]
 pub struct GroupLog {
+    /// The last entry that was released; index 0 of term 0 if none was. Its term stays known: it
+    /// answers the probe of whoever has no more than that.
+    before: Position,
     first: LogIndex,
     last: LogIndex,
     /// (first index, term) of each run of equal terms; terms and indexes rise.
@@ -84,6 +87,10 @@ impl GroupLog {
         let (first, last) = entries.bounds(gid);
         assert!(first.0 >= 1 && first.0 <= last.0 + 1, "{gid}: bounds {first}..={last}");
         let term_at = |i: u64| entries.term_at(gid, LogIndex(i)).expect("an index within bounds");
+        let mut before = Position::default();
+        if first > LogIndex(1) {
+            before = Position { index: first.previous(), term: term_at(first.0 - 1) };
+        }
         let mut runs = Vec::new();
         let mut at = first.0;
         while at <= last.0 {
@@ -97,7 +104,7 @@ impl GroupLog {
             }
             at = beyond;
         }
-        Self { first, last, runs, durable: last, tail: VecDeque::new() }
+        Self { before, first, last, runs, durable: last, tail: VecDeque::new() }
     }
 
     /// The first index that is kept.
@@ -112,7 +119,7 @@ impl GroupLog {
 
     /// The last place; index 0 of term 0 in an empty log.
     pub fn last_position(&self) -> Position {
-        let term = self.term_at(self.last).expect("the last entry is never released");
+        let term = self.term_at(self.last).expect("the last entry's term stays");
         Position { index: self.last, term }
     }
 
@@ -121,10 +128,11 @@ impl GroupLog {
         self.durable
     }
 
-    /// The term at an index; `None` outside what is kept. Index 0 has term 0.
+    /// The term at an index; `None` outside what is kept and the entry before it. Index 0 has
+    /// term 0.
     pub fn term_at(&self, index: LogIndex) -> Option<Term> {
-        if index == LogIndex(0) && self.first == LogIndex(1) {
-            return Some(Term(0));
+        if index == self.before.index {
+            return Some(self.before.term);
         }
         if index < self.first || index > self.last {
             return None;
@@ -135,7 +143,7 @@ impl GroupLog {
     }
 
     /// The last place at or before `index` whose term is at most `term`, for a hint after a
-    /// rejected append: what lies between cannot match. `None` if nothing kept qualifies.
+    /// rejected append: what lies between cannot match. `None` if nothing known qualifies.
     pub fn last_at_or_below(&self, index: LogIndex, term: Term) -> Option<Position> {
         let index = index.min(self.last);
         let runs = self.runs.iter().enumerate().rev();
@@ -145,7 +153,8 @@ impl GroupLog {
                 return Some(Position { index: index.min(end), term: *run_term });
             }
         }
-        (self.first == LogIndex(1)).then(Position::default)
+        let Position { index: released, term: its } = self.before;
+        (its <= term && released <= index).then_some(self.before)
     }
 
     /// Puts entries at the end, cutting what stands at their indexes. None of it is durable.
@@ -163,9 +172,9 @@ impl GroupLog {
         }
         for entry in entries {
             assert_eq!(entry.index, self.last.next(), "entries have no gaps");
-            let newest = self.runs.last().map_or(Term(0), |(_, term)| *term);
+            let newest = self.runs.last().map_or(self.before.term, |(_, term)| *term);
             assert!(entry.term >= newest, "{:?} after an entry of {newest}", entry.position());
-            if entry.term > newest {
+            if entry.term > newest || self.runs.is_empty() {
                 self.runs.push((entry.index, entry.term));
             }
             self.last = entry.index;
@@ -192,16 +201,20 @@ impl GroupLog {
         }
     }
 
-    /// Forgets entries up to `upto`; the last entry is never forgotten, for its term is asked for.
+    /// Forgets entries up to `upto`, all but the term of the last of them.
     pub fn release(&mut self, upto: LogIndex) {
         if upto < self.first {
             return;
         }
-        assert!(upto < self.last && upto <= self.durable, "release {upto} of {}", self.last);
+        assert!(upto <= self.durable, "release {upto} of {}", self.durable);
+        let term = self.term_at(upto).expect("what is durable is kept");
+        self.before = Position { index: upto, term };
         self.first = upto.next();
-        let keep = self.runs.partition_point(|(start, _)| *start <= self.first) - 1;
-        self.runs.drain(..keep);
-        if let Some(run) = self.runs.first_mut() {
+        let gone = self.runs.partition_point(|(start, _)| *start <= self.first) - 1;
+        self.runs.drain(..gone);
+        if self.first > self.last {
+            self.runs.clear();
+        } else if let Some(run) = self.runs.first_mut() {
             run.0 = self.first;
         }
     }
@@ -266,7 +279,8 @@ mod tests {
             (LogIndex(self.0), LogIndex(self.0 + self.1.len() as u64 - 1))
         }
         fn term_at(&self, _: GroupId, index: LogIndex) -> Option<Term> {
-            self.1.get((index.0 - self.0) as usize).copied().map(Term)
+            let Some(at) = index.0.checked_sub(self.0) else { return Some(Term(1)) };
+            self.1.get(at as usize).copied().map(Term)
         }
         fn read(&self, _: GroupId, _: LogIndex, _: usize) -> Vec<Entry> {
             Vec::new()
@@ -293,7 +307,8 @@ mod tests {
         for (i, term) in terms.iter().enumerate() {
             assert_eq!(log.term_at(LogIndex(10 + i as u64)), Some(Term(*term)));
         }
-        assert_eq!(log.term_at(LogIndex(9)), None);
+        assert_eq!(log.term_at(LogIndex(9)), Some(Term(1)), "of the last that was released");
+        assert_eq!(log.term_at(LogIndex(8)), None);
         assert_eq!(log.last_position(), position(16, 9));
     }
 
@@ -319,7 +334,9 @@ mod tests {
         assert_eq!(log.last_at_or_below(LogIndex(3), Term(2)), Some(position(2, 1)));
         assert_eq!(log.last_at_or_below(LogIndex(3), Term(0)), Some(position(0, 0)));
         let released = GroupLog::restore(GroupId(1), &Fixed(7, vec![5, 6]));
-        assert_eq!(released.last_at_or_below(LogIndex(8), Term(4)), None);
+        assert_eq!(released.last_at_or_below(LogIndex(8), Term(4)), Some(position(6, 1)));
+        assert_eq!(released.last_at_or_below(LogIndex(5), Term(4)), None, "it is not known");
+        assert_eq!(released.last_at_or_below(LogIndex(8), Term(0)), None);
     }
 
     #[test]
@@ -327,9 +344,28 @@ mod tests {
         let mut log = GroupLog::restore(GroupId(1), &Fixed(1, vec![1, 1, 3, 3, 5]));
         log.release(LogIndex(3));
         assert_eq!(log.first(), LogIndex(4));
-        assert_eq!(log.term_at(LogIndex(3)), None);
+        assert_eq!(log.term_at(LogIndex(2)), None);
+        assert_eq!(log.term_at(LogIndex(3)), Some(Term(3)), "it answers a probe");
         assert_eq!(log.term_at(LogIndex(4)), Some(Term(3)));
         assert_eq!(log.term_at(LogIndex(5)), Some(Term(5)));
+    }
+
+    #[test]
+    fn a_log_whose_entries_are_all_released_goes_on_where_it_was() {
+        for next in [5, 6] {
+            let mut log = GroupLog::restore(GroupId(1), &Fixed(1, vec![1, 1, 3, 3, 5]));
+            log.release(LogIndex(5));
+            assert_eq!((log.first(), log.last()), (LogIndex(6), LogIndex(5)));
+            assert_eq!(log.last_position(), position(5, 5));
+            assert_eq!(log.last_at_or_below(LogIndex(9), Term(9)), Some(position(5, 5)));
+            assert_eq!(log.last_at_or_below(LogIndex(9), Term(4)), None);
+            log.append(&[entry(6, next), entry(7, next)]);
+            let terms: Vec<_> = (4..=8).map(|i| log.term_at(LogIndex(i))).collect();
+            let known = Some(Term(next));
+            assert_eq!(terms, [None, Some(Term(5)), known, known, None]);
+        }
+        let restored = GroupLog::restore(GroupId(1), &Fixed(6, Vec::new()));
+        assert_eq!(restored.last_position(), position(5, 1));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `poll`: everything that can be done now, without waiting.
 
 use phantom_base::{GroupId, LogIndex, Lsn, Nanos, NodeId, mutant};
-use phantom_log::{Entry, Record, Stream};
+use phantom_log::{Entry, Level, Record, Stream};
+use phantom_lsm::Engine;
 use phantom_raft::{LogRecord, Ready};
 
 use super::apply::{Mark, Report};
@@ -143,12 +144,18 @@ impl Replication {
             return Ok(());
         }
         self.next_release = now + RELEASE_EVERY_NS;
+        if self.reclaim_at.is_some_and(|at| at <= self.log.durable()) {
+            // Of the last look's releases: this one's are not durable yet.
+            self.reclaim_at = None;
+            let engine = self.engine.clone();
+            // What fails here poisons the log, and the next look at it says so.
+            self.runtime.submit(Pool::Background, Box::new(move || drop(reclaim(&engine))));
+        }
         let too_long = self.log.bytes() > self.log_bytes_max;
         if too_long {
             self.engine.freeze();
             self.engine_worker.ring();
         }
-        let mut released = false;
         let gids: Vec<GroupId> = self.machine.groups().collect();
         for gid in gids {
             let stream = Stream(gid.0);
@@ -157,24 +164,20 @@ impl Replication {
                 flushed = self.marks.get(&gid).map_or(flushed, |mark| mark.index);
             }
             let all_have = self.machine.all_have(gid).expect("a group of this node");
-            // One entry stays: its term answers the probe of whoever has no more than that.
-            let upto = if too_long { flushed } else { flushed.min(all_have) }.previous();
+            let upto = if too_long { flushed } else { flushed.min(all_have) };
             // Tables may hold what the worker has not reported yet.
             let upto = upto.min(self.marks.get(&gid).map_or(upto, |mark| mark.index));
             let first = self.log.bounds(stream).first;
-            if upto.0 + 1 < first + self.release_entries {
+            let is_many = upto.0 + 1 >= first + self.release_entries;
+            if !is_many && !self.log.leaves_segment(stream, upto.0) {
                 continue;
             }
             if let Some(index) = self.engine.release(stream, gid.0, upto.0)? {
                 assert!(index <= flushed.0, "{gid}: {index} released, {flushed} flushed");
                 self.machine.released(gid, LogIndex(index));
-                released = true;
+                // A segment stays until the records are durable that say what it is not needed for.
+                self.reclaim_at = Some(self.log.end());
             }
-        }
-        if released {
-            let engine = self.engine.clone();
-            // What fails here poisons the log, and the next look at it says so.
-            self.runtime.submit(Pool::Background, Box::new(move || drop(engine.reclaim())));
         }
         Ok(())
     }
@@ -187,6 +190,15 @@ impl Replication {
         let next = self.machine.next_tick().min(self.next_release);
         next.saturating_sub(now)
     }
+}
+
+/// Gives segments back. Slots that alone held one are written again, and it goes once they are
+/// durable.
+fn reclaim(engine: &Engine) -> phantom_lsm::Result<()> {
+    while engine.reclaim()?.moved > 0 {
+        engine.log().commit(engine.log().end(), Level::Durable)?;
+    }
+    Ok(())
 }
 
 /// A record of the machine in the log's terms.

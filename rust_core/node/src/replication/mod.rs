@@ -39,7 +39,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use phantom_base::bytes::Reader;
-use phantom_base::{Clock, GroupId, Map, Nanos, NodeId, Random, Timestamp};
+use phantom_base::{Clock, GroupId, Lsn, Map, Nanos, NodeId, Random, Timestamp};
 use phantom_log::{Level, Log, Record};
 use phantom_lsm::{Engine, EngineOptions};
 use phantom_raft::{
@@ -77,7 +77,8 @@ pub struct Settings {
     pub segment_bytes: u32,
     /// Size of the log in bytes beyond which entries go although a member lacks them.
     pub log_bytes_max: u64,
-    /// Entries of a group are released when there are so many: each release is a log record.
+    /// Entries of a group are released when there are so many, or when a segment may go for it:
+    /// each release is a log record.
     pub release_entries: u64,
     /// Bound of each out-queue to a peer, and of what came and was not taken, in bytes.
     pub queue_bytes_max: usize,
@@ -151,8 +152,12 @@ pub struct Replication {
     received_bytes: usize,
     log_bytes_max: u64,
     release_entries: u64,
+    /// Up to where the log must be durable before a look at its segments is worth while.
+    reclaim_at: Option<Lsn>,
     queue_bytes_max: usize,
     next_release: Nanos,
+    /// Bytes of entries that this start applies again: tables did not hold them.
+    replayed_bytes: u64,
     /// Why the node must end.
     failed: Option<Error>,
 }
@@ -182,6 +187,11 @@ impl Replication {
         let noop = encode_entry(EntryKind::Noop, &[]);
         let mut machine = Machine::new(identity, settings.limits, noop, random);
         let marks = restore_groups(&mut machine, &engine, formation.node, &*clock)?;
+
+        let replayed_bytes = marks
+            .iter()
+            .map(|(gid, mark)| log.entry_bytes(phantom_log::Stream(gid.0), mark.index.next().0));
+        let replayed_bytes = replayed_bytes.sum();
 
         let (log_moved, reports) = (runtime.mailbox(), runtime.mailbox());
         let observer = settings.observer;
@@ -219,8 +229,10 @@ impl Replication {
             received_bytes: 0,
             log_bytes_max: settings.log_bytes_max,
             release_entries: settings.release_entries,
+            reclaim_at: None,
             queue_bytes_max: settings.queue_bytes_max,
             next_release: 0,
+            replayed_bytes,
             failed: None,
         })
     }

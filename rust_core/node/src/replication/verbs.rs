@@ -105,6 +105,11 @@ impl Replication {
         self.log.node_state(node_slot::CHARTER).map_or_else(Vec::new, |bytes| bytes.to_vec())
     }
 
+    /// Bytes of entries that this start had to apply, since tables did not hold them.
+    pub fn replayed_bytes(&self) -> u64 {
+        self.replayed_bytes
+    }
+
     /// This node.
     pub fn node(&self) -> NodeId {
         self.formation.node

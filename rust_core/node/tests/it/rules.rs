@@ -248,8 +248,39 @@ fn entries_go_once_all_have_them_and_tables_hold_them() {
         let replication = &node.up.as_ref().unwrap().replication;
         let group = replication.status(GROUPS[1]).unwrap().group;
         assert!(group.first.0 > 50, "{}: {group:?}", node.id);
-        assert!(group.first.0 <= replication.engine().flushed_position(GROUPS[1].0));
+        assert!(group.first.0 <= replication.engine().flushed_position(GROUPS[1].0) + 1);
     }
+}
+
+#[test]
+fn a_quiet_group_holds_no_segment_of_the_log() {
+    let mut world = started(3);
+    for gid in GROUPS {
+        let lead = leader(&world, gid);
+        world.propose(lead, gid, 100).expect("it leads");
+    }
+    let lead = leader(&world, GROUPS[1]);
+    for _ in 0..500 {
+        world.propose(lead, GROUPS[1], 4_000);
+        settle(&mut world, 5);
+    }
+    settle(&mut world, 2_000);
+    for node in &world.nodes {
+        let engine = node.up.as_ref().unwrap().replication.engine();
+        let (bytes, end) = (engine.log().bytes(), engine.log().end().0);
+        assert!(end > 2_000_000 && bytes < 700_000, "{}: {bytes} bytes of {end}", node.id);
+    }
+    // What stays of the quiet group is enough to start from and to lead with.
+    (0..3).for_each(|n| world.crash(n, Crash::LoseAll));
+    (0..3).for_each(|n| world.start(n));
+    settle(&mut world, 5_000);
+    for gid in GROUPS {
+        let lead = leader(&world, gid);
+        world.propose(lead, gid, 100).expect("it leads");
+    }
+    settle(&mut world, 1_000);
+    assert!(world.has_converged());
+    world.judge_contents();
 }
 
 #[test]

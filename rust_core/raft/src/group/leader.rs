@@ -113,8 +113,8 @@ impl Group {
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(follower) = leader.follower(from) else { return };
         follower.heard_at = cx.now;
-        // Where nothing kept can match, the search ends before the first kept entry.
-        let meet = meet.map_or(first.previous(), |position| position.index);
+        // Where nothing known can match, the search ends before the last released entry.
+        let meet = meet.map_or_else(|| first.previous().previous(), |position| position.index);
         if follower.rejected(prev, meet) {
             mark!("fell_back_to_probing");
             leader.unsent = true;

@@ -84,7 +84,8 @@ impl Entries for FakeLog {
     }
 
     fn term_at(&self, _: GroupId, index: LogIndex) -> Option<Term> {
-        self.entries().find(|entry| entry.index == index).map(|entry| entry.term)
+        let known = self.entries.iter().filter(|entry| entry.index.0 >= self.released);
+        known.filter(|entry| entry.index == index).map(|entry| entry.term).next()
     }
 
     fn read(&self, _: GroupId, from: LogIndex, bytes_max: usize) -> Vec<Entry> {

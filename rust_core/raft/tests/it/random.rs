@@ -175,8 +175,7 @@ impl Chaos {
         let flushed = self.cluster.node(n).applied.len() as u64;
         self.flushed[n as usize - 1] = flushed;
         let all_have = self.cluster.machine(n).all_have(GROUP).expect("the group").0;
-        // One entry stays: its term answers the probe of whoever has no more than that.
-        let upto = LogIndex(all_have.min(flushed).saturating_sub(1));
+        let upto = LogIndex(all_have.min(flushed));
         self.cluster.machine(n).released(GROUP, upto);
         self.cluster.node(n).log.release(upto);
     }

@@ -1,0 +1,178 @@
+"""Rows of several times a node's memory: the process stays small, and so does what a start replays.
+
+Three nodes with 64 MiB for their engine take 200 MiB of rows, in statements of 8 KiB to 3 MiB, are
+stopped, killed and read from end to end. Nothing here may make a process larger than 400 MiB: that
+is the engine's memory, twice, beside Python and what statements in flight hold. The log is given
+back as tables take over, so that it is short whatever went through it.
+
+`PHANTOM_LOAD_MIB` scales the load.
+"""
+
+import os
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from kit.cluster import running_cluster, session, wait_caught_up, wait_until
+from kit.gauges import MIB, folder_bytes, metric, resident_mib
+
+from phantomdb.demo.processes import Cluster, NodeProcess
+
+LOAD_MIB = int(os.environ.get("PHANTOM_LOAD_MIB", "200"))
+SEED = int(os.environ.get("PHANTOM_SEED", "1"))
+ENGINE_BYTES = 64 * MIB
+RESIDENT_MIB_MAX = 400
+#: The log of a node at rest, and what its start may apply of it.
+LOG_BYTES_MAX = 64 * MIB
+REPLAYED_BYTES_MAX = 64 * MIB
+ROW_BYTES = 8 << 10
+ROWS = LOAD_MIB * MIB // ROW_BYTES
+#: Rows of one INSERT: less than 4 MiB, the bound of an entry.
+BATCH_ROWS_MAX = 384
+WRITERS_A_NODE = 2
+#: How long one statement over all rows may take.
+STATEMENT_S = 120
+
+
+def value(key: int, version: int = 0) -> str:
+    """Return the text of a row, which nobody can compress to less than a half."""
+    return random.Random(key * 1_000 + version).randbytes(ROW_BYTES // 2).hex()
+
+
+def batches(draw: random.Random) -> Iterator[range]:
+    """Yield the keys of one INSERT after the other."""
+    first = 0
+    while first < ROWS:
+        size = min(draw.choice([1, 16, 128, BATCH_ROWS_MAX]), ROWS - first)
+        yield range(first, first + size)
+        first += size
+
+
+def load(cluster: Cluster) -> None:
+    """Insert all rows, through all nodes at once."""
+    waiting = batches(random.Random(SEED))
+    taking = threading.Lock()
+    wrong: list[BaseException] = []
+
+    def write(node: NodeProcess) -> None:
+        try:
+            with session(node, statement_timeout_s=STATEMENT_S) as db:
+                while not wrong:
+                    with taking:
+                        keys = next(waiting, None)
+                    if keys is None:
+                        return
+                    places = ", ".join(f"(${2 * n + 1}, ${2 * n + 2})" for n in range(len(keys)))
+                    values = [part for key in keys for part in (key, value(key))]
+                    db.execute(f"INSERT INTO rows VALUES {places}", values)
+        except BaseException as error:  # noqa: BLE001 - told by the thread that waits
+            wrong.append(error)
+
+    writers = [
+        threading.Thread(target=write, args=(node,), daemon=True)
+        for node in cluster.nodes
+        for _ in range(WRITERS_A_NODE)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    if wrong:
+        raise wrong[0]
+
+
+@contextmanager
+def loaded_cluster(directory: Path) -> Iterator[Cluster]:
+    """Run three small nodes that hold the rows."""
+    with running_cluster(directory, memory_bytes=ENGINE_BYTES) as cluster:
+        with session(cluster.nodes[0]) as db:
+            db.execute("CREATE TABLE rows (k int4 PRIMARY KEY, v text NOT NULL)")
+        load(cluster)
+        for node in cluster.nodes:
+            wait_caught_up(cluster, node)
+        yield cluster
+
+
+def assert_small(cluster: Cluster, after: str) -> None:
+    """Check that no process was ever larger than it may be."""
+    for node in cluster.nodes:
+        _, most = resident_mib(node)
+        assert most < RESIDENT_MIB_MAX, f"{node.name} took {most} MiB after {after}"
+
+
+def wait_for_a_short_log(cluster: Cluster) -> None:
+    """Wait until tables have taken over what the logs held."""
+    for node in cluster.nodes:
+        log = node.directory / "log"
+        wait_until(
+            node,
+            f"the log of {node.name} is at most {LOG_BYTES_MAX // MIB} MiB",
+            lambda log=log: folder_bytes(log) <= LOG_BYTES_MAX,
+        )
+
+
+def start_again(cluster: Cluster) -> None:
+    """Start all nodes and check how much of the log that took."""
+    for node in cluster.nodes:
+        node.start()
+    for node in cluster.nodes:
+        node.wait_ready()
+    for node in cluster.nodes:
+        replayed = metric(node, "phantomdb_replayed_bytes")
+        assert 0 < replayed < REPLAYED_BYTES_MAX, f"{node.name} applied {replayed:,} bytes of log"
+    for node in cluster.nodes:
+        wait_caught_up(cluster, node)
+
+
+def check_rows(node: NodeProcess, version: int = 0) -> None:
+    """Check that all rows are there, by their sums and by some of them."""
+    draw = random.Random(SEED)
+    with session(node, statement_timeout_s=STATEMENT_S) as db:
+        found = db.execute("SELECT count(*), sum(length(v)), min(k), max(k) FROM rows").fetchone()
+        assert found == (ROWS, ROWS * ROW_BYTES, 0, ROWS - 1)
+        for key in draw.sample(range(ROWS), 50):
+            row = db.execute("SELECT v FROM rows WHERE k = $1", (key,)).fetchone()
+            assert row == (value(key, version),), f"row {key} through {node.name}"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_rows_of_three_times_the_memory_leave_a_small_process_and_a_short_log(
+    tmp_path: Path,
+) -> None:
+    with loaded_cluster(tmp_path) as cluster:
+        assert_small(cluster, "the load")
+        wait_for_a_short_log(cluster)
+
+        for node in cluster.nodes:
+            assert node.stop() == 0
+        start_again(cluster)
+        check_rows(cluster.nodes[0])
+        assert_small(cluster, "a stop and a start")
+
+        for node in cluster.nodes:
+            node.kill()
+        start_again(cluster)
+        check_rows(cluster.nodes[1])
+        assert_small(cluster, "a kill and a start")
+
+        read_everything(cluster.nodes[2])
+        assert_small(cluster, "reads of everything")
+
+
+def read_everything(node: NodeProcess) -> None:
+    """Read all rows to the client, and the first ones of an order that no key has."""
+    with session(node, statement_timeout_s=STATEMENT_S) as db, db.cursor() as cursor:
+        seen = 0
+        for key, text in cursor.stream("SELECT k, v FROM rows", size=64):
+            assert key == seen, "rows come in the order of their key"
+            assert key % 100 or text == value(key)
+            seen += 1
+        assert seen == ROWS
+        cursor.execute("SELECT k, v FROM rows ORDER BY v DESC LIMIT 10")
+        first = cursor.fetchall()
+        assert [text for _, text in first] == sorted((text for _, text in first), reverse=True)
+        assert all(text == value(key) for key, text in first)
