@@ -11,6 +11,7 @@
 //!   else is `0A000` with nothing done. An Execute of a write waits for its Sync to know that.
 //! - None of the output of a statement leaves before its end, unless 64 KiB wait or the client sent
 //!   Flush. An error ends it, and leaves without Sync.
+//! - Rows wait while more than 256 KiB of output do: a client that does not read costs no memory.
 //! - Bad input is FATAL `08P01` and the end of the session, never a panic.
 
 mod codec;

@@ -201,6 +201,11 @@ impl PgSession {
                 self.sendable = self.out.len();
                 return Progress::Closing;
             }
+            // Before rows that have come, too: who does not read gets no more of them.
+            if self.out.len() > OUT_BYTES_MAX {
+                self.sendable = self.out.len();
+                return Progress::Flooded;
+            }
             if self.awaiting {
                 match self.outcome.take() {
                     None => return Progress::Waiting,
@@ -210,10 +215,6 @@ impl PgSession {
                         continue;
                     }
                 }
-            }
-            if self.out.len() > OUT_BYTES_MAX {
-                self.sendable = self.out.len();
-                return Progress::Flooded;
             }
             match self.next_message() {
                 Ok(true) => {}
@@ -396,5 +397,58 @@ impl PgSession {
         )
         .with_detail("Each statement commits by itself; nothing of this one was done.")
         .with_hint("Send a write as the last statement of its query string or before its Sync.")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use phantom_sql::bind::{Context, prepare};
+    use phantom_sql::catalog::CatalogSnapshot;
+    use phantom_types::{Batch, Column, Datum, TypeId};
+
+    use super::super::Piece;
+    use super::*;
+
+    /// A session that has asked for the rows of `SELECT 'x'`.
+    fn selecting() -> PgSession {
+        let mut session = PgSession::new(Identity { pid: 1, secret: 2 });
+        let body = b"\0\x03\0\0user\0demo\0database\0postgres\0\0";
+        session.feed(&(body.len() as u32 + 4).to_be_bytes());
+        session.feed(body);
+        session.feed(b"Q\0\0\0\x0fSELECT 'x'\0");
+        assert_eq!(session.step(0), Progress::Waiting);
+        let Some(Request::Split(text)) = session.next_request() else { panic!("a text is split") };
+
+        let (catalog, eval) = (CatalogSnapshot::default(), session.eval());
+        let (settings, role) = (session.settings().clone(), session.role().to_owned());
+        let context = Context { catalog: &catalog, settings: &settings, role: &role, eval: &eval };
+        let prepared = Some(Arc::new(prepare(&text, &[], context).expect("it binds")));
+        session.resume(Outcome::Text(vec![Piece { text, offset: 0, is_write: false, prepared }]));
+        assert_eq!(session.step(0), Progress::Waiting);
+        assert!(matches!(session.next_request(), Some(Request::Run { .. })));
+        session
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_is_sent_no_more_rows() {
+        let mut session = selecting();
+        let text = Datum::text(&"x".repeat(100_000));
+        let column = Column::constant(TypeId::TEXT, &text, 3);
+        let rows = || Outcome::Rows(Batch::new(vec![column.clone()], 3));
+        session.resume(rows());
+        session.step(0);
+        assert!(matches!(session.next_request(), Some(Request::More)));
+        let written = session.out.len();
+        assert!(written > 300_000);
+        // More rows have come. They wait, however often it is stepped.
+        session.resume(rows());
+        for _ in 0..3 {
+            assert_eq!(session.step(0), Progress::Flooded);
+            assert_eq!((session.out.len(), session.requests.len()), (written, 0));
+        }
+        while session.take_out(1 << 18).is_some() {}
+        assert_eq!(session.step(0), Progress::Flooded, "by the rows that waited");
+        assert!(matches!(session.next_request(), Some(Request::More)));
+        assert!(session.out.len() > 300_000);
     }
 }
