@@ -7,7 +7,7 @@ use phantom_base::sync::Mutex;
 use phantom_base::{Clock, Error, GroupId, NodeId, SeededRandom, Severity, SqlState, sqlstate};
 use phantom_node::core;
 use phantom_node::runtime::Runtime;
-use phantom_node::runtime::real::{RealClock, RealSpawner};
+use phantom_node::runtime::real::{RealClock, RealSpawner, share_arenas};
 use phantom_node::{claim, control, replication};
 use phantom_vfs::{RealFs, Vfs};
 use pyo3::prelude::*;
@@ -81,6 +81,7 @@ impl NodeCore {
     fn open(py: Python<'_>, directory: &str, settings: &[u8], seed: u64) -> PyResult<Self> {
         let settings = control::decode_settings(settings).map_err(|error| raise(&error))?;
         let clock: Arc<dyn Clock> = Arc::new(RealClock::new());
+        share_arenas();
         let runtime = Runtime::threads(Arc::new(RealSpawner), settings.cores);
         let runtime = Arc::new(runtime.map_err(|error| io(&error))?);
         let fs = file_layer(directory);
