@@ -14,6 +14,9 @@ pub enum Refused {
     /// Too much is in flight; nothing was queued.
     #[error("too many bytes or requests are in flight in the group or on the node")]
     Busy,
+    /// No majority has room on its disks for more entries.
+    #[error("too few members of the group have room on their disks")]
+    DiskFull,
     /// The entry is over the limit.
     #[error("an entry of {bytes} bytes is over the limit")]
     TooLarge {
@@ -43,6 +46,7 @@ impl Refused {
         match self {
             Self::NotLeader { .. } | Self::NoGroup | Self::Stopped => sqlstate::CANNOT_CONNECT_NOW,
             Self::Busy => sqlstate::INSUFFICIENT_RESOURCES,
+            Self::DiskFull => sqlstate::DISK_FULL,
             Self::TooLarge { .. } => sqlstate::PROGRAM_LIMIT_EXCEEDED,
             Self::Leads | Self::SupportsLeader | Self::TooFarBehind => {
                 sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE

@@ -33,6 +33,6 @@ pub use machine::Machine;
 pub use message::{Body, Heartbeat, HeartbeatAnswer, Line, LineAnswer, Message, Parcel};
 pub use types::{
     BarrierAnswer, BarrierOutcome, Committed, Done, Event, HardState, Identity, Limits, LogRecord,
-    LostWhy, Member, Outcome, Ready, Restored, Token,
+    LostWhy, Member, Outcome, Ready, Restored, Room, Token,
 };
 pub use wire::{MalformedParcel, decode_parcel, encode_parcel, encoded_len};

@@ -172,4 +172,6 @@ pub struct LineAnswer {
     pub term: Term,
     /// What the answerer has applied.
     pub applied: LogIndex,
+    /// Whether its disk is under its reserve: it is sent entries only where none else can be.
+    pub short_of_room: bool,
 }

@@ -87,6 +87,8 @@ pub struct Progress {
     pub heard_at: Nanos,
     /// What it said that it has applied.
     pub applied: LogIndex,
+    /// Whether its disk is under its reserve, as it said last.
+    pub short_of_room: bool,
     /// The newest commit index that it was told, unless the message was lost.
     pub commit_told: LogIndex,
 }
@@ -101,6 +103,7 @@ impl Progress {
             state: State::Probe { again: None },
             heard_at: now,
             applied: LogIndex(0),
+            short_of_room: false,
             commit_told: LogIndex(0),
         }
     }

@@ -106,6 +106,18 @@ impl Default for Limits {
     }
 }
 
+/// How much room the node's disk has. What a term or a vote takes is always taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Room {
+    /// Almost none: no entry of a leader is taken, and so none acknowledged.
+    None,
+    /// Under the reserve: nothing is proposed, leaders are told, and another member should lead.
+    Short,
+    /// For all that comes.
+    #[default]
+    Enough,
+}
+
 /// One record for the log. The order of a `Ready`'s records is part of the protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogRecord {

@@ -4,7 +4,7 @@
 //! parcel     kind u8, then for a group message: gid u64 | from u32 | to u32 | term u64 | fields
 //! entries    count u32 of (term u64 | length u32 | data); indexes follow from the one before them
 //! heartbeat  kind u8 | incarnation u32 | count u32 of (gid | from | to | term | commit | all_have)
-//! answer     kind u8 | count u32 of (gid | from | to | term | applied)
+//! answer     kind u8 | count u32 of (gid | from | to | term | applied | short of room u8)
 //! ```
 //!
 //! Parcels stand one behind the other in a section of a frame. Wrong bytes are the peer's error,
@@ -64,7 +64,7 @@ pub fn encoded_len(parcel: &Parcel) -> usize {
     const GROUP: usize = 1 + 8 + 4 + 4 + 8;
     match parcel {
         Parcel::Heartbeat(beat) => 1 + 4 + 4 + beat.lines.len() * 40,
-        Parcel::HeartbeatAnswer(answer) => 1 + 4 + answer.lines.len() * 32,
+        Parcel::HeartbeatAnswer(answer) => 1 + 4 + answer.lines.len() * 33,
         Parcel::Group(message) => {
             GROUP
                 + match &message.body {
@@ -107,6 +107,7 @@ pub fn encode_parcel(parcel: &Parcel, out: &mut Vec<u8>) {
             for line in &answer.lines {
                 put_route(out, line.gid, line.from, line.to, line.term);
                 put_u64(out, line.applied.0);
+                out.push(u8::from(line.short_of_room));
             }
         }
     }
@@ -187,7 +188,8 @@ pub fn decode_parcel(reader: &mut Reader<'_>) -> Result<Parcel, MalformedParcel>
         HEARTBEAT_ANSWER => {
             let lines = repeat(reader, |r| {
                 let (gid, from, to, term) = route(r)?;
-                Ok(LineAnswer { gid, from, to, term, applied: index(r)? })
+                let (applied, short_of_room) = (index(r)?, flag(r)?);
+                Ok(LineAnswer { gid, from, to, term, applied, short_of_room })
             })?;
             Ok(Parcel::HeartbeatAnswer(HeartbeatAnswer { lines }))
         }
@@ -313,8 +315,9 @@ mod tests {
         let (commit, all_have, applied) = (LogIndex(9), LogIndex(8), LogIndex(7));
         let line = Line { gid, from, to, term, commit, all_have };
         parcels.push(Parcel::Heartbeat(Heartbeat { incarnation: 6, lines: vec![line, line] }));
-        let line = LineAnswer { gid, from, to, term, applied };
-        parcels.push(Parcel::HeartbeatAnswer(HeartbeatAnswer { lines: vec![line] }));
+        let line = LineAnswer { gid, from, to, term, applied, short_of_room: false };
+        let full = LineAnswer { short_of_room: true, ..line };
+        parcels.push(Parcel::HeartbeatAnswer(HeartbeatAnswer { lines: vec![line, full] }));
         parcels
     }
 

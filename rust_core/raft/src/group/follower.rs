@@ -4,7 +4,7 @@ use phantom_base::{LogIndex, ReplicaId, mark};
 
 use super::{Context, Group};
 use crate::machine::Act;
-use crate::{Body, Entry, Line, LineAnswer, LogRecord, LostWhy, Position};
+use crate::{Body, Entry, Line, LineAnswer, LogRecord, LostWhy, Position, Room};
 
 impl Group {
     pub(super) fn on_append(
@@ -26,8 +26,13 @@ impl Group {
             return self.answer(from, Body::Rejected { prev: prev.index, hint }, cx);
         }
         let matched = entries.last().map_or(prev.index, |entry| entry.index);
-        let commit = self.commit.max(commit.min(matched));
         let is_new = |e: &Entry| self.log.term_at(e.index) != Some(e.term);
+        if cx.room == Room::None && entries.iter().any(is_new) {
+            // Silence, as if it had never come: what is not kept is not acknowledged.
+            mark!("entries_not_taken_for_want_of_room");
+            return;
+        }
+        let commit = self.commit.max(commit.min(matched));
         if let Some(skip) = entries.iter().position(is_new) {
             let news = entries.get(skip..).unwrap_or_default();
             self.append(news, commit, cx);
@@ -95,6 +100,7 @@ impl Group {
             to: line.from,
             term: self.term,
             applied: self.applied,
+            short_of_room: cx.room != Room::Enough,
         })
     }
 }

@@ -75,6 +75,9 @@ impl Group {
         if bytes > cx.limits.entry_bytes_max {
             return Err(Refused::TooLarge { bytes });
         }
+        if !self.has_room(cx) {
+            return Err(Refused::DiskFull);
+        }
         // One entry may always be in flight, or one above the bound could never be proposed.
         let group_full = leader.uncommitted_bytes > 0
             && leader.uncommitted_bytes + bytes > cx.limits.uncommitted_group_bytes;
@@ -152,13 +155,16 @@ impl Group {
     /// that what was proposed together travels together.
     pub fn send_appends(&mut self, entries: &dyn Entries, cx: &mut Context<'_>) {
         let now = cx.now;
+        let needs_all = !self.can_spare_the_short(cx);
         let Role::Leader(leader) = &mut self.role else { return };
         if !std::mem::take(&mut leader.unsent) {
             return;
         }
         let mut followers = std::mem::take(&mut leader.followers);
         for follower in &mut followers {
-            while self.send_append(follower, entries, cx) {}
+            if needs_all || !follower.short_of_room {
+                while self.send_append(follower, entries, cx) {}
+            }
             let commit = self.commit.min(follower.matched);
             let replicates = matches!(follower.state, State::Replicate(_));
             if replicates && commit > follower.commit_told {
@@ -244,6 +250,7 @@ impl Group {
         let Some(follower) = leader.follower(line.from) else { return };
         follower.heard_at = cx.now;
         follower.applied = follower.applied.max(line.applied);
+        follower.short_of_room = line.short_of_room;
         follower.suspect_loss(cx.now, cx.limits);
         leader.unsent = true;
     }

@@ -1,14 +1,15 @@
 //! One group's replica on this node: its role, term, log and what waits on it.
 //!
 //! The files below each hold one part of it: `election` (campaigns, votes, timers), `leader`
-//! (proposals, appends, commit), `follower` (what a leader says), `barrier` (reads), `check`
-//! (what must always be true). All of them act on the outside through `Context` alone.
+//! (proposals, appends, commit), `follower` (what a leader says), `barrier` (reads), `room` (full
+//! disks), `check` (what must always be true). All of them act on the outside through `Context` alone.
 
 mod barrier;
 mod check;
 mod election;
 mod follower;
 mod leader;
+mod room;
 mod status;
 
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::entries::GroupLog;
 use crate::machine::{Act, Batch, Out};
 use crate::{
     Body, Done, Entries, HardState, Identity, Limits, LogRecord, LostWhy, Member, Message, Outcome,
-    Parcel, Refused, Restored, Token,
+    Parcel, Refused, Restored, Room, Token,
 };
 
 use barrier::Barriers;
@@ -36,6 +37,7 @@ pub struct Context<'a> {
     pub noop: &'a Arc<[u8]>,
     /// The last number given to a round or a question of this node.
     pub contexts: &'a mut u64,
+    pub room: Room,
     pub out: &'a mut Out,
 }
 

@@ -64,6 +64,8 @@ pub struct MemberStatus {
     pub replicating: bool,
     /// Whether it lacks entries that the leader no longer keeps.
     pub too_far_behind: bool,
+    /// Whether it said that its disk is under its reserve; the leader's own is the caller's to know.
+    pub short_of_room: bool,
 }
 
 impl Group {
@@ -81,6 +83,7 @@ impl Group {
                     applied: self.applied,
                     replicating: true,
                     too_far_behind: false,
+                    short_of_room: false,
                 };
                 let mut members = vec![own];
                 members.extend(leader.followers.iter().map(|f| MemberStatus {
@@ -90,6 +93,7 @@ impl Group {
                     applied: f.applied,
                     replicating: matches!(f.state, State::Replicate(_)),
                     too_far_behind: f.state == State::TooFarBehind,
+                    short_of_room: f.short_of_room,
                 }));
                 members.sort_by_key(|member| member.replica);
                 (RoleName::Leader, members)

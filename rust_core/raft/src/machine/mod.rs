@@ -18,7 +18,7 @@ use crate::group::{Context, Group, GroupStatus};
 use crate::types::Noop;
 use crate::{
     Committed, Entries, Event, Heartbeat, HeartbeatAnswer, Identity, Limits, LostWhy, Message,
-    Parcel, Ready, Refused, Restored, Token,
+    Parcel, Ready, Refused, Restored, Room, Token,
 };
 
 /// How many bits of a context count within one start of the node.
@@ -39,6 +39,7 @@ pub struct Machine {
     pushed: VecDeque<(Batch, Lsn)>,
     next_tick: Nanos,
     next_heartbeat: Nanos,
+    room: Room,
     stopped: bool,
 }
 
@@ -65,6 +66,7 @@ impl Machine {
             pushed: VecDeque::new(),
             next_tick: 0,
             next_heartbeat: 0,
+            room: Room::Enough,
             stopped: false,
         }
     }
@@ -88,6 +90,7 @@ impl Machine {
             random: &mut *self.random,
             noop: &self.noop,
             contexts: &mut self.contexts,
+            room: self.room,
             out: &mut self.out,
         };
         (cx, &mut self.groups)
@@ -181,6 +184,25 @@ impl Machine {
     /// Gives leadership up; the followers may elect at once.
     pub fn step_down(&mut self, now: Nanos, gid: GroupId) -> Result<(), Refused> {
         self.with(now, gid, |group, cx| group.step_down(LostWhy::Asked, cx))
+    }
+
+    /// Says how much room the node's disk has. Leaders elsewhere hear of it with the next heartbeat.
+    pub fn set_room(&mut self, room: Room) {
+        self.room = room;
+    }
+
+    /// Whether a member with room is there that could lead a group in this node's place, now or
+    /// as soon as it has caught up.
+    pub fn has_heir(&mut self, now: Nanos, gid: GroupId) -> bool {
+        let (cx, groups) = self.split(now);
+        groups.get(&gid).is_some_and(|group| group.has_heir(&cx))
+    }
+
+    /// Whether such a member misses nothing, and nothing is in flight: giving leadership up costs
+    /// no proposal its answer.
+    pub fn may_hand_over(&mut self, now: Nanos, gid: GroupId) -> bool {
+        let (cx, groups) = self.split(now);
+        groups.get(&gid).is_some_and(|group| group.may_hand_over(&cx))
     }
 
     /// A new link to `peer` is up, or the old one is down: what was under way may be lost.

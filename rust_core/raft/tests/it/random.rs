@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use phantom_base::{LogIndex, Random, SeededRandom};
-use phantom_raft::{Limits, RoleName};
+use phantom_raft::{Limits, RoleName, Room};
 
 use crate::cluster::{Cluster, GROUP};
 
@@ -163,7 +163,12 @@ impl Chaos {
     fn decide(&mut self, n: u32) {
         let now = self.cluster.now;
         let (prevote, peer) = (!self.random.one_in(4), self.any_node());
-        match self.random.below(8) {
+        match self.random.below(9) {
+            8 => {
+                let rooms = [Room::None, Room::Short, Room::Enough];
+                let drawn = rooms[self.random.below(3) as usize];
+                self.cluster.machine(n).set_room(drawn);
+            }
             0 => drop(self.cluster.machine(n).step_down(now, GROUP)),
             1 if peer != n => self.cluster.machine(n).connected(phantom_base::NodeId(peer)),
             _ => drop(self.cluster.machine(n).campaign(now, GROUP, prevote)),
@@ -187,6 +192,7 @@ impl Chaos {
             if !self.cluster.is_up(n) {
                 self.cluster.start(n, self.flushed[n as usize - 1]);
             }
+            self.cluster.machine(n).set_room(Room::Enough);
         }
         self.token += 1;
         let data = format!("last {}", self.token);

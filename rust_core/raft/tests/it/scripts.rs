@@ -12,6 +12,7 @@
 //! tick MS [n..]               time passes, printing events and answers only; tock prints all
 //! cut a b  heal               connected a b    release n INDEX        status n   show n
 //! large n BYTES               proposes an entry of that size
+//! room n none|short|enough    what is left on its disk; heirs n says who could lead instead
 //! ```
 
 use std::fmt::Write as _;
@@ -19,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use phantom_base::{LogIndex, NodeId, ReplicaId, Term};
-use phantom_raft::{Entry, HardState, Limits, LogRecord};
+use phantom_raft::{Entry, HardState, Limits, LogRecord, Room};
 
 use crate::cluster::{Cluster, GROUP, show_record};
 
@@ -32,6 +33,15 @@ struct Script {
 fn limits() -> Limits {
     // Timeouts without spread, so that scripts count milliseconds.
     Limits { election_max_ns: 1_000_000_001, election_min_ns: 1_000_000_000, ..Limits::default() }
+}
+
+fn room(word: &str) -> Room {
+    match word {
+        "none" => Room::None,
+        "short" => Room::Short,
+        "enough" => Room::Enough,
+        other => panic!("{other} is no room"),
+    }
 }
 
 impl Script {
@@ -84,6 +94,8 @@ impl Script {
                 self.cluster.node(number(1)).log.release(upto);
                 self.cluster.machine(number(1)).released(GROUP, upto);
             }
+            "room" => self.cluster.machine(number(1)).set_room(room(words[2])),
+            "heirs" => self.print_heirs(number(1)),
             "status" => self.print_status(number(1)),
             "show" => {
                 let log = &self.cluster.node(number(1)).log;
@@ -108,8 +120,16 @@ impl Script {
                 (_, true) => "replicates",
                 _ => "probes",
             };
-            write!(line, " {}:{}:{state}", m.node, m.matched).expect("a string");
+            let short = if m.short_of_room { ":short" } else { "" };
+            write!(line, " {}:{}:{state}{short}", m.node, m.matched).expect("a string");
         }
+        self.cluster.seen.lines.push(line);
+    }
+
+    fn print_heirs(&mut self, n: u32) {
+        let (now, machine) = (self.cluster.now, self.cluster.machine(n));
+        let (has, may) = (machine.has_heir(now, GROUP), machine.may_hand_over(now, GROUP));
+        let line = format!("n{n} has an heir: {has}, may hand over: {may}");
         self.cluster.seen.lines.push(line);
     }
 

@@ -1,0 +1,48 @@
+//! Leading while disks are full: who is sent entries, what is proposed, who should lead instead.
+//!
+//! A member whose disk is under its reserve says so with each heartbeat's answer. It is *spared*,
+//! sent nothing, while a majority that is heard has room; it catches up from the log later. Without
+//! such a majority nothing is proposed, and what is in the log already goes to all members: the
+//! reserve is large enough for it, and the first entry of a term must commit before anybody reads.
+
+use phantom_base::Nanos;
+
+use super::{Context, Group, Role};
+use crate::Room;
+use crate::progress::{Progress, State};
+use crate::quorum::majority;
+
+impl Group {
+    fn roomy<'a>(&'a self, cx: &Context<'_>) -> impl Iterator<Item = &'a Progress> + use<'a> {
+        let (now, patience): (Nanos, Nanos) = (cx.now, cx.limits.election_min_ns);
+        let followers = match &self.role {
+            Role::Leader(leader) => leader.followers.as_slice(),
+            _ => &[],
+        };
+        let is_heard = move |f: &&Progress| now.saturating_sub(f.heard_at) < patience;
+        followers.iter().filter(|f| !f.short_of_room).filter(is_heard)
+    }
+
+    /// Whether entries commit without any member that is short of room. The leader's own log counts:
+    /// it holds them whatever its disk is like.
+    pub(super) fn can_spare_the_short(&self, cx: &Context<'_>) -> bool {
+        1 + self.roomy(cx).count() >= majority(self.members.len())
+    }
+
+    /// Whether more may be proposed: here is room, and on a majority, as far as it has told. A
+    /// majority that is merely silent is not a full one.
+    pub(super) fn has_room(&self, cx: &Context<'_>) -> bool {
+        let Role::Leader(leader) = &self.role else { return true };
+        let any_is_short = leader.followers.iter().any(|f| f.short_of_room);
+        cx.room == Room::Enough && (!any_is_short || self.can_spare_the_short(cx))
+    }
+
+    pub fn has_heir(&self, cx: &Context<'_>) -> bool {
+        self.roomy(cx).any(|f| matches!(f.state, State::Replicate(_)))
+    }
+
+    pub fn may_hand_over(&self, cx: &Context<'_>) -> bool {
+        let last = self.log.last();
+        self.commit == last && self.applied == last && self.roomy(cx).any(|f| f.matched == last)
+    }
+}
