@@ -85,6 +85,7 @@ impl Error {
         match self {
             Self::Corruption { .. } => sqlstate::DATA_CORRUPTED,
             Self::UnknownOutcome { .. } => sqlstate::STATEMENT_COMPLETION_UNKNOWN,
+            Self::Io { kind: io::ErrorKind::StorageFull, .. } => sqlstate::DISK_FULL,
             Self::Poisoned { .. } | Self::Io { .. } => sqlstate::IO_ERROR,
             Self::TooLarge { .. } => sqlstate::PROGRAM_LIMIT_EXCEEDED,
             Self::Unsupported { .. } => sqlstate::FEATURE_NOT_SUPPORTED,

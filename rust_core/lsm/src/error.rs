@@ -96,13 +96,18 @@ impl Error {
         Self::Io { what: what.into(), kind: error.kind() }
     }
 
+    /// Whether only room on the disk was missing: nothing was done, and it may be tried again.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::DiskFull { .. } | Self::Io { kind: io::ErrorKind::StorageFull, .. })
+    }
+
     /// The code that travels.
     pub fn sqlstate(&self) -> SqlState {
         match self {
             Self::Log(error) => error.sqlstate(),
             Self::Corruption { .. } => sqlstate::DATA_CORRUPTED,
-            Self::Poisoned { .. } | Self::Io { .. } => sqlstate::IO_ERROR,
-            Self::DiskFull { .. } => sqlstate::DISK_FULL,
+            _ if self.is_disk_full() => sqlstate::DISK_FULL,
+            Self::Poisoned { .. } | Self::Io { .. } | Self::DiskFull { .. } => sqlstate::IO_ERROR,
             Self::Stalled { .. } => sqlstate::INSUFFICIENT_RESOURCES,
             Self::TooLarge { .. } => sqlstate::PROGRAM_LIMIT_EXCEEDED,
             Self::InvalidArgument { .. } => sqlstate::INVALID_PARAMETER_VALUE,

@@ -38,7 +38,7 @@ pub use batch::{BATCH_BYTES_MAX, Batch, KEY_BYTES_MAX, Op, OpKind, Ops, VALUE_BY
 pub use engine::{Cached, Durability, Engine, Job, Seq, Slice, Snapshot};
 pub use error::{Error, Result};
 pub use iter::{Iter, Version, VersionIter};
-pub use options::{EngineOptions, Keyspace, KeyspaceOptions, Source};
+pub use options::{EngineOptions, Keyspace, KeyspaceOptions, Source, disk_reserve};
 pub use stats::Stats;
 
 /// A range of keys: `start` is in it, `end` is not; `None` is unbounded. In a versioned keyspace

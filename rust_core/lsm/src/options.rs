@@ -79,6 +79,12 @@ pub struct EngineOptions {
     pub clock: Arc<dyn Clock>,
 }
 
+/// What is kept free on a disk of `total` bytes, unless it is said: room to flush and compact, to
+/// remove what is released, to vote. It covers three memtables and their log many times over.
+pub fn disk_reserve(said: Option<u64>, total: u64) -> u64 {
+    said.unwrap_or_else(|| (total / 50).clamp(256 << 20, 4 << 30))
+}
+
 impl EngineOptions {
     /// The defaults, for a database called `database`.
     pub fn new(database: [u8; 16], clock: Arc<dyn Clock>) -> Self {

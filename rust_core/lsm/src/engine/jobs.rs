@@ -189,6 +189,7 @@ impl Inner {
                 .map(|t| (Placed { keyspace, level: choice.to as u8, file: t.file }, t.size))
                 .collect();
         } else {
+            self.admit_compaction(choice.inputs().map(|table| table.size).sum())?;
             change = self.merge_tables(choice, &mut made).inspect_err(|_| self.undo(&made))?;
         }
         change.remove(self, choice);

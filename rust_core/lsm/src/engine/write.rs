@@ -13,13 +13,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use phantom_base::Lsn;
 use phantom_base::sync::Ordering;
+use phantom_base::{Lsn, mark};
 use phantom_log::{Level, Record};
 
 use super::{Commit, Engine, Inner};
 use crate::batch::{BATCH_BYTES_MAX, KEY_BYTES_MAX, Ops, VALUE_BYTES_MAX};
 use crate::memtable::Memtable;
+use crate::options::disk_reserve;
 use crate::version::View;
 use crate::{Error, Result, Source, key};
 
@@ -202,8 +203,12 @@ impl Inner {
                 stalled = true;
             }
             if let Some(job) = Self::next_job(inner) {
-                job.run()?;
-                continue;
+                match job.run() {
+                    Ok(()) => continue,
+                    // It was undone and waits for room; so does this write, as long as it may.
+                    Err(error) if error.is_disk_full() => {}
+                    Err(error) => return Err(error),
+                }
             }
             if left.is_zero() {
                 return Err(Error::Stalled { frozen, l0 });
@@ -223,12 +228,23 @@ impl Inner {
             return Ok(());
         }
         let space = self.fs.space().map_err(|e| Error::io("ask for the disk's room", &e))?;
-        let default = (space.total / 50).clamp(256 << 20, 4 << 30);
-        let reserve = self.options.disk_reserve.unwrap_or(default);
+        let reserve = disk_reserve(self.options.disk_reserve, space.total);
         check.read_only = space.free < reserve.saturating_add(bytes);
         check.since = 0;
         if check.read_only {
             return Err(Error::DiskFull { free: space.free, reserve });
+        }
+        Ok(())
+    }
+
+    /// Refuses a compaction whose output could use up the room that flushes, the log and votes
+    /// need: for a while, its inputs and its output are both there.
+    pub(super) fn admit_compaction(&self, bytes: u64) -> Result<()> {
+        let space = self.fs.space().map_err(|e| Error::io("ask for the disk's room", &e))?;
+        let kept = disk_reserve(self.options.disk_reserve, space.total) / 4;
+        if space.free < kept.saturating_add(bytes) {
+            mark!("compaction_waits_for_room");
+            return Err(Error::DiskFull { free: space.free, reserve: kept });
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use phantom_base::sqlstate;
 use phantom_lsm::{Durability, Error, Keyspace};
-use phantom_vfs::{Crash, FaultScript, SimFs};
+use phantom_vfs::{Crash, FaultScript, SimFs, Vfs};
 
 use crate::oracle::{Run, observe, open, reapply, tiny};
 
@@ -97,4 +97,29 @@ fn a_nearly_full_disk_refuses_writes_and_takes_them_again_when_there_is_room() {
     fs.set_budget(1 << 30);
     engine.write(batch.bytes(), Durability::Disk).unwrap();
     assert!(!engine.stats().read_only);
+}
+
+#[test]
+fn a_compaction_that_could_use_up_the_reserve_waits_for_room() {
+    let fs = SimFs::new(1);
+    let mut options = tiny();
+    options.disk_reserve = Some(1 << 20);
+    let compact_at = options.l0_compact;
+    let engine = open(&fs, options).unwrap();
+    for n in 0..compact_at {
+        let mut batch = phantom_lsm::Batch::new();
+        batch.put(Keyspace(10), b"key", &[n as u8; 1_000]);
+        engine.write(batch.bytes(), Durability::Disk).unwrap();
+        engine.flush().unwrap();
+    }
+    let used = fs.space().unwrap().total - fs.space().unwrap().free;
+    fs.set_budget(used + (1 << 18) + 100);
+    let refused = engine.next_job().expect("a compaction").run().unwrap_err();
+    assert!(refused.is_disk_full() && refused.sqlstate() == sqlstate::DISK_FULL, "{refused}");
+    assert_eq!(engine.stats().compactions, 0);
+    fs.set_budget(used + (1 << 20));
+    engine.run_jobs().unwrap();
+    assert_eq!(engine.stats().compactions, 1);
+    let kept = engine.get(None, Keyspace(10), b"key").unwrap();
+    assert_eq!(kept.as_deref(), Some(&[compact_at as u8 - 1; 1_000][..]));
 }
