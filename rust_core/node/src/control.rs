@@ -2,10 +2,10 @@
 
 use minicbor::{Decoder, Encoder};
 use phantom_base::{Error, NodeId, sqlstate};
-use phantom_raft::Event;
+use phantom_raft::{Event, Room};
 use phantom_types::{Datum, codec};
 
-use crate::replication::{Formation, FormedMember, Status};
+use crate::replication::{DiskReport, Formation, FormedMember, Status};
 use crate::request::message::{RowPut, RowSpan};
 
 pub(crate) const WRITES: &str = "a Vec takes every write";
@@ -150,6 +150,24 @@ pub fn encode_event(event: &Event) -> Vec<u8> {
                     .u64(first.0)?;
             }
         }
+        Ok(())
+    };
+    write().expect(WRITES);
+    bytes
+}
+
+/// Writes [`disk_room`, `enough` | `short` | `none`, free, total, reserve], sizes in bytes.
+pub fn encode_disk(disk: &DiskReport) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut out = Encoder::new(&mut bytes);
+    let room = match disk.room {
+        Room::Enough => "enough",
+        Room::Short => "short",
+        Room::None => "none",
+    };
+    let mut write = || -> Written {
+        out.array(5)?.str("disk_room")?.str(room)?;
+        out.u64(disk.free)?.u64(disk.total)?.u64(disk.reserve)?;
         Ok(())
     };
     write().expect(WRITES);

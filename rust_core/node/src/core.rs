@@ -163,6 +163,9 @@ impl NodeCore {
                 self.pending.events.push(control::encode_event(&event));
                 self.requests.event(&mut self.replication, &event);
             }
+            if let Some(disk) = effects.disk {
+                self.pending.events.push(control::encode_disk(&disk));
+            }
             for received in effects.received {
                 self.receive(received);
             }
@@ -354,6 +357,7 @@ impl NodeCore {
         let engine = self.replication.engine().stats();
         let (requests, repeats) = self.requests.counts();
         let (sessions, statements) = self.sessions.counts();
+        let disk = self.replication.disk();
         control::encode_numbers(&[
             ("table_bytes", engine.table_bytes),
             ("memtable_bytes", engine.memtable_bytes),
@@ -368,6 +372,10 @@ impl NodeCore {
             ("replayed_bytes", engine.replayed_bytes + self.replication.replayed_bytes()),
             ("cut_bytes", engine.cut_bytes),
             ("stalls", engine.stalls),
+            ("disk_free_bytes", disk.free),
+            ("disk_total_bytes", disk.total),
+            ("disk_reserve_bytes", disk.reserve),
+            ("disk_short", u64::from(disk.is_short())),
             ("requests", requests as u64),
             ("statement_repeats", repeats),
             ("sessions", sessions as u64),

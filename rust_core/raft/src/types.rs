@@ -57,6 +57,9 @@ pub struct Restored {
     pub hard: HardState,
     /// The last entry whose effects are in durable tables: committed for certain.
     pub applied: LogIndex,
+    /// Whether members with full disks are spared its entries while others keep them. A group
+    /// without goes on everywhere, from the reserve: its entries must be few and small.
+    pub spares_full: bool,
 }
 
 /// Durations and bounds. The defaults are those of the design's table of knobs.

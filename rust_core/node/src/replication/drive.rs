@@ -61,6 +61,7 @@ impl Replication {
             let now = self.clock.monotonic_ns();
             self.take_reports(now)?;
             self.take_durable(now)?;
+            self.mind_room(now);
             let more = self.stamps.is_settled() && self.take_ready(now)?;
             if !more || now.saturating_sub(start) >= budget_ns {
                 break;
@@ -114,6 +115,7 @@ impl Replication {
         let Ready { records, messages, committed, done, barriers, events } = ready;
         if !records.is_empty() {
             let end = self.push_records(&records)?;
+            self.watch.pushed(end);
             self.machine.pushed(end);
         }
         for (peer, parcel) in messages {

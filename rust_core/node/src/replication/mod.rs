@@ -18,6 +18,7 @@
 //!   `Effects::received` on the other side. Links keep order and lose only by breaking.
 //! - `Settings::observer` is told of every applied batch, on the apply worker. What it is not told
 //!   after a restart is in the engine: read it between `open` and the first `poll`.
+//! - A full disk is minded here (room.rs): proposals are refused, leaderships handed over.
 //! - `tick_hlc` stamps; `None` means that the disk is too slow to cover a stamp: wait for `poll`.
 //!
 //! Rules kept here: nothing is released above the engine's durable position; frames, votes,
@@ -31,6 +32,7 @@ mod error;
 mod formation;
 mod log_view;
 mod peers;
+mod room;
 mod stamps;
 mod verbs;
 mod workers;
@@ -51,11 +53,13 @@ pub use apply::{Applied, Mark, NoObserver, Observer};
 pub use error::{Error, Refused, Result};
 pub use formation::{Formation, FormedMember, form};
 pub use peers::Received;
+pub use room::DiskReport;
 
 use apply::{Applier, Report};
 use entry::{EntryKind, encode_entry};
 use formation::{node_slot, read_formation, read_groups};
 use log_view::LogView;
+use room::RoomWatch;
 use stamps::Stamps;
 use workers::{EngineWorker, LogWorker};
 
@@ -77,6 +81,8 @@ pub struct Settings {
     pub segment_bytes: u32,
     /// Size of the log in bytes beyond which entries go although a member lacks them.
     pub log_bytes_max: u64,
+    /// Free disk in bytes below which nothing is proposed; `None`: 2 %, 256 MiB to 4 GiB.
+    pub disk_reserve: Option<u64>,
     /// Entries of a group are released when there are so many, or when a segment may go for it:
     /// each release is a log record.
     pub release_entries: u64,
@@ -97,6 +103,7 @@ impl Default for Settings {
             memtable_bytes: 0,
             segment_bytes: 4 << 20,
             log_bytes_max: 1 << 30,
+            disk_reserve: None,
             release_entries: 1_024,
             queue_bytes_max: 32 << 20,
             cores: 2,
@@ -118,6 +125,8 @@ pub struct Effects {
     pub received: Vec<Received>,
     /// What happened.
     pub events: Vec<Event>,
+    /// The disk has another room than before.
+    pub disk: Option<DiskReport>,
     /// Call `poll` again after so long at the latest.
     pub sleep_ns: Nanos,
 }
@@ -158,6 +167,7 @@ pub struct Replication {
     next_release: Nanos,
     /// Bytes of entries that this start applies again: tables did not hold them.
     replayed_bytes: u64,
+    watch: RoomWatch,
     /// Why the node must end.
     failed: Option<Error>,
 }
@@ -173,7 +183,9 @@ impl Replication {
         clock: Arc<dyn Clock>,
         random: Box<dyn Random>,
     ) -> Result<Self> {
-        let engine = open_engine(fs, dir, &settings, &runtime, &clock)?;
+        let engine = open_engine(Arc::clone(&fs), dir, &settings, &runtime, &clock)?;
+        let watch = RoomWatch::open(fs, settings.disk_reserve, &runtime)
+            .map_err(|e| phantom_lsm::Error::io("ask for the disk's room", &e))?;
         let log = Arc::clone(engine.log());
         let formation = read_formation(&log)?;
         if let Some(expected) = settings.cluster.filter(|cluster| *cluster != formation.cluster) {
@@ -210,7 +222,7 @@ impl Replication {
         let peers = peers.filter(|peer| *peer != formation.node);
         let links =
             peers.map(|peer| (peer, Link::new(route(peer), settings.queue_bytes_max))).collect();
-        Ok(Self {
+        let mut opened = Self {
             formation,
             incarnation,
             runtime,
@@ -233,8 +245,13 @@ impl Replication {
             queue_bytes_max: settings.queue_bytes_max,
             next_release: 0,
             replayed_bytes,
+            watch,
             failed: None,
-        })
+        };
+        if opened.disk().is_short() {
+            opened.room_changed();
+        }
+        Ok(opened)
     }
 }
 
@@ -254,6 +271,7 @@ fn open_engine(
     options.memory_bytes = settings.memory_bytes;
     options.memtable_bytes = settings.memtable_bytes;
     options.segment_bytes = settings.segment_bytes;
+    options.disk_reserve = settings.disk_reserve;
     if runtime.is_inline() {
         // One thread does everything: waiting for a flush would wait for itself.
         options.stall_max = std::time::Duration::ZERO;
@@ -299,7 +317,9 @@ fn restore_groups(
                 "{gid}: tables hold entries up to {at}, the log {first} to {last}"
             )));
         }
-        let restored = Restored { gid, me, members, hard, applied: mark.index };
+        // Every gateway needs the catalog, and it is small.
+        let spares_full = gid != GroupId::SYSTEM;
+        let restored = Restored { gid, me, members, hard, applied: mark.index, spares_full };
         machine.add_group(clock.monotonic_ns(), restored, &view);
         marks.insert(gid, mark);
     }

@@ -13,8 +13,8 @@ use super::point::stale_schema;
 use super::storage::relation_of;
 use super::{Answer, Job, Requests, Stage};
 use crate::catalog::number_key;
-use crate::replication::Replication;
 use crate::replication::entry::{BoundTable, EntryKind, encode_batch};
+use crate::replication::{Refused, Replication};
 
 /// The largest entry of a transaction that is one entry, in bytes.
 const ENTRY_BYTES_MAX: usize = 4 << 20;
@@ -87,6 +87,11 @@ impl Requests {
                 self.get(ticket).stage = Stage::Proposed(answer, commit);
                 let leading = self.groups.entry(group).or_default();
                 leading.admissions.proposed(ticket, commit);
+            }
+            Err(Refused::Raft(phantom_raft::Refused::DiskFull)) => {
+                let table = tables.first().map(|table| format!("table \"{}\"", table.name));
+                let what = table.unwrap_or_else(|| "the catalog".to_owned());
+                self.no_room(replication, ticket, &what);
             }
             Err(refused) => self.refused(replication, ticket, refused),
         }

@@ -18,6 +18,7 @@ pub mod gateway;
 pub mod message;
 mod outbox;
 pub mod point;
+mod room;
 mod rows;
 mod storage;
 

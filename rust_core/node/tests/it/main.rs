@@ -4,6 +4,7 @@
 
 mod chaos;
 mod judge;
+mod room;
 mod rules;
 mod statements;
 mod threads;

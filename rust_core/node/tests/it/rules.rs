@@ -29,7 +29,7 @@ fn open(fs: &Arc<dyn Vfs>, dir: &str, cluster: Option<u64>) -> Result<Replicatio
 }
 
 /// Runs all nodes for a while without faults.
-fn settle(world: &mut World, ms: u64) {
+pub fn settle(world: &mut World, ms: u64) {
     for _ in 0..ms {
         world.dial();
         world.pass(MS);
@@ -46,7 +46,7 @@ fn started(nodes: u32) -> World {
     world
 }
 
-fn leader(world: &World, gid: GroupId) -> usize {
+pub fn leader(world: &World, gid: GroupId) -> usize {
     let leads = |n: &usize| {
         let up = world.nodes[*n].up.as_ref();
         let status = up.and_then(|up| up.replication.status(gid));

@@ -114,6 +114,7 @@ pub struct World {
     /// What nodes have told since somebody cleared it.
     pub events: Vec<(NodeId, Event)>,
     pub log_bytes_max: u64,
+    pub disk_reserve: Option<u64>,
 }
 
 fn pair(a: usize, b: usize) -> (usize, usize) {
@@ -163,6 +164,7 @@ impl World {
             next_token: 1,
             events: Vec::new(),
             log_bytes_max: 1 << 30,
+            disk_reserve: None,
         }
     }
 
@@ -194,6 +196,7 @@ impl World {
             segment_bytes: 64 << 10,
             release_entries: 4,
             log_bytes_max: self.log_bytes_max,
+            disk_reserve: self.disk_reserve,
             observer: Box::new(Witness(judge)),
             ..Settings::default()
         };
@@ -208,6 +211,9 @@ impl World {
             // The drawn disk error came while it opened: the process ends and starts again.
             Err(error) if node.fs.faults_fired().iter().any(|fired| *fired > 0) => {
                 assert_eq!(error.sqlstate(), sqlstate::IO_ERROR, "{}: {error}", node.id);
+                return self.crash(n, Crash::AnySubset(50));
+            }
+            Err(error) if error.sqlstate() == sqlstate::DISK_FULL => {
                 return self.crash(n, Crash::AnySubset(50));
             }
             Err(error) => panic!("{} opens: {error}", node.id),
@@ -358,8 +364,11 @@ impl World {
             judge.event(id, event);
             self.events.push((id, event.clone()));
             if let Event::ElectionDue(gids) = event {
+                // As the controller does: a full node lets the others try first.
+                let patience = if up.replication.disk().is_short() { 3_000 * MS } else { 0 };
                 for gid in gids {
-                    up.campaigns.insert(*gid, now + self.random.below(300 * MS));
+                    let wait = patience + self.random.below(300 * MS);
+                    up.campaigns.entry(*gid).or_insert(now + wait);
                 }
             }
         }
@@ -453,6 +462,13 @@ impl World {
             let last = all.iter().flatten().map(|s| s.group.last).max();
             has_leader && all.iter().all(|s| s.as_ref().map(|s| s.mark.index) == last)
         })
+    }
+
+    /// Leaves so much free on a node's disk.
+    pub fn leave_free(&self, n: usize, bytes: u64) {
+        let fs = &self.nodes[n].fs;
+        let space = fs.space().expect("a simulated disk tells");
+        fs.set_budget(space.total - space.free + bytes);
     }
 
     pub fn disk_hash(&self) -> u64 {

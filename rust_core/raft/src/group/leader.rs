@@ -155,7 +155,7 @@ impl Group {
     /// that what was proposed together travels together.
     pub fn send_appends(&mut self, entries: &dyn Entries, cx: &mut Context<'_>) {
         let now = cx.now;
-        let needs_all = !self.can_spare_the_short(cx);
+        let needs_all = !(self.spares_full && self.can_spare_the_short(cx));
         let Role::Leader(leader) = &mut self.role else { return };
         if !std::mem::take(&mut leader.unsent) {
             return;

@@ -97,11 +97,12 @@ pub struct Group {
     proposals_until: Nanos,
     barriers: Barriers,
     too_far_behind: bool,
+    spares_full: bool,
 }
 
 impl Group {
     pub fn restore(restored: Restored, entries: &dyn Entries, cx: &mut Context<'_>) -> Self {
-        let Restored { gid, me, mut members, hard, applied } = restored;
+        let Restored { gid, me, mut members, hard, applied, spares_full } = restored;
         members.sort_by_key(|member| member.replica);
         assert!((1..=5).contains(&members.len()), "{gid}: {} voters", members.len());
         assert!(members.contains(&me), "{gid}: {me:?} is no voter of {members:?}");
@@ -135,6 +136,7 @@ impl Group {
             proposals_until: 0,
             barriers: Barriers::default(),
             too_far_behind: false,
+            spares_full,
         };
         group.reset_deadline(cx);
         group

@@ -184,7 +184,8 @@ impl Cluster {
         let mut machine = Machine::new(identity, limits, *b"noop", Box::new(random));
         let applied = LogIndex(flushed);
         let hard = node.log.state();
-        let restored = Restored { gid: GROUP, me: member(n), members, hard, applied };
+        let restored =
+            Restored { gid: GROUP, me: member(n), members, hard, applied, spares_full: true };
         machine.add_group(now, restored, &node.log);
         node.applied.truncate(flushed as usize);
         node.to_apply.clear();

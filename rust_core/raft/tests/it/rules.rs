@@ -115,7 +115,7 @@ fn all_groups_share_one_heartbeat_to_a_peer() {
             for gid in (1..=GROUPS).map(GroupId) {
                 let (me, members) = (member(n), vec![member(1), member(2)]);
                 let (hard, applied) = Default::default();
-                let restored = Restored { gid, me, members, hard, applied };
+                let restored = Restored { gid, me, members, hard, applied, spares_full: true };
                 machine.add_group(0, restored, &logs[0]);
             }
             machine
