@@ -7,6 +7,8 @@
     │   ├── InUse        55006   another process has the directory, another socket the port
     │   ├── NoLeader     57P03   no leader is known, or none was found in time
     │   └── Conflict     40001   somebody else wrote first; nothing was done
+    ├── DiskFull         53100   a disk has no room; nothing was done
+    ├── DiskFailed       58030   a disk took or gave no bytes; the node that has it ends
     ├── UnknownOutcome   40003   it may have happened or not
     └── Corrupted        XX001   bytes on disk are not what was written
 
@@ -72,6 +74,14 @@ class NoLeader(Refused, sqlstate="57P03"):
 
 class Conflict(Refused, sqlstate="40001"):
     """Somebody else wrote first; nothing was done."""
+
+
+class DiskFull(PhantomError, sqlstate="53100"):
+    """A disk has no room for it; nothing was done."""
+
+
+class DiskFailed(PhantomError, sqlstate="58030"):
+    """A disk took or gave no bytes; what was acknowledged holds, and the node that has it ends."""
 
 
 class UnknownOutcome(PhantomError, sqlstate="40003"):

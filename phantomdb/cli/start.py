@@ -136,7 +136,8 @@ def start(
     Without --join it is a cluster of one. A directory that was formed before needs no --join. One
     line of JSON on stdout says that it serves, and where; logs are JSON lines on stderr.
 
-    Exit codes: 0 stopped, 2 usage, 3 refused, 5 directory in use, 6 damaged, 8 port in use.
+    Exit codes: 0 stopped, 2 usage, 3 refused, 5 directory in use, 6 damaged, 7 the disk is full or
+    has failed, 8 port in use.
     """
     world = RealWorld.make()
     shown = name or data.rstrip("/").rsplit("/", 1)[-1] or "node"

@@ -41,8 +41,8 @@ UNHEALTHY, REFUSED = 1, 3
 def status(*, address: str, as_json: bool, timeout: float, no_color: bool) -> None:
     """Show members, groups and their replicas.
 
-    Exit codes: 0 healthy; 1 a member is unreachable or a group has no leader; 2 usage; 3 nobody
-    answers at the address, or not as a node.
+    Exit codes: 0 healthy; 1 a member is unreachable or degraded, or a group has no leader; 2 usage;
+    3 nobody answers at the address, or not as a node.
     """
     try:
         where = Address.parse(address)
@@ -65,7 +65,7 @@ def status(*, address: str, as_json: bool, timeout: float, no_color: bool) -> No
 
 def _show(cluster: ClusterView, problems: list[str], output: TerminalOutput) -> None:
     output.table(
-        ("member", "role", "state", "sql", "admin", "term", "lag"),
+        ("member", "role", "state", "sql", "admin", "term", "lag", "disk free"),
         [
             (
                 member.name,
@@ -75,6 +75,7 @@ def _show(cluster: ClusterView, problems: list[str], output: TerminalOutput) -> 
                 member.api_url or None,
                 member.timeline,
                 member.lag,
+                None if member.disk_free is None else f"{member.disk_free >> 20} MiB",
             )
             for member in cluster.members
         ],

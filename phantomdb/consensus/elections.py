@@ -19,6 +19,9 @@ JITTER_S = 0.05
 #: Groups that campaign at once; the rest follow at this distance, in seconds.
 WAVE_GROUPS = 200
 WAVE_STEP_S = 0.1
+#: How much later a node with a full disk campaigns, in seconds: longer than an election timeout and
+#: all ranks, so that it leads only where nobody else can. It could not propose anything.
+FULL_DISK_DELAY_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +33,19 @@ class Wave:
 
 
 def plan(
-    due: Sequence[int], node: int, voters: Sequence[int], jitter: Callable[[], float]
+    due: Sequence[int],
+    node: int,
+    voters: Sequence[int],
+    jitter: Callable[[], float],
+    *,
+    has_room: bool = True,
 ) -> list[Wave]:
     """Return the waves for groups that are due; the system group goes first.
 
-    Nodes take turns at being first, by group number, so that leaders spread. `jitter` draws from
-    [0, 1).
+    Nodes take turns at being first, by group number, so that leaders spread; one whose disk has no
+    room is last. `jitter` draws from [0, 1).
     """
+    first_s = 0.0 if has_room else FULL_DISK_DELAY_S
     order = sorted(voters)
     ranked: dict[int, list[int]] = {}
     for group in sorted(set(due)):
@@ -45,7 +54,8 @@ def plan(
     waves = []
     for rank, groups in sorted(ranked.items()):
         for at in range(0, len(groups), WAVE_GROUPS):
-            delay_s = rank * RANK_STEP_S + at // WAVE_GROUPS * WAVE_STEP_S + jitter() * JITTER_S
+            step_s = rank * RANK_STEP_S + at // WAVE_GROUPS * WAVE_STEP_S
+            delay_s = first_s + step_s + jitter() * JITTER_S
             waves.append(Wave(delay_s, tuple(groups[at : at + WAVE_GROUPS])))
     return sorted(waves, key=lambda wave: wave.delay_s)
 
@@ -59,11 +69,13 @@ class ElectionController:
         node: int,
         voters: Sequence[int],
         campaign: Callable[[list[int]], object],
+        has_room: Callable[[], bool] = lambda: True,
     ) -> None:
         self._world = world
         self._node = node
         self._voters = voters
         self._campaign = campaign
+        self._has_room = has_room
         self._send, self._receive = trio.open_memory_channel[tuple[int, ...]](1024)
 
     def due(self, groups: Sequence[int]) -> None:
@@ -77,7 +89,8 @@ class ElectionController:
         """Campaign for what is reported, for ever."""
         async with trio.open_nursery() as nursery:
             async for groups in self._receive:
-                for wave in plan(groups, self._node, self._voters, self._world.random.random):
+                draw, has_room = self._world.random.random, self._has_room()
+                for wave in plan(groups, self._node, self._voters, draw, has_room=has_room):
                     nursery.start_soon(self._ride, wave)
 
     async def _ride(self, wave: Wave) -> None:

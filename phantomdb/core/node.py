@@ -62,6 +62,8 @@ class Node:
         self._token = 0
         #: Something went into the core since it was driven last.
         self._stirred = Signal()
+        #: Whether the core has ended itself: nothing that is not acknowledged is certain.
+        self.has_failed = False
         self.on_control: Callable[[int, bytes], None] = lambda _peer, _message: None
         self.on_event: Callable[[list[Any]], None] = lambda _event: None
         identity = cbor2.loads(core.identity())
@@ -112,7 +114,11 @@ class Node:
     async def pump(self) -> None:
         """Drive the core for ever."""
         while True:
-            effects = self._core.poll()
+            try:
+                effects = self._core.poll()
+            except _core.CoreError as error:
+                self.has_failed = True
+                raise _answer(error) from error
             self._tell(effects)
             if effects.sleep_us == 0:
                 await trio.lowlevel.checkpoint()
@@ -321,5 +327,10 @@ class Node:
         self._stirred.set()
 
     def close(self) -> None:
-        """Step down, sync, stop the workers."""
-        self._core.close()
+        """Step down, sync, stop the workers; a core that has failed is left to the process's end.
+
+        Raises `DiskFailed` if the last sync fails: what was acknowledged holds all the same.
+        """
+        if not self.has_failed:
+            with _answers():
+                self._core.close()

@@ -41,6 +41,16 @@ class Member:
     api_url: str
     timeline: int
     lag: int | None
+    #: Free bytes of its disk, if it has told.
+    disk_free: int | None = None
+
+    def trouble(self) -> str:
+        """Return what is wrong with it, as a sentence; empty if it runs."""
+        if self.state == "running":
+            return ""
+        if self.state == "degraded" and self.disk_free is not None:
+            return f"{self.name} is degraded: {self.disk_free >> 20} MiB of its disk are free"
+        return f"{self.name} is {self.state}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +81,8 @@ class ClusterView:
 
     def problems(self) -> list[str]:
         """Return what keeps the cluster from being healthy, in sentences."""
-        silent = [f"{m.name} is {m.state}" for m in self.members if m.state != "running"]
-        return silent + [f"group {g.id} has no leader" for g in self.groups if g.leader is None]
+        troubled = [trouble for member in self.members if (trouble := member.trouble())]
+        return troubled + [f"group {g.id} has no leader" for g in self.groups if g.leader is None]
 
     def group(self, number: int) -> Group:
         """Return a group; raises `NoSuchGroup`."""
@@ -155,6 +165,7 @@ def _view(answer: dict[str, Any]) -> ClusterView:
             api_url=str(m["api_url"]),
             timeline=int(m["timeline"]),
             lag=m["lag"] if isinstance(m["lag"], int) else None,  # Patroni's other value: unknown.
+            disk_free=int(disk["free"]) if (disk := m.get("disk")) else None,
         )
         for m in answer["members"]
     )

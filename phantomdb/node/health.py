@@ -6,6 +6,7 @@ from typing import Any
 
 from phantomdb.base.world import Address
 from phantomdb.core import Node
+from phantomdb.node.disks import Disks
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,13 @@ class NodeHealth:
         members: Callable[[], dict[int, Member]],
         connected: Callable[[], frozenset[int]],
         metrics: Callable[[], tuple[bytes, str]],
+        disks: Disks,
     ) -> None:
         self._node = node
         self._members = members
         self._connected = connected
         self._metrics = metrics
+        self.disks = disks
         self.is_serving = False
         #: What leaders have told of their groups: term, commit, applied index of each node.
         self._reports: dict[int, tuple[int, int, dict[int, int]]] = {}
@@ -56,6 +59,10 @@ class NodeHealth:
     def is_ready(self) -> bool:
         """Whether sessions are served and every group has a leader."""
         return self.is_serving and all(group["leader"] for group in self._node.status())
+
+    def why_degraded(self) -> str:
+        """Why this node serves reads and not all writes; empty if it serves everything."""
+        return "its disk is full" if not self.disks.has_room() else ""
 
     def metrics(self) -> tuple[bytes, str]:
         """Text for Prometheus."""
@@ -90,13 +97,19 @@ class NodeHealth:
         return {
             "name": member.name,
             "role": "leader" if member.node == leader else "replica",
-            "state": "running" if member.node in alive else "unreachable",
+            "state": self._state(member.node, alive),
             "host": address.host if address else "",
             "port": address.port if address else 0,
             "api_url": f"http://{member.admin}/" if member.admin else "",
             "timeline": term,
             "lag": max([0, *lags]) if member.node in alive else "unknown",
+            "disk": self.disks.shown(member.node),
         }
+
+    def _state(self, node: int, alive: frozenset[int]) -> str:
+        if node not in alive:
+            return "unreachable"
+        return "degraded" if self.disks.of(node).is_short else "running"
 
     def _replicas(self, group: dict[str, Any]) -> tuple[int, dict[int, int]]:
         """Commit index and applied index by node: the leader's, or what it has told, or our own."""

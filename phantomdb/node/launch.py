@@ -18,6 +18,8 @@ import trio
 from phantomdb.base.errors import (
     Conflict,
     Corrupted,
+    DiskFailed,
+    DiskFull,
     InUse,
     NotFormed,
     PhantomError,
@@ -36,6 +38,7 @@ from phantomdb.cluster.formation import (
 )
 from phantomdb.consensus.elections import ElectionController
 from phantomdb.core import Node, claim
+from phantomdb.node.disks import Disks
 from phantomdb.node.health import Member, NodeHealth
 from phantomdb.serve import admin, listener, metrics, pg
 from phantomdb.serve.door import PeerDoor
@@ -43,7 +46,14 @@ from phantomdb.serve.peer import PeerLinks, receive_message, send_message
 from phantomdb.session.decisions import Decisions
 from phantomdb.session.schema import SchemaChanges
 from phantomdb.wire import messages
-from phantomdb.wire.messages import CancelSession, Form, GroupReport, MalformedMessage, Message
+from phantomdb.wire.messages import (
+    CancelSession,
+    DiskReport,
+    Form,
+    GroupReport,
+    MalformedMessage,
+    Message,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -219,9 +229,12 @@ class Launcher:
             lambda: self._members,
             lambda: links.connected,
             metrics.exposition(node.stats, node.status),
+            disks := Disks(node),
         )
-        elections = ElectionController(self._world, node.id, sorted(node.members), node.campaign)
-        node.on_event = lambda event: self._event(event, elections)
+        elections = ElectionController(
+            self._world, node.id, sorted(node.members), node.campaign, disks.has_room
+        )
+        node.on_event = lambda event: self._event(event, elections, disks)
         node.on_control = lambda peer, message: self._control(node, health, peer, message)
         decisions = Decisions(node, lambda pid, secret: self._cancel(node, pid, secret))
         nursery.start_soon(node.pump)
@@ -253,10 +266,12 @@ class Launcher:
         while not all(group["leader"] for group in node.status()):
             await self._world.sleep(0.02)
 
-    def _event(self, event: list[Any], elections: ElectionController) -> None:
+    def _event(self, event: list[Any], elections: ElectionController, disks: Disks) -> None:
         kind, *rest = event
         if kind == "election_due":
             elections.due(rest[0])
+        elif kind == "disk_room":
+            disks.changed(*rest)
         else:
             logger.info("%s %s", kind, rest)
 
@@ -267,17 +282,26 @@ class Launcher:
                 node.cancel_by_key(decoded.pid, decoded.secret)
             elif isinstance(decoded, GroupReport):
                 health.heard(decoded.groups)
+            elif isinstance(decoded, DiskReport):
+                health.disks.heard(peer, decoded)
         except (MalformedMessage, TypeError, ValueError) as error:
             logger.warning("peer %d: %s", peer, error)
 
     async def _report(self, node: Node, links: PeerLinks, health: NodeHealth) -> None:
-        """Tell the others of the groups that this node leads: only a leader knows its replicas."""
+        """Tell the others of this node's disk, and of the groups that it leads.
+
+        Only a leader knows its replicas.
+        """
         while True:
             await self._world.sleep(REPORT_S)
             report = health.report()
-            if report:
-                for peer in links.connected:
-                    node.send_control(peer, messages.encode(GroupReport(report)))
+            told: list[Message] = [
+                health.disks.report(),
+                *([GroupReport(report)] if report else []),
+            ]
+            for peer in links.connected:
+                for message in told:
+                    node.send_control(peer, messages.encode(message))
 
     async def _cancel(self, node: Node, pid: int, secret: int) -> None:
         """End a session's statement, here or on the node that its pid names."""
@@ -330,6 +354,8 @@ EXIT_CODES: tuple[tuple[type[PhantomError], int], ...] = (
     (PortInUse, 8),
     (InUse, 5),
     (Corrupted, 6),
+    (DiskFull, 7),
+    (DiskFailed, 7),
 )
 
 

@@ -3,7 +3,8 @@
 | path | answer |
 | --- | --- |
 | `/liveness` | 200 while the process runs |
-| `/readiness` | 200 once the node serves sessions and sees a leader of each group, else 503 |
+| `/readiness` | 200 once the node serves sessions and sees a leader of each group, else 503; its
+  `state` is `serving`, `degraded` (reads, and `why` not all writes) or `starting` |
 | `/cluster` | members as Patroni names them, and groups with their replicas |
 | `/metrics` | Prometheus text |
 """
@@ -26,6 +27,10 @@ class Health(Protocol):
         """Whether sessions are served and every group has a leader."""
         ...
 
+    def why_degraded(self) -> str:
+        """Why not everything is served; empty if it is."""
+        ...
+
     def cluster(self) -> dict[str, Any]:
         """Members and groups."""
         ...
@@ -44,7 +49,10 @@ def answer(request: Request, health: Health) -> Response:
             return _json(200, {"state": "running"})
         case "/readiness":
             ready = health.is_ready()
-            return _json(200 if ready else 503, {"ready": ready})
+            why = health.why_degraded()
+            state = "starting" if not ready else "degraded" if why else "serving"
+            told = {"ready": ready, "state": state} | ({"why": why} if why else {})
+            return _json(200 if ready else 503, told)
         case "/cluster":
             return _json(200, health.cluster())
         case "/metrics":

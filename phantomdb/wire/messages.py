@@ -166,6 +166,16 @@ class GroupReport(Message):
     groups: list[Any]
 
 
+@message(tag=9)
+class DiskReport(Message):
+    """What a node knows of its disk, in bytes; `is_short` while less than the reserve is free."""
+
+    is_short: bool
+    free: int
+    total: int
+    reserve: int
+
+
 @message(tag=7)
 class CancelSession(Message):
     """End the running statement of a session of the receiver, if the secret is right."""

@@ -39,6 +39,16 @@ def test_one_node_goes_first_and_none_together(group: int, voters: list[int]) ->
     assert all(step > JITTER_S for step in steps), "jitter does not make two nodes meet"
 
 
+@given(st.integers(1, 5_000), VOTERS, st.data())
+def test_a_node_with_a_full_disk_lets_all_others_try_first(
+    group: int, voters: list[int], data: st.DataObject
+) -> None:
+    full = data.draw(st.sampled_from(voters))
+    [last] = plan([group], full, voters, lambda: 0.0, has_room=False)
+    others = [plan([group], n, voters, lambda: 1.0)[0].delay_s for n in voters if n != full]
+    assert all(last.delay_s > delay_s + RANK_STEP_S for delay_s in others)
+
+
 def test_nodes_take_turns_at_being_first() -> None:
     first = [
         next(n for n in (1, 2, 3) if plan([g], n, [1, 2, 3], lambda: 0.0)[0].delay_s == 0)

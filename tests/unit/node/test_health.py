@@ -1,10 +1,16 @@
 """What leaders report of their groups, and what is no report."""
 
+import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from phantomdb.node.disks import Disks
 from phantomdb.node.health import Member, NodeHealth
+from phantomdb.serve import admin
+from phantomdb.wire.http import Request
+from phantomdb.wire.messages import DiskReport
 
 
 class StubbornNode:
@@ -12,6 +18,10 @@ class StubbornNode:
 
     id = 1
     cluster = 7
+
+    def stats(self) -> dict[str, int]:
+        names = ("disk_short", "disk_free_bytes", "disk_total_bytes", "disk_reserve_bytes")
+        return dict(zip(names, (0, 9, 20, 5), strict=True))
 
     def status(self) -> list[dict[str, Any]]:
         group = {"id": 2, "leader": 2, "term": 5, "commit": 9, "applied": 8, "members": []}
@@ -21,7 +31,8 @@ class StubbornNode:
 def health() -> NodeHealth:
     members = {n: Member(n, f"n{n}", "", "", "") for n in (1, 2)}
     node: Any = StubbornNode()
-    return NodeHealth(node, lambda: members, lambda: frozenset({2}), lambda: (b"", ""))
+    alive = frozenset({2})
+    return NodeHealth(node, lambda: members, lambda: alive, lambda: (b"", ""), Disks(node))
 
 
 def test_a_follower_shows_what_the_leader_of_this_term_has_told() -> None:
@@ -42,3 +53,35 @@ def test_what_is_no_report_is_refused_and_nothing_is_shown_of_it(report: list[An
     with pytest.raises((TypeError, ValueError)):
         told.heard(report)
     assert told.cluster()["groups"][0]["replicas"] == [{"node": "n1", "applied": 8, "lag": 1}]
+
+
+def test_a_full_disk_degrades_its_node_and_is_told_of_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told = health()
+    members = told.cluster()["members"]
+    assert [m["state"] for m in members] == ["running", "running"]
+    assert [m["disk"] for m in members] == [{"free": 9, "total": 20, "reserve": 5}, None]
+    told.disks.heard(2, DiskReport(is_short=True, free=3, total=20, reserve=5))
+    member = told.cluster()["members"][1]
+    assert (member["state"], member["disk"]["free"]) == ("degraded", 3)
+    assert not told.why_degraded(), "that is another node"
+    with caplog.at_level("INFO"):
+        told.disks.changed("short", 4, 20, 5)
+        assert told.why_degraded()
+        told.disks.changed("enough", 9, 20, 5)
+        assert not told.why_degraded()
+    begins, ends = (record.getMessage() for record in caplog.records)
+    assert "4 of 20 bytes are free" in begins
+    assert "writes are taken" in ends
+
+
+@pytest.mark.parametrize(
+    ("has_leader", "why", "status", "state"),
+    [(True, "", 200, "serving"), (True, "full", 200, "degraded"), (False, "", 503, "starting")],
+)
+def test_a_degraded_node_is_ready(has_leader: bool, why: str, status: int, state: str) -> None:
+    told: Any = SimpleNamespace(is_ready=lambda: has_leader, why_degraded=lambda: why)
+    response = admin.answer(Request("GET", "/readiness", {}), told)
+    shown = json.loads(response.body)
+    assert (response.status, shown["state"], shown.get("why", "")) == (status, state, why)

@@ -81,7 +81,7 @@ impl Cluster {
             let (node, members) = (NodeId(n), members.clone());
             let vfs: Arc<dyn Vfs> = Arc::new(fs.clone());
             let formation = Formation { cluster: CLUSTER ^ seed, node, members };
-            form(&vfs, Path::new(DIR), &formation).expect("a fresh disk");
+            form(&vfs, Path::new(DIR), &formation, b"").expect("a fresh disk");
             Self::node(node, fs, &time)
         };
         let nodes: Vec<_> = (1..=nodes).map(make).collect();

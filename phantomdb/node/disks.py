@@ -1,0 +1,65 @@
+"""What is known of the disks of this node and of the others.
+
+The core watches its own and tells when it gets full and when it has room again; each of these is a
+line of the log. The others' reports are news of a moment ago. Nothing here decides: the core
+refuses writes and hands leaderships over by itself.
+"""
+
+import logging
+
+from phantomdb.core import Node
+from phantomdb.wire.messages import DiskReport
+
+logger = logging.getLogger(__name__)
+
+#: Of a node that has not told of its disk yet.
+_UNKNOWN = DiskReport(is_short=False, free=0, total=0, reserve=0)
+
+
+class Disks:
+    """The disks of a cluster's nodes."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._is_short = False
+        self._told: dict[int, DiskReport] = {}
+
+    def changed(self, room: str, free: int, total: int, reserve: int) -> None:
+        """Take the core's news of its own disk; `room` is `enough`, `short` or `none`."""
+        self._is_short = room != "enough"
+        sizes = f"{free} of {total} bytes are free, {reserve} are kept in reserve"
+        if room == "enough":
+            logger.info("the disk has room again: %s; writes are taken", sizes)
+        elif room == "short":
+            logger.warning("the disk is full: %s; reads go on, writes where others lead", sizes)
+        else:
+            logger.error("the disk is almost used up: %s; nothing new is kept here", sizes)
+
+    def has_room(self) -> bool:
+        """Whether this node's own disk is above its reserve."""
+        return not self._is_short
+
+    def heard(self, node: int, report: DiskReport) -> None:
+        """Take another node's report."""
+        self._told[node] = report
+
+    def report(self) -> DiskReport:
+        """Return what the core knows of this node's disk."""
+        stats = self._node.stats()
+        return DiskReport(
+            is_short=bool(stats["disk_short"]),
+            free=stats["disk_free_bytes"],
+            total=stats["disk_total_bytes"],
+            reserve=stats["disk_reserve_bytes"],
+        )
+
+    def of(self, node: int) -> DiskReport:
+        """Return the newest report of a node."""
+        return self.report() if node == self._node.id else self._told.get(node, _UNKNOWN)
+
+    def shown(self, node: int) -> dict[str, int] | None:
+        """Return the sizes of a node's disk in bytes, if they are known."""
+        disk = self.of(node)
+        if not disk.total:
+            return None
+        return {"free": disk.free, "total": disk.total, "reserve": disk.reserve}
