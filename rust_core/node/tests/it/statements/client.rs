@@ -28,8 +28,6 @@ pub enum Progress {
     Answered(Answer),
     /// The node or the session is gone.
     Lost,
-    /// The node must end.
-    Fell(Error),
 }
 
 pub struct Client {
@@ -100,10 +98,8 @@ impl Client {
         }
         let mut told = cluster.take_notice(self.node, self.session);
         if !self.out.is_empty() {
-            match cluster.core(self.node).feed_session(self.session, &self.out) {
-                Ok(taken) => drop(self.out.drain(..taken)),
-                Err(error) => return Progress::Fell(error),
-            }
+            let taken = cluster.core(self.node).feed_session(self.session, &self.out);
+            self.out.drain(..taken);
             told = true;
         }
         if !told {

@@ -365,7 +365,6 @@ impl Cluster {
                 Progress::Waiting => None,
                 Progress::Answered(answer) => Some(answer),
                 Progress::Lost => panic!("{text}: the connection is lost"),
-                Progress::Fell(error) => panic!("{text}: the node ended: {error:?}"),
             })
         };
         let greeting = wait(self, &mut client);

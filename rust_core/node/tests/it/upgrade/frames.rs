@@ -27,7 +27,8 @@ fn parcels() -> Vec<Parcel> {
     let (gid, from, to) = (GroupId(1), ReplicaId(2), ReplicaId(1));
     let (term, commit, all_have) = (Term(5), LogIndex(8), LogIndex(7));
     let line = Line { gid, from, to, term, commit, all_have };
-    let answer = LineAnswer { gid, from, to, term, applied: LogIndex(6) };
+    let answer = LineAnswer { gid, from, to, term, applied: LogIndex(6), short_of_room: false };
+    let full = LineAnswer { short_of_room: true, ..answer };
     vec![
         group(Body::PreVote { last }),
         group(Body::PreVoteAnswer { granted: true }),
@@ -44,7 +45,7 @@ fn parcels() -> Vec<Parcel> {
         group(Body::Farewell),
         group(Body::TooFarBehind { first: LogIndex(3) }),
         Parcel::Heartbeat(Heartbeat { incarnation: 7, lines: vec![line, line] }),
-        Parcel::HeartbeatAnswer(HeartbeatAnswer { lines: vec![answer] }),
+        Parcel::HeartbeatAnswer(HeartbeatAnswer { lines: vec![answer, full] }),
     ]
 }
 
