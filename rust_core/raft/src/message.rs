@@ -155,6 +155,9 @@ pub struct Line {
 /// The answer to a heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeartbeatAnswer {
+    /// Whether the answerer's disk is under its reserve: it is sent entries only where a majority
+    /// cannot do without.
+    pub short_of_room: bool,
     /// A line per group that the receiver has.
     pub lines: Vec<LineAnswer>,
 }
@@ -172,6 +175,4 @@ pub struct LineAnswer {
     pub term: Term,
     /// What the answerer has applied.
     pub applied: LogIndex,
-    /// Whether its disk is under its reserve: it is sent entries only where none else can be.
-    pub short_of_room: bool,
 }

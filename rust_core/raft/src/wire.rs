@@ -4,7 +4,8 @@
 //! parcel     kind u8, then for a group message: gid u64 | from u32 | to u32 | term u64 | fields
 //! entries    count u32 of (term u64 | length u32 | data); indexes follow from the one before them
 //! heartbeat  kind u8 | incarnation u32 | count u32 of (gid | from | to | term | commit | all_have)
-//! answer     kind u8 | count u32 of (gid | from | to | term | applied | short of room u8)
+//! answer     kind u8 | count u32 of (gid | from | to | term | applied); its kind tells
+//!            whether the answerer is short of room
 //! ```
 //!
 //! Parcels stand one behind the other in a section of a frame. Wrong bytes are the peer's error,
@@ -39,6 +40,7 @@ pub enum MalformedParcel {
 
 const HEARTBEAT: u8 = 32;
 const HEARTBEAT_ANSWER: u8 = 33;
+const HEARTBEAT_ANSWER_SHORT: u8 = 34;
 
 fn kind_of(body: &Body) -> u8 {
     match body {
@@ -64,7 +66,7 @@ pub fn encoded_len(parcel: &Parcel) -> usize {
     const GROUP: usize = 1 + 8 + 4 + 4 + 8;
     match parcel {
         Parcel::Heartbeat(beat) => 1 + 4 + 4 + beat.lines.len() * 40,
-        Parcel::HeartbeatAnswer(answer) => 1 + 4 + answer.lines.len() * 33,
+        Parcel::HeartbeatAnswer(answer) => 1 + 4 + answer.lines.len() * 32,
         Parcel::Group(message) => {
             GROUP
                 + match &message.body {
@@ -102,12 +104,12 @@ pub fn encode_parcel(parcel: &Parcel, out: &mut Vec<u8>) {
             }
         }
         Parcel::HeartbeatAnswer(answer) => {
-            out.push(HEARTBEAT_ANSWER);
+            let short = answer.short_of_room;
+            out.push(if short { HEARTBEAT_ANSWER_SHORT } else { HEARTBEAT_ANSWER });
             put_count(out, answer.lines.len());
             for line in &answer.lines {
                 put_route(out, line.gid, line.from, line.to, line.term);
                 put_u64(out, line.applied.0);
-                out.push(u8::from(line.short_of_room));
             }
         }
     }
@@ -185,13 +187,13 @@ pub fn decode_parcel(reader: &mut Reader<'_>) -> Result<Parcel, MalformedParcel>
             })?;
             Ok(Parcel::Heartbeat(Heartbeat { incarnation, lines }))
         }
-        HEARTBEAT_ANSWER => {
+        HEARTBEAT_ANSWER | HEARTBEAT_ANSWER_SHORT => {
+            let short_of_room = kind == HEARTBEAT_ANSWER_SHORT;
             let lines = repeat(reader, |r| {
                 let (gid, from, to, term) = route(r)?;
-                let (applied, short_of_room) = (index(r)?, flag(r)?);
-                Ok(LineAnswer { gid, from, to, term, applied, short_of_room })
+                Ok(LineAnswer { gid, from, to, term, applied: index(r)? })
             })?;
-            Ok(Parcel::HeartbeatAnswer(HeartbeatAnswer { lines }))
+            Ok(Parcel::HeartbeatAnswer(HeartbeatAnswer { short_of_room, lines }))
         }
         _ => {
             let (gid, from, to, term) = route(reader)?;
@@ -315,9 +317,11 @@ mod tests {
         let (commit, all_have, applied) = (LogIndex(9), LogIndex(8), LogIndex(7));
         let line = Line { gid, from, to, term, commit, all_have };
         parcels.push(Parcel::Heartbeat(Heartbeat { incarnation: 6, lines: vec![line, line] }));
-        let line = LineAnswer { gid, from, to, term, applied, short_of_room: false };
-        let full = LineAnswer { short_of_room: true, ..line };
-        parcels.push(Parcel::HeartbeatAnswer(HeartbeatAnswer { lines: vec![line, full] }));
+        let line = LineAnswer { gid, from, to, term, applied };
+        for short_of_room in [false, true] {
+            let answer = HeartbeatAnswer { short_of_room, lines: vec![line] };
+            parcels.push(Parcel::HeartbeatAnswer(answer));
+        }
         parcels
     }
 

@@ -100,7 +100,6 @@ impl Group {
             to: line.from,
             term: self.term,
             applied: self.applied,
-            short_of_room: cx.room != Room::Enough,
         })
     }
 }

@@ -234,7 +234,13 @@ impl Group {
     }
 
     /// A line of a heartbeat's answer.
-    pub fn on_line_answer(&mut self, from: NodeId, line: &LineAnswer, cx: &mut Context<'_>) {
+    pub fn on_line_answer(
+        &mut self,
+        from: NodeId,
+        line: &LineAnswer,
+        short_of_room: bool,
+        cx: &mut Context<'_>,
+    ) {
         let stranger = self.member_of(line.from).is_none_or(|member| member.node != from);
         if stranger || line.to != self.me.replica {
             return;
@@ -250,7 +256,7 @@ impl Group {
         let Some(follower) = leader.follower(line.from) else { return };
         follower.heard_at = cx.now;
         follower.applied = follower.applied.max(line.applied);
-        follower.short_of_room = line.short_of_room;
+        follower.short_of_room = short_of_room;
         follower.suspect_loss(cx.now, cx.limits);
         leader.unsent = true;
     }

@@ -125,7 +125,7 @@ impl Machine {
                 let (mut cx, groups) = self.split(now);
                 for line in &answer.lines {
                     if let Some(group) = groups.get_mut(&line.gid) {
-                        group.on_line_answer(from, line, &mut cx);
+                        group.on_line_answer(from, line, answer.short_of_room, &mut cx);
                     }
                 }
                 self.touched.extend(answer.lines.iter().map(|line| line.gid));
@@ -155,7 +155,8 @@ impl Machine {
         }
         self.touched.extend(lines.iter().map(|line| line.gid));
         if !lines.is_empty() {
-            let answer = Parcel::HeartbeatAnswer(HeartbeatAnswer { lines });
+            let short_of_room = self.room != Room::Enough;
+            let answer = Parcel::HeartbeatAnswer(HeartbeatAnswer { short_of_room, lines });
             self.out.messages.push((from, answer));
         }
     }

@@ -45,7 +45,8 @@ fn parcels() -> Vec<Parcel> {
         group(Body::Farewell),
         group(Body::TooFarBehind { first: LogIndex(3) }),
         Parcel::Heartbeat(Heartbeat { incarnation: 7, lines: vec![line, line] }),
-        Parcel::HeartbeatAnswer(HeartbeatAnswer { lines: vec![answer, full] }),
+        Parcel::HeartbeatAnswer(HeartbeatAnswer { short_of_room: false, lines: vec![answer] }),
+        Parcel::HeartbeatAnswer(HeartbeatAnswer { short_of_room: true, lines: vec![answer] }),
     ]
 }
 
