@@ -294,11 +294,10 @@ class Launcher:
         """
         while True:
             await self._world.sleep(REPORT_S)
-            report = health.report()
-            told: list[Message] = [
-                health.disks.report(),
-                *([GroupReport(report)] if report else []),
-            ]
+            told: list[Message] = [health.disks.report()]
+            groups = health.report()
+            if groups:
+                told.append(GroupReport(groups))
             for peer in links.connected:
                 for message in told:
                     node.send_control(peer, messages.encode(message))

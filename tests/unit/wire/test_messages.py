@@ -60,6 +60,7 @@ def test_tags_are_the_protocol() -> None:
         "Refusal": 6,
         "CancelSession": 7,
         "GroupReport": 8,
+        "DiskReport": 9,
     }
 
 
