@@ -16,7 +16,14 @@ import cbor2
 import trio
 
 from phantomdb import _core  # noqa: TID251 - this package is its door
-from phantomdb.base.errors import NotFormed, PhantomError, Refused, by_sqlstate
+from phantomdb.base.errors import (
+    DiskFailed,
+    NotFormed,
+    PhantomError,
+    Refused,
+    UnknownOutcome,
+    by_sqlstate,
+)
 from phantomdb.base.world import World
 from phantomdb.core.signal import Signal
 
@@ -39,6 +46,12 @@ def _answers() -> Iterator[None]:
 def _answer(error: "_core.CoreError") -> PhantomError:
     sqlstate, message = error.args
     return by_sqlstate(sqlstate, message)
+
+
+def _ended(error: "_core.CoreError") -> PhantomError:
+    """Return why the core has ended: what is unknown to itself is a failed write of its disk."""
+    answer = _answer(error)
+    return DiskFailed(answer.message) if isinstance(answer, UnknownOutcome) else answer
 
 
 def claim(directory: str, fresh: bytes) -> bytes:
@@ -118,7 +131,7 @@ class Node:
                 effects = self._core.poll()
             except _core.CoreError as error:
                 self.has_failed = True
-                raise _answer(error) from error
+                raise _ended(error) from error
             self._tell(effects)
             if effects.sleep_us == 0:
                 await trio.lowlevel.checkpoint()
