@@ -27,8 +27,7 @@ fn parcels() -> Vec<Parcel> {
     let (gid, from, to) = (GroupId(1), ReplicaId(2), ReplicaId(1));
     let (term, commit, all_have) = (Term(5), LogIndex(8), LogIndex(7));
     let line = Line { gid, from, to, term, commit, all_have };
-    let answer = LineAnswer { gid, from, to, term, applied: LogIndex(6), short_of_room: false };
-    let full = LineAnswer { short_of_room: true, ..answer };
+    let answer = LineAnswer { gid, from, to, term, applied: LogIndex(6) };
     vec![
         group(Body::PreVote { last }),
         group(Body::PreVoteAnswer { granted: true }),
