@@ -38,13 +38,14 @@ fn file_layer(directory: &str) -> Arc<dyn Vfs> {
     Arc::new(RealFs::new(directory))
 }
 
-fn io(error: &std::io::Error) -> PyErr {
+fn io(what: &str, error: &std::io::Error) -> PyErr {
     let code = match error.kind() {
         std::io::ErrorKind::InvalidData => sqlstate::DATA_CORRUPTED,
         std::io::ErrorKind::StorageFull => sqlstate::DISK_FULL,
+        std::io::ErrorKind::NotADirectory => sqlstate::INVALID_PARAMETER_VALUE,
         _ => sqlstate::IO_ERROR,
     };
-    raise(&Error::new(code, error.to_string()))
+    raise(&Error::new(code, format!("{what}: {error}")))
 }
 
 fn replication_error(error: &replication::Error) -> PyErr {
@@ -66,7 +67,7 @@ impl NodeCore {
     #[staticmethod]
     fn claim(directory: &str, fresh: [u8; 16]) -> PyResult<[u8; 16]> {
         let fs = file_layer(directory);
-        claim::claim(&fs, Path::new(directory), fresh).map_err(|error| io(&error))
+        claim::claim(&fs, Path::new(directory), fresh).map_err(|error| io(directory, &error))
     }
 
     #[staticmethod]
@@ -83,7 +84,7 @@ impl NodeCore {
         let clock: Arc<dyn Clock> = Arc::new(RealClock::new());
         share_arenas();
         let runtime = Runtime::threads(Arc::new(RealSpawner), settings.cores);
-        let runtime = Arc::new(runtime.map_err(|error| io(&error))?);
+        let runtime = Arc::new(runtime.map_err(|error| io("the workers", &error))?);
         let fs = file_layer(directory);
         let random = Box::new(SeededRandom::new(seed));
         let opened = Arc::clone(&runtime);
