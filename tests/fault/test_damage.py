@@ -20,11 +20,12 @@ import psycopg
 import pytest
 from kit.cluster import ROWS_GROUP, leader_of, running_cluster, session, wait_caught_up, wait_until
 
-from phantomdb.demo import processes
 from phantomdb.demo.processes import Cluster, NodeFailed, NodeProcess
 from phantomdb.demo.sessions import Connection
 from phantomdb.node.world import RealWorld
 
+#: So little that two megabytes of rows fill a memtable.
+MEMORY_BYTES = 16 << 20
 SEED = int(os.environ.get("PHANTOM_SEED", "1"))
 #: How many places of each kind of file are tried.
 FLIPS = int(os.environ.get("PHANTOM_FLIPS", "12"))
@@ -38,12 +39,6 @@ SMALL = "SELECT k, v FROM small ORDER BY k"
 WIDE = "SELECT count(*), sum(length(v)), min(v) = max(v) FROM wide"
 
 Rows = list[tuple[Any, ...]]
-
-
-@pytest.fixture(autouse=True)
-def small_memtables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give nodes so little memory that two megabytes of rows go into a table."""
-    monkeypatch.setattr(processes, "MEMORY_BYTES", 16 << 20)
 
 
 def right_answers() -> dict[str, Rows]:
@@ -138,7 +133,9 @@ def ask(db: Connection, damaged: Path) -> str:
 def patient(tmp_path: Path) -> Iterator[Patient]:
     """Give a node with rows in a table and a sealed segment of the log, stopped."""
     world = RealWorld.make()
-    with Cluster(tmp_path, nodes=1, clock=world.clock, random=world.random) as cluster:
+    with Cluster(
+        tmp_path, nodes=1, clock=world.clock, random=world.random, memory_bytes=MEMORY_BYTES
+    ) as cluster:
         node = cluster.nodes[0]
         with session(node) as db:
             fill(db)
@@ -188,7 +185,7 @@ def test_a_flipped_bit_is_named_and_never_read(
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_damaged_table_of_one_node_is_nobody_elses_damage(tmp_path: Path) -> None:
-    with running_cluster(tmp_path) as cluster:
+    with running_cluster(tmp_path, memory_bytes=MEMORY_BYTES) as cluster:
         with session(cluster.nodes[0]) as db:
             fill(db)
         for node in cluster.nodes:
