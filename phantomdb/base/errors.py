@@ -8,7 +8,7 @@
     │   ├── NoLeader     57P03   no leader is known, or none was found in time
     │   └── Conflict     40001   somebody else wrote first; nothing was done
     ├── DiskFull         53100   a disk has no room; nothing was done
-    ├── DiskFailed       58030   a disk took or gave no bytes; the node that has it ends
+    ├── DiskFailed       58030   a disk took no bytes while its node ran, which ends
     ├── UnknownOutcome   40003   it may have happened or not
     └── Corrupted        XX001   bytes on disk are not what was written
 
@@ -80,8 +80,11 @@ class DiskFull(PhantomError, sqlstate="53100"):
     """A disk has no room for it; nothing was done."""
 
 
-class DiskFailed(PhantomError, sqlstate="58030"):
-    """A disk took or gave no bytes; what was acknowledged holds, and the node that has it ends."""
+class DiskFailed(PhantomError):
+    """A disk took no bytes while its node ran; what was acknowledged holds, and the node ends."""
+
+    # Not every 58030 is one: a directory that cannot be read is refused at the start.
+    sqlstate: ClassVar[str] = "58030"
 
 
 class UnknownOutcome(PhantomError, sqlstate="40003"):

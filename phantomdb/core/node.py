@@ -17,11 +17,11 @@ import trio
 
 from phantomdb import _core  # noqa: TID251 - this package is its door
 from phantomdb.base.errors import (
+    Corrupted,
     DiskFailed,
     NotFormed,
     PhantomError,
     Refused,
-    UnknownOutcome,
     by_sqlstate,
 )
 from phantomdb.base.world import World
@@ -49,9 +49,9 @@ def _answer(error: "_core.CoreError") -> PhantomError:
 
 
 def _ended(error: "_core.CoreError") -> PhantomError:
-    """Return why the core has ended: what is unknown to itself is a failed write of its disk."""
+    """Return why the core has ended: damage, or a disk that took no bytes."""
     answer = _answer(error)
-    return DiskFailed(answer.message) if isinstance(answer, UnknownOutcome) else answer
+    return answer if isinstance(answer, Corrupted) else DiskFailed(answer.message)
 
 
 def claim(directory: str, fresh: bytes) -> bytes:
@@ -344,6 +344,9 @@ class Node:
 
         Raises `DiskFailed` if the last sync fails: what was acknowledged holds all the same.
         """
-        if not self.has_failed:
-            with _answers():
-                self._core.close()
+        if self.has_failed:
+            return
+        try:
+            self._core.close()
+        except _core.CoreError as error:
+            raise _ended(error) from error
