@@ -112,7 +112,7 @@ impl Default for Limits {
 /// How much room the node's disk has. What a term or a vote takes is always taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Room {
-    /// Almost none: no entry of a leader is taken, and so none acknowledged.
+    /// Almost none: no entry of a group that spares full members is taken, nor acknowledged.
     None,
     /// Under the reserve: nothing is proposed, leaders are told, and another member should lead.
     Short,

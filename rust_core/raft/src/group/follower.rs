@@ -27,7 +27,7 @@ impl Group {
         }
         let matched = entries.last().map_or(prev.index, |entry| entry.index);
         let is_new = |e: &Entry| self.log.term_at(e.index) != Some(e.term);
-        if cx.room == Room::None && entries.iter().any(is_new) {
+        if cx.room == Room::None && self.spares_full && entries.iter().any(is_new) {
             // Silence, as if it had never come: what is not kept is not acknowledged.
             mark!("entries_not_taken_for_want_of_room");
             return;

@@ -162,8 +162,10 @@ impl Group {
         }
         let mut followers = std::mem::take(&mut leader.followers);
         for follower in &mut followers {
-            if needs_all || !follower.short_of_room {
-                while self.send_append(follower, entries, cx) {}
+            if follower.short_of_room {
+                self.send_to_the_short(follower, needs_all, entries, cx);
+            } else {
+                while self.send_append(follower, Some(entries), cx) {}
             }
             let commit = self.commit.min(follower.matched);
             let replicates = matches!(follower.state, State::Replicate(_));
@@ -178,11 +180,11 @@ impl Group {
         }
     }
 
-    /// Sends one append; whether another may follow.
-    fn send_append(
+    /// Sends one append, without entries if there is no `source`; whether another may follow.
+    pub(super) fn send_append(
         &self,
         follower: &mut Progress,
-        source: &dyn Entries,
+        source: Option<&dyn Entries>,
         cx: &mut Context<'_>,
     ) -> bool {
         let probing = matches!(follower.state, State::Probe { .. });
@@ -202,7 +204,7 @@ impl Group {
             return false;
         };
         let mut entries = Vec::new();
-        if !nothing_new {
+        if let Some(source) = source.filter(|_| !nothing_new) {
             entries = self.log.read(self.gid, follower.next, cx.limits.append_bytes, source);
             if entries.is_empty() && !probing {
                 return false; // The log cannot give them now; a heartbeat's answer tries again.

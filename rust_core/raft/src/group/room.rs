@@ -1,16 +1,16 @@
 //! Leading while disks are full: who is sent entries, what is proposed, who should lead instead.
 //!
 //! A member whose disk is under its reserve says so with each heartbeat's answer. It is *spared*,
-//! sent nothing, while a majority that is heard has room; it catches up from the log later. Without
+//! sent no entries, while a majority that is heard has room; it catches up from the log later. Without
 //! such a majority nothing is proposed, and what is in the log already goes to all members: the
 //! reserve is large enough for it, and the first entry of a term must commit before anybody reads.
 
 use phantom_base::Nanos;
 
 use super::{Context, Group, Role};
-use crate::Room;
 use crate::progress::{Progress, State};
 use crate::quorum::majority;
+use crate::{Entries, Room};
 
 impl Group {
     fn roomy<'a>(&'a self, cx: &Context<'_>) -> impl Iterator<Item = &'a Progress> + use<'a> {
@@ -35,6 +35,24 @@ impl Group {
         let Role::Leader(leader) = &self.role else { return true };
         let any_is_short = leader.followers.iter().any(|f| f.short_of_room);
         cx.room == Room::Enough && (!any_is_short || self.can_spare_the_short(cx))
+    }
+
+    /// Asks a member that is short of room where it stands, so that it learns what is committed of
+    /// what it holds; if it is needed, it gets one append at a time, since it may take none.
+    pub(super) fn send_to_the_short(
+        &self,
+        follower: &mut Progress,
+        is_needed: bool,
+        entries: &dyn Entries,
+        cx: &mut Context<'_>,
+    ) {
+        match &follower.state {
+            State::Probe { .. } => drop(self.send_append(follower, None, cx)),
+            State::Replicate(window) if is_needed && window.last().is_none() => {
+                self.send_append(follower, Some(entries), cx);
+            }
+            State::Replicate(_) | State::TooFarBehind => {}
+        }
     }
 
     pub fn has_heir(&self, cx: &Context<'_>) -> bool {
