@@ -13,11 +13,15 @@ use phantom_base::{Error, Result, sqlstate};
 /// stack.
 pub const DEPTH_MAX: usize = 10_000;
 
-/// Refuses with `54001` what may nest deeper than `DEPTH_MAX`.
+/// The deepest nest of comments: the grammar's scanner takes time with the square of it.
+const COMMENT_DEPTH_MAX: usize = 1_000;
+
+/// Refuses with `54001` what may nest deeper than `DEPTH_MAX`, comments deeper than theirs.
 pub(super) fn check_depth(text: &str) -> Result<()> {
     let mut open = vec![Bracket::default()];
     let mut depth = 0;
-    for token in Tokens::new(text.as_bytes()) {
+    let mut tokens = Tokens::new(text.as_bytes());
+    for token in &mut tokens {
         match token {
             Token::Open => open.push(Bracket::default()),
             Token::Close => {
@@ -48,12 +52,19 @@ pub(super) fn check_depth(text: &str) -> Result<()> {
             depth += 1;
         }
         if depth > DEPTH_MAX {
-            return Err(Error::new(sqlstate::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
-                .with_detail(format!("The statement may nest deeper than {DEPTH_MAX} levels."))
+            return Err(too_complex("The statement may nest", DEPTH_MAX)
                 .with_hint("Split the statement, or write long chains as lists (IN, VALUES)."));
         }
     }
+    if tokens.comment_depth > COMMENT_DEPTH_MAX {
+        return Err(too_complex("Comments nest", COMMENT_DEPTH_MAX));
+    }
     Ok(())
+}
+
+fn too_complex(what: &str, levels: usize) -> Error {
+    Error::new(sqlstate::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
+        .with_detail(format!("{what} deeper than {levels} levels."))
 }
 
 #[derive(Default)]
@@ -90,11 +101,13 @@ enum Token {
 struct Tokens<'a> {
     text: &'a [u8],
     at: usize,
+    /// The deepest nest of comments so far.
+    comment_depth: usize,
 }
 
 impl<'a> Tokens<'a> {
     fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0 }
+        Self { text, at: 0, comment_depth: 0 }
     }
 
     fn peek(&self, ahead: usize) -> u8 {
@@ -113,6 +126,7 @@ impl<'a> Tokens<'a> {
             match (self.peek(0), self.peek(1)) {
                 (b'/', b'*') => {
                     nesting += 1;
+                    self.comment_depth = self.comment_depth.max(nesting);
                     self.at += 2;
                 }
                 (b'*', b'/') => {
@@ -245,6 +259,16 @@ mod tests {
         for text in ["'abc", "/* (", "$x$ abc", "e'\\", "\"", "$"] {
             check_depth(text).expect("shallow");
         }
+    }
+
+    #[test]
+    fn comments_may_nest_but_not_without_end() {
+        let nest = |depth: usize| format!("{}{}SELECT 1", "/*".repeat(depth), "*/".repeat(depth));
+        check_depth(&nest(COMMENT_DEPTH_MAX)).expect("as deep as that");
+        let error = check_depth(&nest(COMMENT_DEPTH_MAX + 1)).expect_err("deeper");
+        assert_eq!(error.sqlstate, sqlstate::STATEMENT_TOO_COMPLEX);
+        check_depth(&"/*".repeat(40_000)).expect_err("although it never ends");
+        check_depth(&"/* */".repeat(40_000)).expect("one after the other");
     }
 
     #[test]
