@@ -26,11 +26,13 @@ impl Replication {
         Ok(())
     }
 
-    /// The link to `peer` is down.
+    /// The link to `peer` is down. What came over it and was not taken yet is dropped with it: its
+    /// names of flows mean nothing on the next link.
     pub fn disconnected(&mut self, peer: NodeId) {
         if let Some(link) = self.links.get_mut(&peer) {
             link.disconnect();
             self.machine.connected(peer);
+            self.pending.received.retain(|received| received.from != peer);
         }
     }
 

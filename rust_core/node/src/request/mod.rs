@@ -12,6 +12,7 @@
 //! - Nothing is answered as committed before its entry is applied here. What leadership took away
 //!   while it was in flight is unknown (40003), never failed.
 
+mod cancel;
 mod commit;
 mod fragment;
 pub mod gateway;
@@ -25,7 +26,7 @@ mod storage;
 use std::collections::VecDeque;
 
 use phantom_base::sync::{Arc, AtomicBool, Ordering};
-use phantom_base::{Error, GroupId, HashIndex, Map, NodeId, Term, Timestamp, hash_index, sqlstate};
+use phantom_base::{Error, GroupId, HashIndex, Map, NodeId, Term, Timestamp, hash_index};
 use phantom_lsm::Engine;
 use phantom_mvcc::{Admissions, Reader, Reads, Ticket};
 use phantom_raft::{BarrierAnswer, BarrierOutcome, Done, Event};
@@ -36,6 +37,7 @@ use crate::catalog::Catalog;
 use crate::replication::entry::TxnId;
 use crate::replication::{Refused, Replication};
 use crate::runtime::{Mailbox, Runtime};
+use cancel::cancelled;
 use fragment::{FragmentJob, Stepped};
 use message::{FlowId, Run, ToGateway, Work};
 use point::PointJob;
@@ -53,7 +55,7 @@ const READY_TICKETS: Ticket = 1 << 62;
 /// Who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
-    /// The gateway; this node itself for its own sessions.
+    /// The gateway; this node itself for its own sessions; none once its link is gone.
     pub gateway: NodeId,
     /// The gateway's name for it.
     pub flow: FlowId,
@@ -235,7 +237,9 @@ impl Requests {
     }
 
     fn reply(&mut self, origin: Origin, reply: ToGateway) {
-        self.replies.push_back((origin.gateway, reply));
+        if origin.gateway != NodeId::NONE {
+            self.replies.push_back((origin.gateway, reply));
+        }
     }
 
     fn not_leader(&mut self, replication: &Replication, origin: Origin, group: GroupId) {
@@ -521,32 +525,6 @@ impl Requests {
         }
     }
 
-    /// A gateway wants no more of a flow. What is proposed goes on and is answered to nobody.
-    pub fn cancel(&mut self, replication: &mut Replication, gateway: NodeId, flow: FlowId) {
-        let Some(ticket) = self.by_origin.get(&Origin { gateway, flow }).copied() else { return };
-        let active = self.get(ticket);
-        active.cancelled.store(true, Ordering::Relaxed);
-        match active.stage {
-            // They look at the flag when they come back.
-            Stage::Working | Stage::Proposed(..) => {}
-            _ => self.fail(ticket, cancelled()),
-        }
-        self.go_on(replication);
-    }
-
-    /// A gateway is gone: nobody waits for its flows.
-    pub fn gateway_gone(&mut self, replication: &mut Replication, gateway: NodeId) {
-        let flows: Vec<FlowId> = self
-            .by_origin
-            .keys()
-            .filter(|origin| origin.gateway == gateway)
-            .map(|origin| origin.flow)
-            .collect();
-        for flow in flows {
-            self.cancel(replication, gateway, flow);
-        }
-    }
-
     fn fail(&mut self, ticket: Ticket, error: Error) {
         let active = self.end(ticket);
         let flow = active.origin.flow;
@@ -620,8 +598,4 @@ impl Job {
             Self::ReadRows(_) => Vec::new(),
         }
     }
-}
-
-fn cancelled() -> Error {
-    Error::new(sqlstate::QUERY_CANCELED, "canceling statement due to user request")
 }
