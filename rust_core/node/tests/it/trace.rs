@@ -3,15 +3,16 @@
 use std::process::Command;
 
 use crate::chaos;
+use crate::statements::scenario;
 
 const SEED: &str = "PHANTOM_TRACE_SEED";
 
-/// Prints the trace of a seed; does nothing unless the test below asks.
+/// Prints the traces of a seed, of replication and of whole nodes; does nothing unless the test below asks.
 #[test]
 fn prints_the_trace_of_a_seed() {
     if let Ok(seed) = std::env::var(SEED) {
-        let (trace, counts) = chaos::run(seed.parse().expect("a seed"));
-        println!("trace {trace:016x} {counts:?}");
+        let seed = seed.parse().expect("a seed");
+        println!("trace {:x?} {:x?}", chaos::run(seed), scenario::run(seed));
     }
 }
 

@@ -103,6 +103,17 @@ fn writes(puts: &[(u64, Key<'_>, &[u8])]) -> Vec<u8> {
     bytes
 }
 
+/// Whether a node has no statement in hand, by its counters.
+pub fn is_quiet(stats: &[u8]) -> bool {
+    let mut input = Decoder::new(stats);
+    let count = input.map().unwrap().unwrap();
+    (0..count).all(|_| {
+        let name = input.str().unwrap();
+        let number = input.u64().unwrap();
+        number == 0 || !["requests", "flows"].contains(&name)
+    })
+}
+
 /// Whether rows were written, by the answer of the core.
 pub fn is_ok(outcome: &[u8]) -> bool {
     let mut input = Decoder::new(outcome);
