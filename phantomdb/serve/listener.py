@@ -58,8 +58,10 @@ async def _accept(listener: Listener, session: Session, sessions: trio.Nursery) 
 async def _one(session: Session, stream: Stream, address: Address) -> None:
     try:
         await session(stream, address)
-    except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-        pass  # The client is gone; what its session held is let go below and by the session.
+    except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+        # Of a task of the session or of both, so it comes in groups. The client is gone; what its
+        # session held is let go below and by the session.
+        pass
     finally:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
             await stream.aclose()

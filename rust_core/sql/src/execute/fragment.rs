@@ -139,6 +139,15 @@ impl Fragment {
         }
     }
 
+    /// Bytes of keys and rows that it wants to write so far: whoever bounds a write need not wait
+    /// for all of it.
+    pub fn written_bytes(&self) -> usize {
+        match &self.root {
+            Root::Read(_) => 0,
+            Root::Write(root) => root.written_bytes(),
+        }
+    }
+
     /// The batch without hidden columns.
     fn shown(&self, batch: Batch) -> Batch {
         let Some(visible) = &self.visible else { return batch };

@@ -28,6 +28,7 @@ pub(in crate::execute) struct InsertRows {
     next: usize,
     keys: KeyTable,
     writes: Vec<RowWrite>,
+    written_bytes: usize,
     held: Reservation,
 }
 
@@ -51,6 +52,7 @@ impl InsertRows {
             next: 0,
             keys: KeyTable::default(),
             writes: Vec::new(),
+            written_bytes: 0,
             held: Reservation::new("Insert"),
         }
     }
@@ -83,6 +85,7 @@ impl InsertRows {
         let mut row = Vec::new();
         self.layout.encode(&values, &mut row)?;
         cx.memory.add(&mut self.held, 2 * key.len() + row.len() + 2 * size_of::<RowWrite>())?;
+        self.written_bytes += key.len() + row.len();
         self.keys.insert(&key);
         let table = self.table.clone();
         self.writes.push(RowWrite { table, key, row: Some(row), seen: Seen::Nothing });
@@ -136,6 +139,10 @@ impl Operator for InsertRows {
 }
 
 impl Writer for InsertRows {
+    fn written_bytes(&self) -> usize {
+        self.written_bytes
+    }
+
     fn finish(&mut self) -> (u64, Vec<RowWrite>) {
         (self.writes.len() as u64, std::mem::take(&mut self.writes))
     }

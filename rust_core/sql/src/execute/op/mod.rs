@@ -13,6 +13,7 @@ mod insert;
 mod join;
 mod limit;
 mod modify;
+mod order;
 mod range;
 mod rows;
 mod scan;
@@ -83,6 +84,9 @@ pub(super) trait Operator: Send {
 
 /// Something that writes: an operator whose batches are those of RETURNING.
 pub(super) trait Writer: Operator {
+    /// Bytes of keys and rows that are to be written so far.
+    fn written_bytes(&self) -> usize;
+
     /// What is to be written, and how many rows that are; after its end.
     fn finish(&mut self) -> (u64, Vec<RowWrite>);
 }

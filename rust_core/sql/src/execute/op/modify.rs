@@ -47,6 +47,7 @@ pub(in crate::execute) struct Modify {
     count: u64,
     writes: Map<Vec<u8>, (Option<Vec<u8>>, Seen)>,
     moved: Vec<Moved>,
+    written_bytes: usize,
     held: Reservation,
 }
 
@@ -71,6 +72,7 @@ impl Modify {
             count: 0,
             writes: Map::new(),
             moved: Vec::new(),
+            written_bytes: 0,
             held: Reservation::new("Modify"),
         }
     }
@@ -85,6 +87,7 @@ impl Modify {
                 let mut bytes = 0;
                 for identity in identities {
                     bytes += identity.key.len() + WRITE_BYTES;
+                    self.written_bytes += identity.key.len();
                     self.writes.insert(identity.key, (None, Seen::Version(identity.version)));
                 }
                 cx.memory.add(&mut self.held, bytes)?;
@@ -115,6 +118,7 @@ impl Modify {
             let mut bytes = Vec::new();
             self.layout.encode(&values, &mut bytes)?;
             cx.memory.add(&mut self.held, key.len() + bytes.len() + WRITE_BYTES)?;
+            self.written_bytes += key.len() + bytes.len();
             let seen = Seen::Version(version);
             let new_key = if self.changes_key { key_of(&self.table, &values)? } else { Vec::new() };
             if !self.changes_key || new_key == key {
@@ -168,6 +172,10 @@ impl Operator for Modify {
 }
 
 impl Writer for Modify {
+    fn written_bytes(&self) -> usize {
+        self.written_bytes
+    }
+
     fn finish(&mut self) -> (u64, Vec<RowWrite>) {
         assert!(self.is_read && self.moved.is_empty(), "the statement has ended");
         let write = |(key, (row, seen))| RowWrite { table: self.table.clone(), key, row, seen };

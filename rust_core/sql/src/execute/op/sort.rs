@@ -1,14 +1,15 @@
 //! ORDER BY: a full sort, or of the first rows alone where a LIMIT says how many are wanted.
 //!
-//! The sort is stable. With a bound of n it keeps at most 2 n + 1,024 rows: when there are more it
-//! sorts and keeps the first n; rows that come later stay behind their equals, as they would in
-//! the full sort.
+//! The sort is stable, and takes as many steps as its rows need. With a bound of n it keeps at most
+//! 2 n rows and two batches: when there are more it sorts and keeps the first n; rows that come later
+//! stay behind their equals, as they would in the full sort.
 
 use std::cmp::Ordering;
 
 use phantom_base::Result;
 use phantom_types::{BATCH_ROWS, Column, TypeId};
 
+use super::order::MergeSort;
 use super::rows::RowStore;
 use super::{Operator, Progress, StepContext};
 use crate::bound::SortKey;
@@ -21,6 +22,9 @@ pub(in crate::execute) struct Sort {
     /// How many rows are wanted at most.
     bound: Option<usize>,
     rows: RowStore,
+    is_read: bool,
+    /// All rows that there are, while they are sorted.
+    sorting: Option<MergeSort>,
     /// The numbers of the rows in order, once all are there.
     order: Option<Vec<u32>>,
     emitted: usize,
@@ -38,31 +42,36 @@ impl Sort {
         assert!(keys.iter().all(|key| usize::from(key.target) < types.len()), "keys are columns");
         let held = Reservation::new(if bound.is_some() { "TopN" } else { "Sort" });
         let rows = RowStore::new(types);
-        Self { input, keys, bound, rows, order: None, emitted: 0, held }
+        let (is_read, sorting, order) = (false, None, None);
+        Self { input, keys, bound, rows, is_read, sorting, order, emitted: 0, held }
     }
 
-    /// All rows in order.
-    fn ordered(&self) -> Vec<u32> {
-        let mut order: Vec<u32> = (0..self.rows.len() as u32).collect();
-        let columns = self.rows.columns();
-        order.sort_by(|a, b| compare(columns, &self.keys, *a as usize, *b as usize));
-        if let Some(bound) = self.bound {
-            order.truncate(bound);
-        }
-        order
+    /// Whether there are rows that cannot be among the first.
+    fn has_too_many(&self) -> bool {
+        let most = |bound: usize| bound.saturating_mul(2).saturating_add(BATCH_ROWS);
+        self.bound.is_some_and(|bound| self.rows.len() > most(bound))
     }
 
-    /// Forgets rows that cannot be among the first.
-    fn cut(&mut self) {
-        let Some(bound) = self.bound else { return };
-        if self.rows.len() > bound.saturating_mul(2).saturating_add(BATCH_ROWS) {
-            let kept = self.ordered();
-            self.rows.retain(&kept);
+    /// Sorts on; whether all rows are in order.
+    fn sort(&mut self, cx: &mut StepContext<'_>) -> bool {
+        let Some(sorting) = &mut self.sorting else { return true };
+        let (columns, keys) = (self.rows.columns(), &self.keys);
+        let compare = |a: u32, b: u32| compare(columns, keys, a as usize, b as usize);
+        if !sorting.step(cx, compare) {
+            return false;
         }
+        let mut order = self.sorting.take().map(MergeSort::into_order).unwrap_or_default();
+        order.truncate(self.bound.unwrap_or(usize::MAX));
+        if self.is_read {
+            self.order = Some(order);
+        } else {
+            self.rows.retain(&order);
+        }
+        true
     }
 
     fn reserve(&mut self, cx: &mut StepContext<'_>) -> Result<()> {
-        let order = self.rows.len() * size_of::<u32>();
+        let order = self.rows.len() * MergeSort::BYTES;
         cx.memory.resize(&mut self.held, self.rows.size_bytes() + order)
     }
 }
@@ -70,14 +79,22 @@ impl Sort {
 impl Operator for Sort {
     fn step(&mut self, cx: &mut StepContext<'_>) -> Result<Progress> {
         while self.order.is_none() {
+            if !self.sort(cx) {
+                return Ok(Progress::Yield);
+            }
+            if self.order.is_some() {
+                break;
+            }
             match self.input.step(cx)? {
                 Progress::Batch(batch) => {
                     self.rows.push(&batch);
-                    self.cut();
                     self.reserve(cx)?;
                 }
                 Progress::Yield => return Ok(Progress::Yield),
-                Progress::Done => self.order = Some(self.ordered()),
+                Progress::Done => self.is_read = true,
+            }
+            if self.is_read || self.has_too_many() {
+                self.sorting = Some(MergeSort::new(self.rows.len()));
             }
         }
         let order = self.order.as_deref().unwrap_or_default();

@@ -23,7 +23,7 @@ const PLENTY: usize = 256 << 20;
 
 /// Some tables and their rows.
 #[derive(Default)]
-struct Database {
+pub(super) struct Database {
     catalog: CatalogSnapshot,
     rows: Map<u32, Map<Vec<u8>, StoredRow>>,
 }
