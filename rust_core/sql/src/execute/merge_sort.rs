@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use super::StepContext;
+use super::op::StepContext;
 
 /// How many numbers are sorted at once.
 const RUN: usize = 1_024;

@@ -8,6 +8,7 @@ mod build;
 mod fragment;
 mod key_table;
 mod memory;
+mod merge_sort;
 mod op;
 mod plan;
 mod program;

@@ -13,7 +13,6 @@ mod insert;
 mod join;
 mod limit;
 mod modify;
-mod order;
 mod range;
 mod rows;
 mod scan;

@@ -9,11 +9,11 @@ use std::cmp::Ordering;
 use phantom_base::Result;
 use phantom_types::{BATCH_ROWS, Column, TypeId};
 
-use super::order::MergeSort;
 use super::rows::RowStore;
 use super::{Operator, Progress, StepContext};
 use crate::bound::SortKey;
 use crate::execute::memory::Reservation;
+use crate::execute::merge_sort::MergeSort;
 
 /// Sorts the rows of `input`; a key's target is a column.
 pub(in crate::execute) struct Sort {
