@@ -26,8 +26,9 @@ use crate::session::{CatalogWait, Engine, SessionEvent, SessionId, Sessions};
 const QUERY_MEMORY_BYTES: usize = 256 << 20;
 /// How long one turn works at replication before others have theirs.
 const TURN_NS: Nanos = 2_000_000;
-/// How often a turn goes round.
+/// How often a turn goes round, and for how long, while there is more: then sockets are looked at.
 const ROUNDS_MAX: u32 = 64;
+const WHOLE_TURN_NS: Nanos = 10_000_000;
 /// Barriers that are asked for here, not by a request at a group.
 const OWN_BARRIERS: u64 = 1 << 61;
 /// How soon a barrier without a leader is asked for again.
@@ -152,6 +153,7 @@ impl NodeCore {
 
     /// One turn; how long nothing will happen by itself.
     fn turn(&mut self) -> Result<Nanos, Error> {
+        let start = self.clock.monotonic_ns();
         for _ in 0..ROUNDS_MAX {
             let effects = self.replication.poll(TURN_NS).map_err(|error| answer(&error))?;
             let moved = !(effects.done.is_empty()
@@ -186,6 +188,9 @@ impl NodeCore {
             }
             if !moved && !went_on {
                 return Ok(sleep_ns);
+            }
+            if now >= start + WHOLE_TURN_NS {
+                break;
             }
         }
         // More is ready; others have their turn first.

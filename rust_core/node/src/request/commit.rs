@@ -31,6 +31,21 @@ impl Put {
     }
 }
 
+/// Whether one statement may write so much.
+///
+/// # Errors
+/// `54000` beyond the largest entry.
+pub(super) fn check_write_bytes(bytes: usize) -> Result<(), Error> {
+    if bytes <= ENTRY_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!(
+        "the statement writes {bytes} bytes; one statement can write at most {ENTRY_BYTES_MAX}"
+    );
+    Err(Error::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, message)
+        .with_hint("Split it into several statements."))
+}
+
 impl Requests {
     /// Proposes the writes of a request that holds the latches of their keys and has seen that
     /// they are what it takes them for.
@@ -72,13 +87,7 @@ impl Requests {
         let active = self.get(ticket);
         let group = active.group;
         let body = encode_batch(active.txn, &bound, batch.bytes());
-        if body.len() > ENTRY_BYTES_MAX {
-            let message = format!(
-                "the statement writes {} bytes; one statement can write at most {ENTRY_BYTES_MAX}",
-                body.len()
-            );
-            let error = Error::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, message)
-                .with_hint("Split it into several statements.");
+        if let Err(error) = check_write_bytes(body.len()) {
             self.fail(ticket, error);
             return;
         }

@@ -10,7 +10,7 @@ use phantom_sql::execute::{
 use phantom_sql::statement::Planned;
 use phantom_types::{Datum, EvalContext};
 
-use super::commit::Put;
+use super::commit::{Put, check_write_bytes};
 use super::message::ToGateway;
 use super::rows::encode_rows;
 use super::storage::{GroupStorage, relation_of};
@@ -230,7 +230,10 @@ impl Requests {
 }
 
 fn step(fragment: &mut Fragment, storage: &dyn Storage) -> std::result::Result<Progress, Error> {
-    Ok(match fragment.step(storage, StepBudget::WORKER)? {
+    let step = fragment.step(storage, StepBudget::WORKER)?;
+    // Refused before all of it is in memory, has latches and is compared, for nothing.
+    check_write_bytes(fragment.written_bytes())?;
+    Ok(match step {
         Step::Batch(batch) => Progress::Rows(batch.len() as u64, encode_rows(&batch)?),
         Step::Yield => Progress::Yield,
         Step::Done(finished) => Progress::Done(finished),
