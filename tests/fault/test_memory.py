@@ -15,8 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from kit.cluster import running_cluster, session, wait_caught_up, wait_until
+from kit.frontend import Frontend, query
 from kit.gauges import MIB, folder_bytes, metric, resident_mib
 
 from phantomdb.demo.processes import Cluster, NodeProcess
@@ -91,6 +93,9 @@ def loaded_cluster(directory: Path) -> Iterator[Cluster]:
         with session(cluster.nodes[0]) as db:
             db.execute("CREATE TABLE rows (k int4 PRIMARY KEY, v text NOT NULL)")
         load(cluster)
+        with session(cluster.nodes[0]) as db:
+            # So that memory holds something, though the last row may have filled a memtable.
+            db.execute("CREATE TABLE afterwards (k int4 PRIMARY KEY)")
         for node in cluster.nodes:
             wait_caught_up(cluster, node)
         yield cluster
@@ -159,8 +164,25 @@ def test_rows_of_three_times_the_memory_leave_a_small_process_and_a_short_log(
         check_rows(cluster.nodes[1])
         assert_small(cluster, "a kill and a start")
 
-        read_everything(cluster.nodes[2])
+        for node in cluster.nodes:
+            read_everything(node)
         assert_small(cluster, "reads of everything")
+        for node in cluster.nodes:
+            leave_a_result_unread(node)
+        assert_small(cluster, "clients that did not read")
+        too_much = pytest.raises(psycopg.errors.ProgramLimitExceeded, match="can write at most")
+        with session(cluster.nodes[0], statement_timeout_s=STATEMENT_S) as db, too_much:
+            db.execute("UPDATE rows SET v = v || 'x'")
+        assert_small(cluster, "a write of everything")
+
+
+def leave_a_result_unread(node: NodeProcess) -> None:
+    """Ask for everything, read the first of it alone, and go once others have read it all."""
+    with Frontend.connect(node.pg.port) as frontend:
+        frontend.send(query("SELECT k, v FROM rows"))
+        assert frontend.receive()[0] == "T"
+        # Whatever the node sends without being read, it has sent when this is over.
+        check_rows(node)
 
 
 def read_everything(node: NodeProcess) -> None:

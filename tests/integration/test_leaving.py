@@ -30,9 +30,10 @@ def wide_table(node: NodeProcess) -> Iterator[None]:
         db.execute("DROP TABLE left_behind")
 
 
+@pytest.mark.usefixtures("wide_table")
 @pytest.mark.parametrize("leaving", LEAVINGS)
 def test_a_client_that_leaves_its_result_unread_costs_only_its_session(
-    node: NodeProcess, wide_table: None, leaving: str
+    node: NodeProcess, leaving: str
 ) -> None:
     before = metric(node, "phantomdb_sessions")
     for _ in range(3):
