@@ -45,6 +45,7 @@ JOIN = """
     SELECT count(*) FROM flights a JOIN flights b ON a.dest = b.dest
     WHERE a.tailnum || b.tailnum || a.origin LIKE '%N1%N2%N3%N4%'
 """
+RANGE = "SELECT count(*), sum(n) FROM points WHERE k BETWEEN $1 AND $2"
 EVERYTHING = "SELECT * FROM flights"
 GROUPS = """
     SELECT tailnum, dest, count(*), avg(arr_delay), sum(distance) FROM flights
@@ -123,6 +124,9 @@ class Beside:
                 with self.waits.of(f"select {node.name}"):
                     row = db.execute("SELECT n FROM points WHERE k = $1", (key,)).fetchone()
                 assert row is not None
+                # A fragment, which stands in line with the long one's steps.
+                with self.waits.of(f"range {node.name}"):
+                    db.execute(RANGE, (key, key + 20)).fetchone()
                 with self.waits.of(f"update {node.name}"):
                     db.execute("UPDATE points SET n = n + 1 WHERE k = $1", (key,))
                 with self.waits.of(f"insert {node.name}"):
