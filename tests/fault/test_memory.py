@@ -11,7 +11,7 @@ back as tables take over, so that it is short whatever went through it.
 import os
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from kit.frontend import Frontend, query
 from kit.gauges import MIB, folder_bytes, metric, resident_mib
 
 from phantomdb.demo.processes import Cluster, NodeProcess
+from phantomdb.demo.sessions import Connection
 
 LOAD_MIB = int(os.environ.get("PHANTOM_LOAD_MIB", "200"))
 SEED = int(os.environ.get("PHANTOM_SEED", "1"))
@@ -35,6 +36,10 @@ ROWS = LOAD_MIB * MIB // ROW_BYTES
 #: Rows of one INSERT: less than 4 MiB, the bound of an entry.
 BATCH_ROWS_MAX = 384
 WRITERS_A_NODE = 2
+#: How often every row of a tenth of them is changed.
+CHANGES = 4
+#: Rows of one UPDATE.
+CHANGED_ROWS = 256
 #: How long one statement over all rows may take.
 STATEMENT_S = 120
 
@@ -53,6 +58,13 @@ def batches(draw: random.Random) -> Iterator[range]:
         first += size
 
 
+def insert(db: Connection, keys: range) -> None:
+    """Insert rows in one statement."""
+    places = ", ".join(f"(${2 * n + 1}, ${2 * n + 2})" for n in range(len(keys)))
+    values = [part for key in keys for part in (key, value(key))]
+    db.execute(f"INSERT INTO rows VALUES {places}", values)
+
+
 def load(cluster: Cluster) -> None:
     """Insert all rows, through all nodes at once."""
     waiting = batches(random.Random(SEED))
@@ -67,9 +79,7 @@ def load(cluster: Cluster) -> None:
                         keys = next(waiting, None)
                     if keys is None:
                         return
-                    places = ", ".join(f"(${2 * n + 1}, ${2 * n + 2})" for n in range(len(keys)))
-                    values = [part for key in keys for part in (key, value(key))]
-                    db.execute(f"INSERT INTO rows VALUES {places}", values)
+                    insert(db, keys)
         except BaseException as error:  # noqa: BLE001 - told by the thread that waits
             wrong.append(error)
 
@@ -132,15 +142,15 @@ def start_again(cluster: Cluster) -> None:
         wait_caught_up(cluster, node)
 
 
-def check_rows(node: NodeProcess, version: int = 0) -> None:
+def check_rows(node: NodeProcess, *, rows: int = ROWS, text: Callable[[int], str] = value) -> None:
     """Check that all rows are there, by their sums and by some of them."""
     draw = random.Random(SEED)
     with session(node, statement_timeout_s=STATEMENT_S) as db:
         found = db.execute("SELECT count(*), sum(length(v)), min(k), max(k) FROM rows").fetchone()
-        assert found == (ROWS, ROWS * ROW_BYTES, 0, ROWS - 1)
-        for key in draw.sample(range(ROWS), 50):
+        assert found == (rows, rows * ROW_BYTES, 0, rows - 1)
+        for key in draw.sample(range(rows), 50):
             row = db.execute("SELECT v FROM rows WHERE k = $1", (key,)).fetchone()
-            assert row == (value(key, version),), f"row {key} through {node.name}"
+            assert row == (text(key),), f"row {key} through {node.name}"
 
 
 @pytest.mark.slow
@@ -198,3 +208,36 @@ def read_everything(node: NodeProcess) -> None:
         first = cursor.fetchall()
         assert [text for _, text in first] == sorted((text for _, text in first), reverse=True)
         assert all(text == value(key) for key, text in first)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_changes_of_every_row_leave_a_small_process_and_a_short_log(tmp_path: Path) -> None:
+    """Nothing collects old versions yet: tables grow by each, memory and log do not."""
+    with running_cluster(tmp_path, memory_bytes=ENGINE_BYTES) as cluster:
+        rows = ROWS // 10
+        with session(cluster.nodes[0], statement_timeout_s=STATEMENT_S) as db:
+            db.execute("CREATE TABLE rows (k int4 PRIMARY KEY, v text NOT NULL)")
+            for version in range(CHANGES + 1):
+                for first in range(0, rows, CHANGED_ROWS):
+                    change(db, first, min(first + CHANGED_ROWS, rows) - 1, version)
+        assert_small(cluster, "the changes")
+        wait_for_a_short_log(cluster)
+        for node in cluster.nodes:
+            node.kill()
+        start_again(cluster)
+        for node in cluster.nodes:
+            check_rows(node, rows=rows, text=lambda key: value(key - key % CHANGED_ROWS, CHANGES))
+            held = metric(node, "phantomdb_table_bytes") + metric(node, "phantomdb_memtable_bytes")
+            every_version = rows * ROW_BYTES * (CHANGES + 1)
+            assert held < 1.5 * every_version, f"{held:,} bytes for {every_version:,} of versions"
+        assert_small(cluster, "a kill and reads of the newest")
+
+
+def change(db: Connection, first: int, last: int, version: int) -> None:
+    """Write rows, or a new text into each of them, the same in all."""
+    if version == 0:
+        insert(db, range(first, last + 1))
+        return
+    text = value(first, version)
+    db.execute("UPDATE rows SET v = $1 WHERE k BETWEEN $2 AND $3", (text, first, last))
