@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use phantom_base::sync::Arc;
 use phantom_base::{Error, Result, sqlstate};
 use phantom_sql::statement::{Body, Prepared};
-use phantom_types::{Datum, NO_TYPMOD, TypeId, format};
+use phantom_types::{Datum, EvalContext, NO_TYPMOD, TypeId, format};
 
 use super::codec::{self, Frontend, Target};
 use super::message::{Outcome, Request};
@@ -105,27 +105,15 @@ impl PgSession {
             );
             return Err(Error::new(sqlstate::PROTOCOL_VIOLATION, message));
         }
+        // Once for all values: it owns copies of the session's formats and names.
+        let eval = self.eval();
         let mut parameters = Vec::with_capacity(wanted);
         for (at, (ty, value)) in statement.parameters.iter().zip(values).enumerate() {
             let is_binary = format_of(formats, at) == 1;
-            parameters.push(self.parameter(*ty, value.as_deref(), is_binary, at)?);
+            parameters.push(parameter(*ty, value.as_deref(), is_binary, at, &eval)?);
         }
         let state = PortalState::New;
         Ok(Portal { statement, parameters, result_formats, state, sent: 0, sent_before: 0 })
-    }
-
-    fn parameter(
-        &self,
-        ty: TypeId,
-        value: Option<&[u8]>,
-        is_binary: bool,
-        at: usize,
-    ) -> Result<Datum> {
-        let Some(bytes) = value else { return Ok(Datum::Null) };
-        if is_binary {
-            return format::read_binary(ty, NO_TYPMOD, bytes, at + 1);
-        }
-        format::read_text(ty, NO_TYPMOD, format::validate_utf8(bytes)?, &self.eval())
     }
 
     fn statement(&self, name: &str) -> Result<&Arc<Prepared>> {
@@ -306,6 +294,21 @@ pub(super) fn format_of(formats: &[i16], at: usize) -> i16 {
         [all] => *all,
         each => each.get(at).copied().unwrap_or(0),
     }
+}
+
+/// The value of parameter `at` (0-based).
+fn parameter(
+    ty: TypeId,
+    value: Option<&[u8]>,
+    is_binary: bool,
+    at: usize,
+    eval: &EvalContext,
+) -> Result<Datum> {
+    let Some(bytes) = value else { return Ok(Datum::Null) };
+    if is_binary {
+        return format::read_binary(ty, NO_TYPMOD, bytes, at + 1);
+    }
+    format::read_text(ty, NO_TYPMOD, format::validate_utf8(bytes)?, eval)
 }
 
 fn no_portal(name: &str) -> Error {
