@@ -20,6 +20,7 @@ import pytest
 from kit.cluster import running_cluster, session, wait_caught_up, wait_until
 from kit.frontend import Frontend, query
 from kit.gauges import MIB, folder_bytes, metric, resident_mib
+from kit.ledger import TRANSIENT
 
 from phantomdb.demo.processes import Cluster, NodeProcess
 from phantomdb.demo.sessions import Connection
@@ -59,10 +60,20 @@ def batches(draw: random.Random) -> Iterator[range]:
 
 
 def insert(db: Connection, keys: range) -> None:
-    """Insert rows in one statement."""
+    """Insert rows in one statement, until they are known to be there.
+
+    A leader that the machine starves may lose its office meanwhile.
+    """
     places = ", ".join(f"(${2 * n + 1}, ${2 * n + 2})" for n in range(len(keys)))
     values = [part for key in keys for part in (key, value(key))]
-    db.execute(f"INSERT INTO rows VALUES {places}", values)
+    while True:
+        try:
+            db.execute(f"INSERT INTO rows VALUES {places} ON CONFLICT DO NOTHING", values)
+        except psycopg.Error as error:
+            if error.sqlstate not in TRANSIENT - {None}:
+                raise
+        else:
+            return
 
 
 def load(cluster: Cluster) -> None:
