@@ -1,13 +1,14 @@
 """`Node`: the core with its errors raised as ours, its answers found by token, its events told.
 
-One task runs `pump`, the only caller of `poll`; another runs `listen`, for what the core's workers
-have ready. Whatever goes into the core stirs the pump, which then works once for all that came in
-since. Waiting for an answer, a link or a session is waiting on an event of that link or session,
-which the pump sets; nothing is polled.
+One task runs `pump`, the only caller of `poll`. Whatever goes into the core stirs it, and it then
+works once for all that came in since; two more tasks stir it, `listen` for what the core's workers
+have ready, `alarm` when it is time. Waiting for an answer, a link or a session is waiting on an
+event of that link or session, which the pump sets; nothing is polled.
 
 Cancelling a wait for rows forgets the answer. A write that was cancelled may still happen.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -75,6 +76,9 @@ class Node:
         self._token = 0
         #: Something went into the core since it was driven last.
         self._stirred = Signal()
+        #: When the pump is stirred if nobody else does, monotonic; and that it was put forward.
+        self._alarm_ns = math.inf
+        self._rearmed = Signal()
         #: Whether the core has ended itself: nothing that is not acknowledged is certain.
         self.has_failed = False
         self.on_control: Callable[[int, bytes], None] = lambda _peer, _message: None
@@ -136,8 +140,26 @@ class Node:
             if effects.sleep_us == 0:
                 await trio.lowlevel.checkpoint()
                 continue
-            with self._world.move_on_after(effects.sleep_us / 1e6):
-                await self._stirred.wait()
+            alarm_ns = self._world.clock.monotonic_ns() + effects.sleep_us * 1_000
+            if alarm_ns < self._alarm_ns:
+                self._alarm_ns = alarm_ns
+                self._rearmed.set()
+            await self._stirred.wait()
+
+    async def alarm(self) -> None:
+        """Stir the pump when the core wants to be driven again, for ever.
+
+        The core's next time moves on with every turn. The alarm stays where it was set first, and
+        is set anew when it has rung: thousands of turns a second need no timer each.
+        """
+        clock = self._world.clock
+        while True:
+            left_s = (self._alarm_ns - clock.monotonic_ns()) / 1e9
+            with self._world.move_on_after(max(0.0, left_s)):
+                await self._rearmed.wait()
+            if clock.monotonic_ns() >= self._alarm_ns:
+                self._alarm_ns = math.inf
+                self._stirred.set()
 
     async def listen(self) -> None:
         """Stir the pump for what the core's workers have done, for ever."""

@@ -239,6 +239,7 @@ class Launcher:
         decisions = Decisions(node, lambda pid, secret: self._cancel(node, pid, secret))
         nursery.start_soon(node.pump)
         nursery.start_soon(node.listen)
+        nursery.start_soon(node.alarm)
         nursery.start_soon(elections.run)
         door.open_links(links)
         for number, (_, address) in node.members.items():

@@ -13,7 +13,7 @@ import trio
 from phantomdb.base.errors import PhantomError
 from phantomdb.base.settings import Limits
 from phantomdb.base.world import Address, Stream
-from phantomdb.core import Node
+from phantomdb.core import Node, Signal
 
 #: How much is read from a client at once, in bytes.
 READ_BYTES = 64 << 10
@@ -59,7 +59,7 @@ class Connection:
         self._decide = decide
         self._startup_s = startup_s
         self._signal = node.session_signal(session)
-        self._room = trio.Event()
+        self._room = Signal()
         self._sending = False
         self._draining = False
 
@@ -85,7 +85,6 @@ class Connection:
 
     async def _feed(self, data: bytes, nursery: trio.Nursery) -> None:
         while data:
-            self._room = trio.Event()
             taken = self._node.feed_session(self._session, data)
             self._handle_events(nursery)
             await self._send()

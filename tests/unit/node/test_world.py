@@ -1,0 +1,104 @@
+import contextlib
+import socket
+import struct
+from collections.abc import AsyncIterator
+
+import pytest
+import trio
+import trio.testing
+
+from phantomdb.base.world import Address, Stream
+from phantomdb.node.world import RealNetwork
+
+#: More than sockets buffer.
+LARGE = bytes(range(256)) * (64 << 10)
+
+
+@contextlib.asynccontextmanager
+async def connection() -> AsyncIterator[tuple[Stream, Stream]]:
+    """Both ends of a connection of this machine."""
+    network = RealNetwork()
+    listener = await network.listen(Address("127.0.0.1", 0))
+    near = await network.connect(listener.address)
+    far, peer = await listener.accept()
+    assert peer.host == "127.0.0.1"
+    try:
+        yield near, far
+    finally:
+        for end in (near, far, listener):
+            await end.aclose()
+
+
+async def receive_all(stream: Stream) -> bytes:
+    data = b""
+    while some := await stream.receive_some(10_000):
+        data += some
+    return data
+
+
+async def test_bytes_come_in_order_however_slowly_they_are_read() -> None:
+    async with connection() as (near, far), trio.open_nursery() as nursery:
+
+        async def send() -> None:
+            await near.send_all(LARGE)
+            await near.send_all(b"")
+            await near.aclose()
+
+        nursery.start_soon(send)
+        assert await receive_all(far) == LARGE
+
+
+async def test_who_waits_for_a_connection_is_told_when_it_is_closed_here() -> None:
+    async with connection() as (near, _), trio.open_nursery() as nursery:
+
+        async def wait() -> None:
+            with pytest.raises(trio.ClosedResourceError):
+                await near.receive_some()
+
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        await near.aclose()
+        await near.aclose()
+    with pytest.raises(trio.ClosedResourceError):
+        await near.receive_some()
+    with pytest.raises(trio.ClosedResourceError):
+        await near.send_all(b"x")
+
+
+async def test_a_connection_that_the_peer_reset_is_broken() -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+    near = await RealNetwork().connect(Address(*listening.getsockname()))
+    far, _ = listening.accept()
+    # Closed without lingering: a reset instead of an end.
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    far.close()
+    with pytest.raises(trio.BrokenResourceError):
+        await near.receive_some()
+    with pytest.raises(trio.BrokenResourceError):
+        await near.send_all(LARGE)
+    await near.aclose()
+    listening.close()
+
+
+async def test_sending_can_be_cancelled() -> None:
+    async with connection() as (near, _):
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await near.send_all(b"x")
+        assert scope.cancelled_caught
+        with trio.move_on_after(0.01) as scope:
+            await near.send_all(LARGE)  # Nobody reads.
+        assert scope.cancelled_caught
+
+
+async def test_an_address_in_use_is_refused() -> None:
+    network = RealNetwork()
+    listener = await network.listen(Address("127.0.0.1", 0))
+    with pytest.raises(OSError, match="in use"):
+        await network.listen(listener.address)
+    await listener.aclose()
+    await listener.aclose()
+    with pytest.raises(trio.ClosedResourceError):
+        await listener.accept()
+    with pytest.raises(OSError, match="connect"):
+        await network.connect(listener.address)
