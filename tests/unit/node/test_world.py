@@ -29,8 +29,8 @@ async def connection() -> AsyncIterator[tuple[Stream, Stream]]:
             await end.aclose()
 
 
-async def receive_all(stream: Stream) -> bytes:
-    data = b""
+async def receive_all(stream: Stream) -> bytearray:
+    data = bytearray()
     while some := await stream.receive_some(10_000):
         data += some
     return data
