@@ -2,6 +2,8 @@
 
 import ast
 import inspect
+import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -10,10 +12,11 @@ import click
 import pytest
 
 from phantomdb.base import settings
+from phantomdb.base.errors import Refused
 from phantomdb.base.settings import Limits
 from phantomdb.cli import main
-from phantomdb.node.launch import EXIT_CODES
-from phantomdb.serve import metrics
+from phantomdb.node.launch import EXIT_CODES, exit_code
+from phantomdb.serve import admin, metrics
 
 ROOT = Path(__file__).parents[2]
 CONTEXT = click.Context(main)
@@ -81,3 +84,33 @@ def public(inside: ast.Module | ast.ClassDef) -> Iterator[Definition]:
 def test_each_metric_is_described() -> None:
     described = metrics._GAUGES | metrics._COUNTERS
     assert all(text.endswith(".") for text in described.values())
+
+
+def in_operate(text: str) -> bool:
+    """Whether the operator's page has a text."""
+    return text in (ROOT / "docs" / "operate.md").read_text()
+
+
+def test_each_option_of_start_is_in_the_operators_page() -> None:
+    options = [o for o in command("start").params if isinstance(o, click.Option)]
+    assert options
+    assert not [name for o in options for name in o.opts if not in_operate(f"| `{name}` |")]
+
+
+def test_each_exit_code_of_start_is_in_the_operators_page() -> None:
+    codes = {0, exit_code(Refused("anything else")), *(code for _, code in EXIT_CODES)}
+    assert not [code for code in sorted(codes) if not in_operate(f"\n| {code} | ")]
+
+
+def test_each_metric_is_in_the_operators_page() -> None:
+    group = {"id": 1, "term": 1, "commit": 1, "applied": 1}
+    shown, _ = metrics.exposition(lambda: defaultdict(int), lambda: [group])()
+    names = re.findall(r"^(\w+)(?:\{.*\})? ", shown.decode(), re.MULTILINE)
+    assert len(names) >= len(metrics._GAUGES | metrics._COUNTERS) + 3
+    assert not [name for name in names if not in_operate(f"| `{name}` |")]
+
+
+def test_each_path_of_the_admin_door_is_in_the_operators_page() -> None:
+    paths = set(re.findall(r'"(/[a-z]+)"', inspect.getsource(admin)))
+    assert paths
+    assert not [path for path in sorted(paths) if not in_operate(f"| `{path}` |")]
