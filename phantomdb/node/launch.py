@@ -1,7 +1,8 @@
 """From settings to a serving node, and from a signal to its end.
 
 Order: the peer door (formation needs it), formation or the directory's own, the core, the links,
-the system group's news, the clients' door, the ready line. The admin door answers all along.
+the admin door, leaders, the clients' door, the ready line. All doors listen from the beginning, so
+that a port in use is told before anything is touched.
 """
 
 import errno

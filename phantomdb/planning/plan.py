@@ -1,8 +1,8 @@
 """The distributed plan: fragments and where each runs.
 
-What a session sends to be planned is CBOR [format, command, relations, tree]: `relations` are
-[table oid, descriptor version, colocation set, storage id]; `tree` is the bound query, which only
-Rust reads. A plan goes back as CBOR [format, [[shards, output], ..]].
+What a session sends to be planned is CBOR [format, command, relations]: `relations` are [table oid,
+descriptor version, colocation set, storage id]; the bound query stays in Rust. A plan goes back as
+CBOR [format, [[shards, output], ..]].
 """
 
 from dataclasses import dataclass
