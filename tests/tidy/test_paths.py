@@ -23,7 +23,7 @@ NAME = r"`[A-Za-z_][\w.:]*`"
 #: A path and what follows it in, or before, the next parenthesis.
 NAMED_AFTER = re.compile(rf"`((?:{FOLDERS})/[\w./-]+)`(?: \(|, )({NAME}(?:, {NAME})*)\)")
 NAMED_BEFORE = re.compile(rf"({NAME}) in `((?:{FOLDERS})/[\w./-]+)`")
-DEFINES = r"\b(?:fn|def|class|struct|enum|trait) {}\b"
+DEFINES = r"(?m)\b(?:fn|def|class|struct|enum|trait|const) {0}\b|^{0}\b(?:: .*)? = "
 
 
 def shown(path: Path) -> str:
