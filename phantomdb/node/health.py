@@ -20,6 +20,47 @@ class Member:
     admin: str
 
 
+class Starting:
+    """Health of a node whose core is not open: it looks for its cluster, or reads its log."""
+
+    def __init__(
+        self, name: str, pg: Address, admin: Address, *, missing: Callable[[], dict[str, str]]
+    ) -> None:
+        """Ask `missing` for the addresses that the formation waits for, and why."""
+        self._name = name
+        self._pg = pg
+        self._admin = admin
+        self._missing = missing
+
+    def is_ready(self) -> bool:
+        """Say no: nothing is served yet."""
+        return False
+
+    def why_not_all(self) -> str:
+        """Say for whom the formation waits; empty while it waits for nobody."""
+        whom = ", ".join(f"{address} ({why})" for address, why in self._missing().items())
+        return f"waiting for {whom}" if whom else ""
+
+    def metrics(self) -> tuple[bytes, str]:
+        """Tell nothing: there is no core to ask."""
+        return b"", "text/plain; charset=utf-8"
+
+    def cluster(self) -> dict[str, Any]:
+        """Show this node alone: the others are not known yet."""
+        own = {
+            "name": self._name,
+            "role": "replica",
+            "state": "starting",
+            "host": self._pg.host,
+            "port": self._pg.port,
+            "api_url": f"http://{self._admin}/",
+            "timeline": 0,
+            "lag": "unknown",
+            "disk": None,
+        }
+        return {"members": [own], "groups": [], "cluster": "", "answered_by": self._name}
+
+
 class NodeHealth:
     """Health of one node; every answer is made of what the core knows now."""
 
@@ -60,7 +101,7 @@ class NodeHealth:
         """Whether sessions are served and every group has a leader."""
         return self.is_serving and all(group["leader"] for group in self._node.status())
 
-    def why_degraded(self) -> str:
+    def why_not_all(self) -> str:
         """Why this node serves reads and not all writes; empty if it serves everything."""
         return "its disk is full" if not self.disks.has_room() else ""
 

@@ -1,7 +1,7 @@
 """From settings to a serving node, and from a signal to its end.
 
-Order: the peer door (formation needs it), formation or the directory's own, the core, the links,
-the admin door, leaders, the clients' door, the ready line. All doors listen from the beginning, so
+Order: the peer door (formation needs it) and the admin door, formation or the directory's own, the
+core, the links, leaders, the clients' door, the ready line. All doors listen from the beginning, so
 that a port in use is told before anything is touched.
 """
 
@@ -40,7 +40,7 @@ from phantomdb.cluster.formation import (
 from phantomdb.consensus.elections import ElectionController
 from phantomdb.core import Node, claim
 from phantomdb.node.disks import Disks
-from phantomdb.node.health import Member, NodeHealth
+from phantomdb.node.health import Member, NodeHealth, Starting
 from phantomdb.serve import admin, listener, metrics, pg
 from phantomdb.serve.door import PeerDoor
 from phantomdb.serve.peer import PeerLinks, receive_message, send_message
@@ -88,6 +88,7 @@ class Launcher:
         self._formation: Formation | None = None
         self._node: Node | None = None
         self._members: dict[int, Member] = {}
+        self._health: admin.Health
 
     async def run(self, say_ready: Callable[[str], None]) -> None:
         """Run until a signal ends it; `say_ready` is called with the ready line."""
@@ -148,9 +149,16 @@ class Launcher:
         settings = self._settings
         door = PeerDoor(self._answer_formation, handshake_s=settings.limits.handshake_s)
         nursery.start_soon(self._serve_door, peer_door, door.sessions(), 0.0)
+        self._health = Starting(
+            settings.name, pg_door.address, admin_door.address, missing=self._missing
+        )
+        nursery.start_soon(self._serve_door, admin_door, admin.sessions(lambda: self._health), 0.0)
         own = Self(b"", settings.name, peer_door.address, pg_door.address, admin_door.address)
         node = self._node = await self._open(own)
-        await self._serve_node(nursery, node, door, own, (pg_door, admin_door), say_ready)
+        await self._serve_node(nursery, node, door, own, pg_door, say_ready)
+
+    def _missing(self) -> dict[str, str]:
+        return self._formation.missing if self._formation else {}
 
     async def _open(self, own: Self) -> Node:
         """Open the directory, after it was formed if it was not before."""
@@ -212,10 +220,9 @@ class Launcher:
         node: Node,
         door: PeerDoor,
         own: Self,
-        doors: tuple[Listener, Listener],
+        pg_door: Listener,
         say_ready: Callable[[str], None],
     ) -> None:
-        pg_door, admin_door = doors
         limits = self._settings.limits
         links = PeerLinks(node, self._world, limits, version("phantomdb"))
         self._members = {
@@ -232,6 +239,7 @@ class Launcher:
             metrics.exposition(node.stats, node.status),
             disks := Disks(node),
         )
+        self._health = health
         elections = ElectionController(
             self._world, node.id, sorted(node.members), node.campaign, disks.has_room
         )
@@ -246,7 +254,6 @@ class Launcher:
         for number, (_, address) in node.members.items():
             if number != node.id:
                 nursery.start_soon(links.dial, number, Address.parse(address))
-        nursery.start_soon(self._serve_door, admin_door, admin.sessions(health), 0.0)
         await self._wait_for_leaders(node)
         nursery.start_soon(self._announce, node, self._members[node.id])
         nursery.start_soon(self._keep_house, node)

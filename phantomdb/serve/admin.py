@@ -4,7 +4,7 @@
 | --- | --- |
 | `/liveness` | 200 while the process runs |
 | `/readiness` | 200 once the node serves sessions and sees a leader of each group, else 503; its
-  `state` is `serving`, `degraded` (reads, and `why` not all writes) or `starting` |
+  `state` is `serving`, `degraded` (reads, not all writes) or `starting`, and `why` says what for |
 | `/cluster` | members as Patroni names them, and groups with their replicas |
 | `/metrics` | Prometheus text |
 """
@@ -27,8 +27,8 @@ class Health(Protocol):
         """Whether sessions are served and every group has a leader."""
         ...
 
-    def why_degraded(self) -> str:
-        """Why not everything is served; empty if it is."""
+    def why_not_all(self) -> str:
+        """Why not everything is served; empty if it is, or if that is not known."""
         ...
 
     def cluster(self) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def answer(request: Request, health: Health) -> Response:
             return _json(200, {"state": "running"})
         case "/readiness":
             ready = health.is_ready()
-            why = health.why_degraded()
+            why = health.why_not_all()
             state = "starting" if not ready else "degraded" if why else "serving"
             told = {"ready": ready, "state": state} | ({"why": why} if why else {})
             return _json(200 if ready else 503, told)
@@ -69,8 +69,8 @@ def _json(
     return Response(status, json.dumps(value).encode() + b"\n", headers=headers)
 
 
-def sessions(health: Health) -> Callable[[Stream, Address], Awaitable[None]]:
-    """Return what serves one connection."""
+def sessions(health: Callable[[], Health]) -> Callable[[Stream, Address], Awaitable[None]]:
+    """Return what serves one connection; `health` is asked for at each request."""
 
     async def serve_one(stream: Stream, _address: Address) -> None:
         connection = Connection()
@@ -86,7 +86,7 @@ def sessions(health: Health) -> Callable[[Stream, Address], Awaitable[None]]:
             if request is None:
                 connection.feed(bytes(await stream.receive_some(READ_BYTES)))
                 continue
-            response = answer(request, health)
+            response = answer(request, health())
             head_only = request.method == "HEAD"
             await stream.send_all(connection.respond(response, head_only=head_only))
             if not connection.may_go_on():

@@ -1,15 +1,20 @@
 """How a node refuses to start: by an exit code and a sentence, before it touches anything."""
 
+import http.client
+import json
 import shutil
+import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
-from kit.cluster import running_cluster
+from kit.cluster import running_cluster, wait_until
 from kit.frontend import Frontend
 from kit.servers import free_port
 
-from phantomdb.demo.processes import COMMAND, NodeFailed, NodeProcess
+from phantomdb.demo.processes import COMMAND, Cluster, NodeFailed, NodeProcess
+from phantomdb.node.world import RealWorld
 
 #: How long a node may take to refuse, in seconds.
 REFUSE_S = 30
@@ -106,6 +111,40 @@ def test_sessions_are_told_when_the_node_stops(tmp_path: Path) -> None:
             answer = idle.rest()
             assert [e["C"] for e in answer.errors] in ([], ["57P01"])
         assert node.wait_stopped() == 0
+
+
+def can_connect(node: NodeProcess) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((node.admin.host, node.admin.port)) == 0
+
+
+def get(node: NodeProcess, path: str) -> dict[str, Any]:
+    """Return what the admin door answers."""
+    connection = http.client.HTTPConnection(node.admin.host, node.admin.port, timeout=REFUSE_S)
+    try:
+        connection.request("GET", path)
+        answer: dict[str, Any] = json.load(connection.getresponse())
+        return answer
+    finally:
+        connection.close()
+
+
+def test_a_node_that_waits_for_others_is_alive_and_says_for_whom(tmp_path: Path) -> None:
+    world = RealWorld.make()
+    cluster = Cluster(tmp_path, nodes=3, clock=world.clock, random=world.random)
+    first, *others = cluster.nodes
+    first.start()
+    try:
+        wait_until(first, "its admin door listens", lambda: can_connect(first))
+        wait_until(first, "it waits for somebody", lambda: "why" in get(first, "/readiness"))
+        told = get(first, "/readiness")
+        assert (told["ready"], told["state"]) == (False, "starting")
+        for node in others:
+            assert f"{node.peer} (does not answer)" in told["why"]
+        [member] = get(first, "/cluster")["members"]
+        assert (member["name"], member["state"]) == (first.name, "starting")
+    finally:
+        assert cluster.end() == [0, None, None]
 
 
 @pytest.mark.slow

@@ -65,12 +65,12 @@ def test_a_full_disk_degrades_its_node_and_is_told_of_the_others(
     told.disks.heard(2, DiskReport(is_short=True, free=3, total=20, reserve=5))
     member = told.cluster()["members"][1]
     assert (member["state"], member["disk"]["free"]) == ("degraded", 3)
-    assert not told.why_degraded(), "that is another node"
+    assert not told.why_not_all(), "that is another node"
     with caplog.at_level("INFO"):
         told.disks.changed("short", 4, 20, 5)
-        assert told.why_degraded()
+        assert told.why_not_all()
         told.disks.changed("enough", 9, 20, 5)
-        assert not told.why_degraded()
+        assert not told.why_not_all()
     begins, ends = (record.getMessage() for record in caplog.records)
     assert "4 of 20 bytes are free" in begins
     assert "writes are taken" in ends
@@ -81,7 +81,7 @@ def test_a_full_disk_degrades_its_node_and_is_told_of_the_others(
     [(200, "serving", ""), (200, "degraded", "full"), (503, "starting", "")],
 )
 def test_a_degraded_node_is_ready(status: int, state: str, why: str) -> None:
-    told: Any = SimpleNamespace(is_ready=lambda: status == 200, why_degraded=lambda: why)
+    told: Any = SimpleNamespace(is_ready=lambda: status == 200, why_not_all=lambda: why)
     response = admin.answer(Request("GET", "/readiness", ""), told)
     shown = json.loads(response.body)
     assert (response.status, shown["state"], shown.get("why", "")) == (status, state, why)
