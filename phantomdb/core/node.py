@@ -301,7 +301,10 @@ class Node:
         return self._sessions[session]
 
     def feed_session(self, session: int, data: bytes) -> int:
-        """Take bytes of a client and work through them; fewer than given means later."""
+        """Take bytes of a client and work through them; fewer than given means later.
+
+        No bytes say that the client sends no more: the session closes once it has answered.
+        """
         self._stirred.set()
         return self._core.feed_session(session, data)
 

@@ -3,6 +3,9 @@
 Two tasks a connection. The reader feeds the session and sends what that answered at once; the
 writer sends what is ready later. Both send under one lock, so that output keeps its order. What
 the session wants decided (a plan, a schema change, a cancellation) goes to `decide`.
+
+A client that closes its half is told what it has asked for until then, as by PostgreSQL. Whether it
+has closed both is learned by sending to it.
 """
 
 import math
@@ -69,7 +72,6 @@ class Connection:
             nursery.start_soon(self._write, nursery)
             nursery.start_soon(self._end_on, drain)
             await self._read(nursery)
-            nursery.cancel_scope.cancel()
 
     async def _read(self, nursery: trio.Nursery) -> None:
         node, session = self._node, self._session
@@ -78,10 +80,14 @@ class Connection:
             while data := await self._stream.receive_some(READ_BYTES):
                 await self._feed(bytes(data), nursery)
                 if node.session_is_closing(session):
-                    await self._send()
-                    return
+                    break
                 if not node.session_is_starting(session):
                     startup.deadline = math.inf
+            else:
+                node.feed_session(session, b"")
+            self._signal.set()  # The writer ends the connection, with all that is to be sent.
+            return
+        nursery.cancel_scope.cancel()
 
     async def _feed(self, data: bytes, nursery: trio.Nursery) -> None:
         while data:
@@ -100,7 +106,8 @@ class Connection:
                 self._node.end_idle_session(self._session)
             self._handle_events(nursery)
             await self._send()
-            if self._node.session_is_closing(self._session):
+            # What the reader is about to send is not cut off: it sets the signal when it has.
+            if self._node.session_is_closing(self._session) and not self._sending:
                 nursery.cancel_scope.cancel()
 
     async def _end_on(self, drain: trio.Event) -> None:

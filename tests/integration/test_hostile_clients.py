@@ -6,9 +6,18 @@ half, reads a byte at a time or not at all. Where PostgreSQL 15 has an answer, i
 
 import socket
 import struct
+from collections.abc import Iterator
 
 import pytest
-from kit.frontend import Frontend
+from kit.frontend import (
+    SYNC,
+    Answer,
+    Frontend,
+    bind,
+    execute,
+    parse,
+    query,
+)
 
 from phantomdb.base.world import Address
 from phantomdb.demo.processes import NodeProcess
@@ -41,3 +50,67 @@ def test_connections_reset_in_the_backlog_are_passed_over(node: NodeProcess, doo
         node.resume()
     socket.create_connection((address.host, address.port), timeout=10).close()
     assert serves(node)
+
+
+# Clients that close their half, and are answered.
+
+
+@pytest.fixture
+def ports(oracle: int, node: NodeProcess) -> Iterator[tuple[int, int]]:
+    """Give the doors of PostgreSQL and of ours, with a table of 200 rows, `hostile`, in each."""
+    rows = ", ".join(f"({k}, '{'x' * 1_000}')" for k in range(200))
+    both = (oracle, node.pg.port)
+    for port in both:
+        with Frontend.connect(port) as db:
+            assert not db.query("CREATE TABLE hostile (k int PRIMARY KEY, v text)").errors
+            assert not db.query(f"INSERT INTO hostile VALUES {rows}").errors
+    yield both
+    for port in both:
+        with Frontend.connect(port) as db:
+            assert not db.query("DROP TABLE hostile").errors
+
+
+#: What is sent before the half is closed. Some take a while: the end comes before their answers.
+BEFORE_THE_END: dict[str, list[bytes]] = {
+    "a long query": [query("SELECT count(*) FROM hostile a, hostile b, hostile c")],
+    "a wide result": [query("SELECT a.v FROM hostile a, hostile b")],
+    "a pipeline": [query(f"SELECT count(*) + {at} FROM hostile a, hostile b") for at in range(20)],
+    "an error": [query("SELECT nope FROM hostile"), query("SELECT 2")],
+    "a write": [query("UPDATE hostile SET v = 'written' WHERE k < 10")],
+    "a write in the extended protocol": [
+        parse("DELETE FROM hostile WHERE k = $1::int"),
+        bind([b"150"]),
+        execute(),
+        SYNC,
+    ],
+    "and half a message": [query("SELECT 1"), query("SELECT 2")[:-3]],
+    "nothing": [],
+}
+
+
+@pytest.mark.parametrize("name", BEFORE_THE_END)
+def test_a_client_that_sends_no_more_is_answered(ports: tuple[int, int], name: str) -> None:
+    def run(port: int) -> tuple[Answer, list[tuple[str | None, ...]]]:
+        with Frontend.connect(port) as db:
+            db.send(*BEFORE_THE_END[name])
+            db.socket.shutdown(socket.SHUT_WR)
+            answer = db.rest()
+        with Frontend.connect(port) as db:
+            after = db.query("SELECT count(*), sum(k), sum(length(v)) FROM hostile").values()
+        return answer, after
+
+    (theirs, left_there), (ours, left_here) = run(ports[0]), run(ports[1])
+    assert ours.kinds == theirs.kinds
+    assert sorted(ours.rows) == sorted(theirs.rows)
+    assert [e["C"] for e in ours.errors] == [e["C"] for e in theirs.errors]
+    assert left_here == left_there
+
+
+def test_a_write_without_its_sync_is_not_done_when_the_client_ends(ports: tuple[int, int]) -> None:
+    for port in ports:
+        with Frontend.connect(port) as db:
+            db.send(parse("DELETE FROM hostile"), bind(), execute())
+            db.socket.shutdown(socket.SHUT_WR)
+            db.rest()
+        with Frontend.connect(port) as db:
+            assert db.query("SELECT count(*) FROM hostile").values() == [("200",)]

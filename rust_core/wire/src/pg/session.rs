@@ -39,6 +39,8 @@ pub struct PgSession {
     pub(super) settings: Settings,
     input: Vec<u8>,
     consumed: usize,
+    /// Whether the client has said that it sends no more.
+    input_ended: bool,
     pub(super) out: Vec<u8>,
     /// How much of `out` may leave.
     pub(super) sendable: usize,
@@ -121,6 +123,7 @@ impl PgSession {
             settings: Settings::new(""),
             input: Vec::new(),
             consumed: 0,
+            input_ended: false,
             out: Vec::new(),
             sendable: 0,
             activity: Activity::None,
@@ -153,7 +156,9 @@ impl PgSession {
     }
 
     /// Takes input and returns how many bytes; fewer than given means: step, then feed the rest.
+    /// No bytes are the end of the input: what came before is answered, then the session ends.
     pub fn feed(&mut self, input: &[u8]) -> usize {
+        self.input_ended |= input.is_empty();
         if self.phase == Phase::Closing {
             return input.len();
         }
@@ -218,6 +223,7 @@ impl PgSession {
             }
             match self.next_message() {
                 Ok(true) => {}
+                Ok(false) if self.input_ended => self.phase = Phase::Closing,
                 Ok(false) => return Progress::Idle,
                 Err(error) => self.end(&error),
             }
@@ -377,12 +383,17 @@ impl PgSession {
     /// Ends the implicit transaction and says that the next may begin.
     pub(super) fn ready(&mut self) {
         self.skipping = false;
+        self.drop_portals();
+        codec::write_message(&mut self.out, b'Z', |out| out.push(b'I'));
+        self.sendable = self.out.len();
+    }
+
+    /// Forgets all portals, and gives up what one of them has not sent.
+    pub(super) fn drop_portals(&mut self) {
         if self.portals.values().any(Portal::is_suspended) {
             self.tell(Request::Stop);
         }
         self.portals.clear();
-        codec::write_message(&mut self.out, b'Z', |out| out.push(b'I'));
-        self.sendable = self.out.len();
     }
 
     fn sync(&mut self) {
@@ -427,6 +438,26 @@ mod tests {
         assert_eq!(session.step(0), Progress::Waiting);
         assert!(matches!(session.next_request(), Some(Request::Run { .. })));
         session
+    }
+
+    #[test]
+    fn a_client_that_sends_no_more_is_answered_before_its_session_ends() {
+        let mut session = selecting();
+        session.feed(b"");
+        assert_eq!(session.step(0), Progress::Waiting, "for its rows");
+        session.resume(Outcome::Done { rows: 0, notices: Vec::new() });
+        assert_eq!(session.step(0), Progress::Closing);
+        let out = session.take_out(1 << 20).expect("an answer");
+        assert!(out.ends_with(b"Z\0\0\0\x05I"), "{out:?}");
+    }
+
+    #[test]
+    fn a_message_whose_rest_never_comes_ends_its_session() {
+        let mut session = PgSession::new(Identity { pid: 1, secret: 2 });
+        session.feed(b"\0\0\0\x20\0\x03");
+        assert_eq!(session.step(0), Progress::Idle);
+        session.feed(b"");
+        assert_eq!(session.step(0), Progress::Closing);
     }
 
     #[test]
