@@ -9,15 +9,18 @@ import struct
 from collections.abc import Iterator
 
 import pytest
+from kit.cluster import wait_until
 from kit.frontend import (
     SYNC,
     Answer,
     Frontend,
     bind,
+    close,
     execute,
     parse,
     query,
 )
+from kit.gauges import metric
 
 from phantomdb.base.world import Address
 from phantomdb.demo.processes import NodeProcess
@@ -114,3 +117,29 @@ def test_a_write_without_its_sync_is_not_done_when_the_client_ends(ports: tuple[
             db.rest()
         with Frontend.connect(port) as db:
             assert db.query("SELECT count(*) FROM hostile").values() == [("200",)]
+
+
+# Portals and statements that were left, or changed under their users.
+
+
+def test_a_portal_that_is_left_holds_nothing(node: NodeProcess, ports: tuple[int, int]) -> None:
+    """A suspended portal's query goes with it, however the portal goes."""
+    wide = parse("SELECT a.v, b.v FROM hostile a, hostile b")
+    scripts = {
+        "replaced": [wide, bind(), execute("", 3), bind(), execute("", 3), SYNC],
+        "left for a query": [wide, bind(), execute("", 3), query("SELECT 1")],
+        "closed": [wide, bind(), execute("", 3), close("P"), bind(), execute("", 3), SYNC],
+        "left by an error": [wide, bind(), execute("", 3), parse("SELECT nope"), SYNC],
+        "left at Sync": [wide, bind(portal="p"), execute("p", 3), SYNC],
+    }
+    for name, script in scripts.items():
+        told = []
+        for port in ports:
+            with Frontend.connect(port) as db:
+                db.send(*script)
+                answer = db.answer()
+                told.append((answer.kinds, len(answer.rows), answer.tags, answer.sqlstate))
+                assert db.query("SELECT 1").values() == [("1",)]
+        assert told[0] == told[1], name
+        wait_until(node, f"{name}: it ended", lambda: metric(node, "phantomdb_flows") == 0)
+        wait_until(node, f"{name}: at its leader", lambda: metric(node, "phantomdb_requests") == 0)

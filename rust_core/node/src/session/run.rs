@@ -44,6 +44,10 @@ impl Sessions {
         let is_current = plans::is_current(&statement, &self.snapshot());
         let session = self.live.get_mut(&id).expect("it has just asked");
         let timeout = session.pg.settings().statement_timeout_ms();
+        debug_assert!(
+            session.running.as_ref().is_none_or(|running| running.flow.is_none()),
+            "what ran before was stopped, or its flow would never end"
+        );
         let kept = session.running.as_ref().and_then(|running| running.deadline);
         let deadline = kept.or_else(|| (timeout > 0).then(|| engine.now + timeout * 1_000_000));
         session.running = Some(Running {

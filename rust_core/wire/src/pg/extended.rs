@@ -58,7 +58,10 @@ impl PgSession {
     ) {
         match self.bound_portal(&portal, statement, formats, values, result_formats) {
             Ok(bound) => {
-                self.portals.insert(portal, bound);
+                let replaced = self.portals.insert(portal, bound);
+                if replaced.is_some_and(|portal| portal.is_suspended()) {
+                    self.tell(Request::Stop); // It was the unnamed one: nobody asks for its rest.
+                }
                 codec::write_message(&mut self.out, b'2', |_| {});
             }
             Err(error) => self.fail_extended(&error),

@@ -13,6 +13,7 @@ use super::session::{Activity, PgSession};
 impl PgSession {
     pub(super) fn simple_query(&mut self, text: String) {
         self.statements.remove("");
+        self.drop_portals(); // They would end with this query's transaction, and none can be used.
         self.ask(Request::Split(Arc::from(text)), Activity::Splitting);
     }
 
