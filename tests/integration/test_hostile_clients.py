@@ -14,8 +14,10 @@ from kit.frontend import (
     SYNC,
     Answer,
     Frontend,
+    Row,
     bind,
     close,
+    describe,
     execute,
     parse,
     query,
@@ -23,7 +25,7 @@ from kit.frontend import (
 from kit.gauges import metric
 
 from phantomdb.base.world import Address
-from phantomdb.demo.processes import NodeProcess
+from phantomdb.demo.processes import Cluster, NodeProcess
 
 
 def reset(sock: socket.socket) -> None:
@@ -143,3 +145,76 @@ def test_a_portal_that_is_left_holds_nothing(node: NodeProcess, ports: tuple[int
         assert told[0] == told[1], name
         wait_until(node, f"{name}: it ended", lambda: metric(node, "phantomdb_flows") == 0)
         wait_until(node, f"{name}: at its leader", lambda: metric(node, "phantomdb_requests") == 0)
+
+
+#: A statement, a table that it was prepared for, and the one that is there when it is executed.
+CHANGED: dict[str, tuple[str, str, str]] = {
+    "the same": ("SELECT * FROM changing", "a int PRIMARY KEY, b int", "a int PRIMARY KEY, b int"),
+    "another type": (
+        "SELECT * FROM changing",
+        "a int PRIMARY KEY, b int",
+        "a int PRIMARY KEY, b text",
+    ),
+    "names exchanged": (
+        "SELECT * FROM changing",
+        "a int PRIMARY KEY, b int",
+        "b int PRIMARY KEY, a int",
+    ),
+    "a column more": (
+        "SELECT * FROM changing",
+        "a int PRIMARY KEY, b int",
+        "a int PRIMARY KEY, b int, c int",
+    ),
+    "another length": (
+        "SELECT b FROM changing",
+        "a int PRIMARY KEY, b varchar(3)",
+        "a int PRIMARY KEY, b varchar(5)",
+    ),
+    "order of columns, named": (
+        "SELECT a, b FROM changing",
+        "a int PRIMARY KEY, b int",
+        "b int PRIMARY KEY, a int",
+    ),
+    "by key": (
+        "SELECT b, a FROM changing WHERE a = 1",
+        "a int PRIMARY KEY, b int",
+        "b int, a int PRIMARY KEY",
+    ),
+    "a column gone": (
+        "SELECT a, b FROM changing",
+        "a int PRIMARY KEY, b int",
+        "a int PRIMARY KEY, c int",
+    ),
+    "a write": (
+        "DELETE FROM changing WHERE b = 2 RETURNING *",
+        "a int PRIMARY KEY, b int",
+        "a int PRIMARY KEY, b int8",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_a_prepared_statement_answers_for_the_table_that_is_there(
+    oracle: int, shared_cluster: Cluster, name: str
+) -> None:
+    sql, before, after = CHANGED[name]
+    ours = [node.pg.port for node in shared_cluster.nodes]
+
+    def run(user: int, changer: int) -> tuple[list[Row], str, str]:
+        with Frontend.connect(user) as db, Frontend.connect(changer) as ddl:
+            ddl.query(f"CREATE TABLE changing ({before})")
+            ddl.query("INSERT INTO changing VALUES (1, '2')")
+            db.send(parse(sql, "s"), describe("S", "s"), bind(name="s"), execute(), SYNC)
+            assert not db.answer().errors
+            ddl.query("DROP TABLE changing")
+            ddl.query(f"CREATE TABLE changing ({after})")
+            ddl.query("INSERT INTO changing VALUES (1, '2')")
+            db.send(bind(name="s"), execute(), SYNC)
+            answer = db.answer()
+            message = answer.errors[0]["M"] if answer.errors else ""
+            ddl.query("DROP TABLE changing")
+            return answer.rows, answer.sqlstate, message
+
+    expected = run(oracle, oracle)
+    for user in ours[:2]:
+        assert run(user, ours[2]) == expected

@@ -269,9 +269,11 @@ impl Sessions {
     ) {
         let session = self.live.get_mut(&id).expect("the caller looked it up");
         let Some(again) = session.again.take() else { return };
-        let shape = |statement: &Prepared| -> Vec<(TypeId, i32)> {
-            statement.columns.iter().map(|column| (column.ty, column.typmod)).collect()
+        let shape = |statement: &Prepared| -> Vec<(_, TypeId, i32)> {
+            let columns = statement.columns.iter();
+            columns.map(|column| (column.name.clone(), column.ty, column.typmod)).collect()
         };
+        // Names are part of it: a client that was told `a, b` would take `b, a` for them.
         if shape(&again.statement) != shape(&statement) {
             let error = Error::new(
                 sqlstate::FEATURE_NOT_SUPPORTED,
