@@ -151,6 +151,11 @@ class Formation:
             return self._form == form
         if form.list_hash != self._hash or all(m[1] != self._own.uuid for m in form.members):
             return False
+        # One number and one name for each address of the list, and nothing else.
+        numbered = [(m[0], m[3]) for m in form.members]
+        wanted = [(n, str(address)) for n, address in enumerate(self._members, start=1)]
+        if numbered != wanted or len({m[1] for m in form.members}) < len(wanted):
+            return False
         self._accept(form)
         self._form = form
         self._formed.set()

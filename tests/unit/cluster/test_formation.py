@@ -200,14 +200,23 @@ async def test_a_node_accepts_one_formation_in_its_life(
     autojump_clock: MockClock,
 ) -> None:
     node = Starting(FakeNetwork(), 0)
-    members = [[1, bytes(16), "n0", "p", "q", "a"]]
+    members = [[n, bytes([n - 1]) * 16, "n", str(at), "q", "a"] for n, at in enumerate(MEMBERS, 1)]
     first = Form(b"1", hash_of_list(MEMBERS), members)
     second = Form(b"2", hash_of_list(MEMBERS), members)
-    strange = Form(b"3", hash_of_list(MEMBERS), [[1, b"else", "n0", "p", "q", "a"]])
+    strange = Form(b"3", hash_of_list(MEMBERS), [[1, b"else", *members[0][2:]], *members[1:]])
     other_list = Form(b"4", b"", members)
+    # Its own name is in these, but not one number and one name for each address of its list.
+    alone = Form(b"5", hash_of_list(MEMBERS), members[:1])
+    misnumbered = Form(b"6", hash_of_list(MEMBERS), [[1 << 40, *members[0][1:]], *members[1:]])
+    elsewhere = Form(b"7", hash_of_list(MEMBERS), [*members[:2], [*members[2][:3], "p", "q", "a"]])
+    doubled = Form(b"8", hash_of_list(MEMBERS), [*members[:2], [3, bytes(16), *members[2][2:]]])
     accepts = [
         (strange, False),
         (other_list, False),
+        (alone, False),
+        (misnumbered, False),
+        (elsewhere, False),
+        (doubled, False),
         (first, True),
         (first, True),
         (second, False),
