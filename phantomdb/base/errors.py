@@ -64,6 +64,10 @@ class NotFormed(Refused):
     """A data directory that belongs to no cluster yet."""
 
 
+class IdentityTaken(Refused):
+    """Another process runs as this node; one of them must not, or both vote for one."""
+
+
 class InUse(Refused, sqlstate="55006"):
     """Another process has the directory, or another socket the port."""
 

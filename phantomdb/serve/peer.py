@@ -6,6 +6,10 @@ handshake wins: it carries the newest state of the peer. A link that fails is di
 0.1 to 3 s.
 
 A handshake is one CBOR `Hello` each way, four bytes of length before it, and nothing else before.
+
+A directory that was copied and started twice would vote twice and acknowledge what only one of the
+two has. So each node remembers the newest life of each peer that it was linked with. It refuses an
+older one, and another process with the same count of starts (TAKEN); the one that is told so ends.
 """
 
 import logging
@@ -13,7 +17,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from phantomdb.base.errors import PhantomError
+from phantomdb.base.errors import IdentityTaken, PhantomError
 from phantomdb.base.settings import Limits
 from phantomdb.base.world import Address, Stream, World
 from phantomdb.core import Node
@@ -78,6 +82,7 @@ class _Link:
 
     peer: int
     incarnation: int
+    life: bytes
     name: bytes
     streams: dict[int, Stream] = field(default_factory=dict)
     complete: trio.Event = field(default_factory=trio.Event)
@@ -95,6 +100,10 @@ class PeerLinks:
         self._software = software
         self._up: dict[int, _Link] = {}
         self._arriving: dict[bytes, _Link] = {}
+        #: Drawn by this process: no other has it, whatever directory it was given.
+        self._life = world.random.randbytes(16)
+        #: The newest life of each peer that there was a link with: its start's number and name.
+        self._lives: dict[int, tuple[int, bytes]] = {}
 
     @property
     def connected(self) -> frozenset[int]:
@@ -102,7 +111,10 @@ class PeerLinks:
         return frozenset(self._up)
 
     async def dial(self, peer: int, address: Address) -> None:
-        """Keep a link to a peer up, for ever."""
+        """Keep a link to a peer up, for ever.
+
+        Raises `IdentityTaken` if the peer knows another process as this node.
+        """
         if peer < self._node.id:
             await self._world.sleep(_HIGHER_DIALS_AFTER_S)
         retry_s = _RETRY_FIRST_S
@@ -129,7 +141,7 @@ class PeerLinks:
                     stream = streams[number] = await self._world.network.connect(address)
                     await send_message(stream, self._hello(name, number))
                     hello = await self._answer(stream, peer)
-            await self._run(_Link(peer, hello.incarnation, name, streams))
+            await self._run(_Link(peer, hello.incarnation, hello.life, name, streams))
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
                 for stream in streams.values():
@@ -147,10 +159,16 @@ class PeerLinks:
             link,
             stream,
             node.hlc(),
+            self._life,
         )
 
     async def _answer(self, stream: Stream, peer: int) -> Hello:
         answer = await receive_message(stream)
+        if isinstance(answer, Refusal) and answer.code == "TAKEN":
+            raise IdentityTaken(
+                f"node {peer} is linked with another process that is this node: {answer.detail}",
+                hint="Run one process of a directory; a copy of one is no new node.",
+            )
         if isinstance(answer, Refusal):
             raise LinkRefused(f"{answer.code}: {answer.detail}")
         if not isinstance(answer, Hello):
@@ -178,7 +196,18 @@ class PeerLinks:
         if apart_ms > CLOCK_MS_MAX:
             detail = f"the clocks are {apart_ms} ms apart; {CLOCK_MS_MAX} are allowed"
             return Refusal("CLOCK", detail)
-        return None
+        taken = self._taken(hello.node, hello.incarnation, hello.life)
+        return Refusal("TAKEN", taken) if taken else None
+
+    def _taken(self, peer: int, incarnation: int, life: bytes) -> str:
+        """Why a process is not the peer that this node was linked with last, if so."""
+        newest, its_life = self._lives.get(peer, (0, b""))
+        if incarnation < newest:
+            return f"node {peer} was started {newest} times, and this is start {incarnation}"
+        # A release that draws no life cannot be told from its twin.
+        if incarnation == newest and its_life and life not in (b"", its_life):
+            return f"node {peer} was copied before its start {incarnation}"
+        return ""
 
     async def accept(self, stream: Stream, hello: Hello) -> None:
         """Serve a stream that a peer dialled, whose `Hello` has been read, until its link ends."""
@@ -191,15 +220,16 @@ class PeerLinks:
             return
         link = self._arriving.get(hello.link)
         if link is None:
-            link = _Link(hello.node, hello.incarnation, hello.link)
+            link = _Link(hello.node, hello.incarnation, hello.life, hello.link)
             self._arriving[hello.link] = link
-        if hello.stream in link.streams or link.peer != hello.node:
+        is_same = (link.peer, link.incarnation) == (hello.node, hello.incarnation)
+        if hello.stream in link.streams or not is_same:
             await send_message(stream, Refusal("NOT_MEMBER", "this stream is there already"))
             return
         link.streams[hello.stream] = stream
         is_last = len(link.streams) == len(STREAMS)
-        await send_message(stream, self._hello(hello.link, hello.stream))
         try:
+            await send_message(stream, self._hello(hello.link, hello.stream))
             if is_last:
                 self._arriving.pop(hello.link, None)
                 link.complete.set()
@@ -214,14 +244,23 @@ class PeerLinks:
 
     async def _run(self, link: _Link) -> None:
         """Carry bytes both ways until the link fails or a newer one takes its place."""
+        try:
+            # Each turn looks again: another may have been faster. A process that is not the peer
+            # is told so when it dials again.
+            while not self._taken(link.peer, link.incarnation, link.life):
+                older = self._up.get(link.peer)
+                if older is None:
+                    await self._carry(link)
+                    return
+                older.scope.cancel()
+                await older.ended.wait()
+        finally:
+            link.ended.set()
+
+    async def _carry(self, link: _Link) -> None:
         peer = link.peer
-        older = self._up.get(peer)
-        if older is not None:
-            if older.incarnation > link.incarnation:
-                return
-            older.scope.cancel()
-            await older.ended.wait()
         self._up[peer] = link
+        self._lives[peer] = (link.incarnation, link.life)
         self._node.connected(peer, link.incarnation)
         logger.info("peer %d is up", peer)
         try:
@@ -235,7 +274,6 @@ class PeerLinks:
         finally:
             del self._up[peer]
             self._node.disconnected(peer)
-            link.ended.set()
             logger.info("peer %d is down", peer)
 
     async def _read(self, stream: Stream, peer: int, number: int, scope: trio.CancelScope) -> None:

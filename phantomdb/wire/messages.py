@@ -22,6 +22,7 @@ _MEMBER_TEXTS = 4
 #: The core takes 64 bits at most.
 _NUMBER_MAX = (1 << 64) - 1
 #: Process ids and secrets of sessions have 32, as PostgreSQL's protocol does.
+#: So have ids of nodes and the count of their starts.
 _KEY_MAX = (1 << 32) - 1
 
 
@@ -54,8 +55,12 @@ def message(tag: int) -> Callable[[type[_M]], type[_M]]:
 
 
 def encode(value: Message) -> bytes:
-    """Write one message."""
-    return cbor2.dumps([value.tag, *(getattr(value, f.name) for f in fields(cast("Any", value)))])
+    """Write one message; appended fields at their default are left out: it is as older ones are."""
+    known = fields(cast("Any", value))
+    values = [getattr(value, field.name) for field in known]
+    while values and values[-1] == known[len(values) - 1].default:
+        values.pop()
+    return cbor2.dumps([value.tag, *values])
 
 
 def decode(frame: bytes) -> Message:
@@ -137,7 +142,8 @@ class Formed(Message):
 class Hello(Message):
     """The first message of each stream of a peer link, both ways, before any frame.
 
-    `link` is drawn by the side that dials: the streams of one link carry the same.
+    `link` is drawn by the side that dials: the streams of one link carry the same. `life` is drawn
+    by each process as it starts: two with one `incarnation` are two processes with one identity.
     """
 
     protocol_min: int
@@ -149,11 +155,17 @@ class Hello(Message):
     link: bytes
     stream: int
     hlc: int
+    life: bytes = b""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no node has."""
+        if max(self.node, self.incarnation) > _KEY_MAX:
+            raise ValueError("a node id and an incarnation have 32 bits")
 
 
 @message(tag=6)
 class Refusal(Message):
-    """Why a link is not wanted: WRONG_CLUSTER, WRONG_VERSION, NOT_MEMBER, CLOCK."""
+    """Why a link is not wanted: WRONG_CLUSTER, WRONG_VERSION, NOT_MEMBER, CLOCK, TAKEN."""
 
     code: str
     detail: str

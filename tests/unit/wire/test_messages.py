@@ -31,7 +31,9 @@ ANY_MESSAGE: st.SearchStrategy[Message] = st.one_of(
     st.builds(Candidate, st.binary(), st.binary(), st.binary(), U64, U64, *[st.text()] * 4),
     st.builds(Form, st.binary(), st.binary(), st.lists(MEMBER)),
     st.builds(Formed, st.binary(), st.booleans()),
-    st.builds(Hello, U64, U64, st.text(), st.binary(), U64, U64, st.binary(), U64, U64),
+    st.builds(
+        Hello, U64, U64, st.text(), st.binary(), U32, U32, st.binary(), U64, U64, st.binary()
+    ),
     st.builds(Refusal, st.text(), st.text()),
     st.builds(CancelSession, U32, U32),
     st.builds(GroupReport, st.lists(st.lists(U64))),
