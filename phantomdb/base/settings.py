@@ -4,6 +4,7 @@ Order: flag > environment (`PHANTOMDB_LISTEN_PG`) > default; click does the firs
 """
 
 from dataclasses import dataclass, field
+from typing import ClassVar, Self
 
 from phantomdb.base.world import Address
 
@@ -23,8 +24,42 @@ class Limits:
     grace_s: float = 5.0
     #: How long a connection may take for its first message.
     startup_s: float = 60.0
-    #: How long a peer may take for its handshake.
+    #: How long a peer may take for its handshake, and an HTTP client for its first request.
     handshake_s: float = 5.0
+    #: How long an HTTP client may take for a later request: a scraper comes back within a minute.
+    idle_s: float = 75.0
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Connections that each door holds at once; who comes beyond it waits outside."""
+
+    pg: int
+    peer: int
+    admin: int
+
+    #: The fewest descriptors that a node runs with: a cluster of three needs a few at each door.
+    DESCRIPTORS_MIN: ClassVar[int] = 64
+    #: What the engine's files take at most: 256 GiB of tables of 64 MiB.
+    _FILES_MAX: ClassVar[int] = 4_096
+    #: What no door but that of the clients has a use for.
+    _SMALL_DOOR_MAX: ClassVar[int] = 1_024
+    #: Clients that can be told at once that there is no room.
+    _TURNED_AWAY_MAX: ClassVar[int] = 256
+
+    @classmethod
+    def of(cls, descriptors: int) -> Self:
+        """Share out the descriptors of a process: some are kept for the engine's files.
+
+        Else whoever opens enough connections ends the node, which cannot make its next file.
+        """
+        connections = descriptors - min(descriptors // 2, cls._FILES_MAX)
+        small = min(connections // 4, cls._SMALL_DOOR_MAX)
+        return cls(pg=connections - 2 * small, peer=small, admin=small)
+
+    def sessions(self, limits: Limits) -> int:
+        """How many of the clients are served; the others have room to be told that it is full."""
+        return min(limits.sessions_max, self.pg - min(self.pg // 8, self._TURNED_AWAY_MAX))
 
 
 @dataclass(frozen=True, slots=True)

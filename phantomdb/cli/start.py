@@ -151,7 +151,8 @@ def start(
         listen_peer=listen_peer,
         listen_admin=listen_admin,
     )
-    launcher = Launcher(settings, world, cores=RealWorld.cores())
+    cores, descriptors = RealWorld.cores(), RealWorld.descriptors()
+    launcher = Launcher(settings, world, cores=cores, descriptors=descriptors)
     try:
         trio.run(launcher.run, lambda line: print(line, flush=True))
     except* PhantomError as group:

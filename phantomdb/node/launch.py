@@ -27,7 +27,7 @@ from phantomdb.base.errors import (
     UnknownOutcome,
     UsageError,
 )
-from phantomdb.base.settings import NodeSettings
+from phantomdb.base.settings import NodeSettings, Slots
 from phantomdb.base.world import Address, Listener, World
 from phantomdb.catalog.keys import NODES, SYSTEM_GROUP, Key
 from phantomdb.cluster.formation import (
@@ -77,8 +77,12 @@ class PortInUse(InUse):
 class Launcher:
     """Starts one node, runs it, stops it."""
 
-    def __init__(self, settings: NodeSettings, world: World, *, cores: int) -> None:
+    def __init__(
+        self, settings: NodeSettings, world: World, *, cores: int, descriptors: int
+    ) -> None:
         self._settings = settings
+        self._descriptors = descriptors
+        self._slots = Slots.of(descriptors)
         self._world = world
         self._cores = cores
         self._drain = trio.Event()
@@ -95,6 +99,7 @@ class Launcher:
         settings = self._settings
         for address in (settings.listen_pg, settings.listen_peer, settings.listen_admin):
             check_loopback(address)
+        check_descriptors(self._descriptors)
         peer = await self._listen(settings.listen_peer)
         pg_door = await self._listen(settings.listen_pg)
         admin_door = await self._listen(settings.listen_admin)
@@ -148,11 +153,13 @@ class Launcher:
         peer_door, pg_door, admin_door = doors
         settings = self._settings
         door = PeerDoor(self._answer_formation, handshake_s=settings.limits.handshake_s)
-        nursery.start_soon(self._serve_door, peer_door, door.sessions(), 0.0)
+        slots = self._slots
+        nursery.start_soon(self._serve_door, peer_door, door.sessions(), slots.peer, 0.0)
         self._health = Starting(
             settings.name, pg_door.address, admin_door.address, missing=self._missing
         )
-        nursery.start_soon(self._serve_door, admin_door, admin.sessions(lambda: self._health), 0.0)
+        asked = admin.sessions(lambda: self._health, settings.limits)
+        nursery.start_soon(self._serve_door, admin_door, asked, slots.admin, 0.0)
         own = Self(b"", settings.name, peer_door.address, pg_door.address, admin_door.address)
         node = self._node = await self._open(own)
         await self._serve_node(nursery, node, door, own, pg_door, say_ready)
@@ -175,7 +182,7 @@ class Launcher:
             self._world,
             memory_bytes=settings.memory_bytes,
             cores=self._cores,
-            sessions_max=settings.limits.sessions_max,
+            sessions_max=self._slots.sessions(settings.limits),
         )
 
     async def _form(self, own: Self) -> None:
@@ -204,14 +211,16 @@ class Launcher:
             raise MalformedMessage(f"{type(message).__name__} before this node is open")
         return answer_as_member(form, message)
 
-    async def _serve_door(self, door: Listener, session: listener.Session, grace_s: float) -> None:
-        await listener.serve(door, session, self._drain, grace_s=grace_s)
+    async def _serve_door(
+        self, door: Listener, session: listener.Session, slots: int, grace_s: float
+    ) -> None:
+        await listener.serve(door, session, self._drain, slots=slots, grace_s=grace_s)
 
     async def _serve_clients(
-        self, door: Listener, session: listener.Session, grace_s: float
+        self, door: Listener, session: listener.Session, slots: int, grace_s: float
     ) -> None:
         gone = self._clients_gone = trio.Event()
-        await self._serve_door(door, session, grace_s)
+        await self._serve_door(door, session, slots, grace_s)
         gone.set()
 
     async def _serve_node(
@@ -259,7 +268,7 @@ class Launcher:
         nursery.start_soon(self._keep_house, node)
         nursery.start_soon(self._report, node, links, health)
         clients = pg.sessions(node, decisions.decide, limits, self._drain)
-        nursery.start_soon(self._serve_clients, pg_door, clients, limits.grace_s)
+        nursery.start_soon(self._serve_clients, pg_door, clients, self._slots.pg, limits.grace_s)
         health.is_serving = True
         ready = {
             "node": self._members[node.id].name,
@@ -268,7 +277,7 @@ class Launcher:
             "admin": str(own.admin),
         }
         say_ready(json.dumps(ready))
-        logger.info("serving")
+        logger.info("serving at most %d sessions", self._slots.sessions(limits))
 
     async def _wait_for_leaders(self, node: Node) -> None:
         """Wait until every group has a leader: before that no statement can be answered."""
@@ -353,6 +362,15 @@ def check_loopback(address: Address) -> None:
         raise UsageError(
             f"{address} is not a loopback address",
             hint="Nodes speak without encryption so far; use 127.0.0.1.",
+        )
+
+
+def check_descriptors(descriptors: int) -> None:
+    """Refuse a limit of descriptors with which a node would not get far."""
+    if descriptors < Slots.DESCRIPTORS_MIN:
+        raise UsageError(
+            f"this process may open {descriptors} files and connections",
+            hint=f"It takes {Slots.DESCRIPTORS_MIN} at least; see `ulimit -n`.",
         )
 
 

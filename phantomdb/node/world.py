@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import resource
 import signal
 import socket
 import time
@@ -19,6 +20,8 @@ _BACKLOG = 1024
 _RECEIVE_BYTES = 64 << 10
 #: The descriptor of a socket that is closed.
 _CLOSED = -1
+#: Descriptors where the system sets no bound.
+_DESCRIPTORS_MAX = 1 << 20
 
 
 class RealClock:
@@ -179,6 +182,13 @@ class RealWorld:
                     return
 
             yield wait
+
+    @staticmethod
+    def descriptors() -> int:
+        """How many descriptors this process may have: as many as it can be given, from now on."""
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        return most if most != resource.RLIM_INFINITY else _DESCRIPTORS_MAX
 
     @staticmethod
     def cores() -> int:

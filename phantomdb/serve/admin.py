@@ -7,12 +7,17 @@
   `state` is `serving`, `degraded` (reads, not all writes) or `starting`, and `why` says what for |
 | `/cluster` | members as Patroni names them, and groups with their replicas |
 | `/metrics` | Prometheus text |
+
+A client that does not say what it wants in time is closed: its slot is another's.
 """
 
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+import trio
+
+from phantomdb.base.settings import Limits
 from phantomdb.base.world import Address, Stream
 from phantomdb.wire.http import BadRequest, Connection, Request, Response
 
@@ -69,27 +74,31 @@ def _json(
     return Response(status, json.dumps(value).encode() + b"\n", headers=headers)
 
 
-def sessions(health: Callable[[], Health]) -> Callable[[Stream, Address], Awaitable[None]]:
+def sessions(
+    health: Callable[[], Health], limits: Limits
+) -> Callable[[Stream, Address], Awaitable[None]]:
     """Return what serves one connection; `health` is asked for at each request."""
 
     async def serve_one(stream: Stream, _address: Address) -> None:
         connection = Connection()
-        while True:
-            try:
-                request = connection.next_request()
-            except EOFError:
-                return
-            except BadRequest as error:
-                response = _json(error.status, {"error": str(error)}, (("connection", "close"),))
-                await stream.send_all(connection.respond(response))
-                return
-            if request is None:
-                connection.feed(bytes(await stream.receive_some(READ_BYTES)))
-                continue
-            response = answer(request, health())
-            head_only = request.method == "HEAD"
-            await stream.send_all(connection.respond(response, head_only=head_only))
-            if not connection.may_go_on():
-                return
+        with trio.move_on_after(limits.handshake_s) as patience:
+            while await _serve_next(connection, stream, health):
+                patience.deadline = trio.current_time() + limits.idle_s
 
     return serve_one
+
+
+async def _serve_next(connection: Connection, stream: Stream, health: Callable[[], Health]) -> bool:
+    """Answer the next request; whether there may be another."""
+    try:
+        while (request := connection.next_request()) is None:
+            connection.feed(bytes(await stream.receive_some(READ_BYTES)))
+    except EOFError:
+        return False
+    except BadRequest as error:
+        response = _json(error.status, {"error": str(error)}, (("connection", "close"),))
+        await stream.send_all(connection.respond(response))
+        return False
+    response = answer(request, health())
+    await stream.send_all(connection.respond(response, head_only=request.method == "HEAD"))
+    return connection.may_go_on()

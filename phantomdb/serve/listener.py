@@ -1,4 +1,8 @@
-"""Accept connections until told to drain, a task for each."""
+"""Accept connections until told to drain, a task for each.
+
+A door has a bound of connections, whose slots are taken before `accept`: who comes beyond it waits
+outside, in the kernel's backlog, and the node keeps the descriptors that its files need.
+"""
 
 import errno
 import logging
@@ -17,6 +21,8 @@ Session = Callable[[Stream, Address], Awaitable[None]]
 _PASSING = {errno.ECONNABORTED, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 #: How long to wait when descriptors are short, in seconds.
 _SHORTAGE_S = 0.1
+#: How often it is said at most that a door is full, in seconds.
+_SAY_S = 60.0
 
 
 async def serve(
@@ -24,17 +30,18 @@ async def serve(
     session: Session,
     drain: trio.Event,
     *,
+    slots: int,
     grace_s: float,
     task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Run `session(stream, address)` for each connection until `drain` is set.
+    """Run `session(stream, address)` for each connection, `slots` at once, until `drain` is set.
 
     Cancelling ends every session where it stands. Draining closes the listener, lets sessions end
     by themselves, and ends what is left after `grace_s`.
     """
     async with trio.open_nursery() as sessions:
         async with trio.open_nursery() as accepting:
-            accepting.start_soon(_accept, listener, session, sessions)
+            accepting.start_soon(_accept, listener, session, sessions, trio.Semaphore(slots))
             task_status.started(listener.address)
             await drain.wait()
             accepting.cancel_scope.cancel()
@@ -42,20 +49,31 @@ async def serve(
         sessions.cancel_scope.deadline = trio.current_time() + grace_s
 
 
-async def _accept(listener: Listener, session: Session, sessions: trio.Nursery) -> None:
+async def _accept(
+    listener: Listener, session: Session, sessions: trio.Nursery, slots: trio.Semaphore
+) -> None:
+    said = -_SAY_S
+    while True:
+        if slots.value == 0 and trio.current_time() - said >= _SAY_S:
+            said = trio.current_time()
+            logger.warning("%s has no room for more connections: they wait", listener.address)
+        await slots.acquire()
+        stream, address = await _next(listener)
+        sessions.start_soon(_one, session, stream, address, slots)
+
+
+async def _next(listener: Listener) -> tuple[Stream, Address]:
     while True:
         try:
-            stream, address = await listener.accept()
+            return await listener.accept()
         except OSError as error:
             if error.errno not in _PASSING:
                 raise
             logger.warning("accept: %s", error)
             await trio.sleep(_SHORTAGE_S)
-            continue
-        sessions.start_soon(_one, session, stream, address)
 
 
-async def _one(session: Session, stream: Stream, address: Address) -> None:
+async def _one(session: Session, stream: Stream, address: Address, slots: trio.Semaphore) -> None:
     try:
         await session(stream, address)
     except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
@@ -65,3 +83,4 @@ async def _one(session: Session, stream: Stream, address: Address) -> None:
     finally:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
             await stream.aclose()
+        slots.release()

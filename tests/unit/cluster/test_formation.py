@@ -57,7 +57,11 @@ class Starting:
         """Answer others, as the peer door does."""
         door = PeerDoor(self.formation.answer, handshake_s=5)
         await listener.serve(
-            await self.world.network.listen(self.peer), door.sessions(), trio.Event(), grace_s=0
+            await self.world.network.listen(self.peer),
+            door.sessions(),
+            trio.Event(),
+            slots=100,
+            grace_s=0,
         )
 
 
