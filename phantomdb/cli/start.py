@@ -139,6 +139,7 @@ def start(
     Exit codes: 0 stopped, 2 usage, 3 refused, 5 directory in use, 6 damaged, 7 the disk is full or
     has failed, 8 port in use.
     """
+    RealWorld.hold_standard_files()
     world = RealWorld.make()
     shown = name or data.rstrip("/").rsplit("/", 1)[-1] or "node"
     to_stderr(shown)
@@ -154,7 +155,7 @@ def start(
     cores, descriptors = RealWorld.cores(), RealWorld.descriptors()
     launcher = Launcher(settings, world, cores=cores, descriptors=descriptors)
     try:
-        trio.run(launcher.run, lambda line: print(line, flush=True))
+        trio.run(launcher.run, RealWorld.say)
     except* PhantomError as group:
         error = _first(group)
         hint = f"\n{error.hint}" if error.hint else ""

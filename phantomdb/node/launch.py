@@ -276,7 +276,10 @@ class Launcher:
             "peer": str(own.peer),
             "admin": str(own.admin),
         }
-        say_ready(json.dumps(ready))
+        try:
+            say_ready(json.dumps(ready))
+        except OSError as error:
+            logger.warning("nobody could be told on stdout: %s", error.strerror)
         logger.info("serving at most %d sessions", self._slots.sessions(limits))
 
     async def _wait_for_leaders(self, node: Node) -> None:

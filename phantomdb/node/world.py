@@ -20,6 +20,8 @@ _BACKLOG = 1024
 _RECEIVE_BYTES = 64 << 10
 #: The descriptor of a socket that is closed.
 _CLOSED = -1
+#: stdin, stdout and stderr are 0, 1 and 2.
+_STANDARD_LAST = 2
 #: Descriptors where the system sets no bound.
 _DESCRIPTORS_MAX = 1 << 20
 
@@ -182,6 +184,24 @@ class RealWorld:
                     return
 
             yield wait
+
+    @staticmethod
+    def hold_standard_files() -> None:
+        """Open `/dev/null` where a standard file was closed at the start.
+
+        Else a socket or a file of the engine would get its number, and whatever writes a last word
+        to stderr would write it there.
+        """
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_LAST:
+            os.set_inheritable(descriptor, True)  # noqa: FBT003 - its only form
+        os.close(descriptor)
+
+    @staticmethod
+    def say(line: str) -> None:
+        """Write a line to stdout at once, past buffers; raises `OSError`."""
+        data = line.encode() + b"\n"
+        while data:
+            data = data[os.write(1, data) :]
 
     @staticmethod
     def descriptors() -> int:

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from kit.cluster import running_cluster, wait_ready, wait_until
+from kit.cluster import running_cluster, session, wait_ready, wait_until
 from kit.frontend import Frontend, query
 from kit.ledger import Clients, Ledger, check, prepare
 from kit.servers import free_port
@@ -120,6 +120,28 @@ def test_silent_connections_leave_room_at_the_admin_door(tmp_path: Path) -> None
         # More than its slots. Those that say nothing are closed, and whoever asks has a turn.
         held(stack, node.admin, 500)
         assert view.is_ready(node.admin, 30)
+
+
+# Standard files.
+
+
+def test_no_file_of_the_node_takes_the_place_of_a_standard_one(tmp_path: Path) -> None:
+    with lone_node(tmp_path, 'exec "$@" <&- >&- 2>&-', is_told=False) as node:
+        with session(node) as db:
+            db.execute("CREATE TABLE t (k int4 PRIMARY KEY)")
+        for number in range(3):
+            assert Path(f"/proc/{node.pid}/fd/{number}").readlink() == Path("/dev/null")
+
+
+#: A full disk, and a pipe whose reader has gone.
+DEAF = ['exec "$@" >/dev/full', 'mkfifo "$0.fifo"; true <"$0.fifo" & exec "$@" >"$0.fifo"']
+
+
+@pytest.mark.parametrize("script", DEAF)
+def test_a_node_that_cannot_say_that_it_is_ready_serves(tmp_path: Path, script: str) -> None:
+    script = script.replace("$0", str(tmp_path / "out"))
+    with lone_node(tmp_path, script, is_told=False) as node, session(node) as db:
+        assert db.execute("SELECT 1").fetchone() == (1,)
 
 
 # Told to stop.
