@@ -1,17 +1,19 @@
 //! Messages of PostgreSQL's protocol 3.0: the frontend's are read, the backend's are written.
 //!
-//! Lengths are checked before memory is taken. Whatever a client can get wrong is a `Malformed`,
-//! which ends the connection; nothing here panics on input.
+//! Lengths are checked before memory is taken. Nothing here panics on input. A length or a type that
+//! cannot be is `Malformed` and ends the connection, for nobody knows where the next message begins;
+//! a whole message with something wrong inside is `Frontend::Wrong`, an error like another.
 
 use phantom_base::bytes::{Reader, Truncated};
 use phantom_base::{Error, Severity, sqlstate};
+use phantom_types::format::validate_utf8;
 
 /// The longest message of a client that has logged in, in bytes, its length field included.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// The longest first message of a client, before it is known: memory before trust.
 pub const STARTUP_BYTES_MAX: usize = 10 << 10;
 
-/// Bytes that are no message: `08P01`, and the connection ends.
+/// Bytes that are no message: `08P01`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Malformed(pub String);
@@ -95,6 +97,13 @@ pub enum Frontend {
     Terminate,
     /// Messages of COPY, which no statement of ours asks for.
     Copy,
+    /// A whole message with something wrong inside.
+    Wrong {
+        /// What.
+        error: Error,
+        /// Whether it is of the extended protocol, where what follows is skipped to a Sync.
+        is_extended: bool,
+    },
 }
 
 /// What Describe and Close are about.
@@ -142,7 +151,7 @@ pub fn read_startup(input: &[u8]) -> Result<Option<(Startup, usize)>, Error> {
     Ok(Some((startup, length)))
 }
 
-fn read_parameters(reader: &mut Reader<'_>) -> Result<Vec<(String, String)>, Malformed> {
+fn read_parameters(reader: &mut Reader<'_>) -> Result<Vec<(String, String)>, Error> {
     let mut parameters = Vec::new();
     loop {
         let name = read_text(reader)?;
@@ -154,7 +163,7 @@ fn read_parameters(reader: &mut Reader<'_>) -> Result<Vec<(String, String)>, Mal
     if reader.is_empty() {
         return Ok(parameters);
     }
-    Err(Malformed("invalid startup packet layout: expected terminator as last byte".into()))
+    Err(Malformed("invalid startup packet layout: expected terminator as last byte".into()).into())
 }
 
 /// Takes one message off the front of `input`: the message and its length in bytes, or `None` if
@@ -177,11 +186,10 @@ pub fn read_message(input: &[u8]) -> Result<Option<(Frontend, usize)>, Error> {
         return Err(error.with_severity(Severity::Fatal));
     }
     let Some(body) = input.get(5..=length) else { return Ok(None) };
-    let mut reader = Reader::new(body);
-    let message = read_body(*kind, &mut reader)?;
-    if !reader.is_empty() {
-        return Err(Malformed("invalid message format".into()).into());
-    }
+    let message = read_body(*kind, body).unwrap_or_else(|error| Frontend::Wrong {
+        error: error.with_severity(Severity::Error),
+        is_extended: matches!(kind, b'P' | b'B' | b'D' | b'E' | b'C' | b'H'),
+    });
     Ok(Some((message, length + 1)))
 }
 
@@ -192,13 +200,14 @@ fn is_known(kind: u8) -> bool {
     )
 }
 
-fn read_body(kind: u8, reader: &mut Reader<'_>) -> Result<Frontend, Malformed> {
-    Ok(match kind {
+fn read_body(kind: u8, body: &[u8]) -> Result<Frontend, Error> {
+    let reader = &mut Reader::new(body);
+    let message = match kind {
         b'Q' => Frontend::Query(read_text(reader)?),
         b'P' => Frontend::Parse {
             name: read_text(reader)?,
             text: read_text(reader)?,
-            parameter_types: read_counted(reader, |r| Ok(r.u32_be()?))?,
+            parameter_types: read_counted(reader, |r| Ok(r.u32_be().map_err(Malformed::from)?))?,
         },
         b'B' => Frontend::Bind {
             portal: read_text(reader)?,
@@ -212,63 +221,66 @@ fn read_body(kind: u8, reader: &mut Reader<'_>) -> Result<Frontend, Malformed> {
         b'E' => {
             let portal = read_text(reader)?;
             // A negative limit means all rows, as zero does.
-            let rows_max = u32::try_from(reader.i32_be()?).unwrap_or(0);
+            let rows_max = u32::try_from(reader.i32_be().map_err(Malformed::from)?).unwrap_or(0);
             Frontend::Execute { portal, rows_max }
         }
         b'H' => Frontend::Flush,
         b'S' => Frontend::Sync,
-        b'X' => Frontend::Terminate,
-        b'F' => return Err(Malformed("function calls by OID are not supported".into())),
-        _ => {
-            reader.take(reader.rest().len())?;
-            Frontend::Copy
-        }
-    })
+        b'X' => return Ok(Frontend::Terminate),
+        b'F' => return Err(Error::unsupported("calling a function by its OID")),
+        _ => return Ok(Frontend::Copy),
+    };
+    if !reader.is_empty() {
+        return Err(Malformed("invalid message format".into()).into());
+    }
+    Ok(message)
 }
 
-fn read_text(reader: &mut Reader<'_>) -> Result<String, Malformed> {
+fn read_text(reader: &mut Reader<'_>) -> Result<String, Error> {
     let rest = reader.rest();
     let end = rest
         .iter()
         .position(|byte| *byte == 0)
         .ok_or_else(|| Malformed("invalid string in message".into()))?;
-    let bytes = reader.take(end)?.to_vec();
-    reader.take(1)?;
-    String::from_utf8(bytes)
-        .map_err(|_| Malformed("invalid byte sequence for encoding \"UTF8\" in message".into()))
+    let bytes = reader.take(end).map_err(Malformed::from)?;
+    reader.take(1).map_err(Malformed::from)?;
+    Ok(validate_utf8(bytes)?.to_owned())
 }
 
 fn read_counted<T>(
     reader: &mut Reader<'_>,
-    mut read: impl FnMut(&mut Reader<'_>) -> Result<T, Malformed>,
-) -> Result<Vec<T>, Malformed> {
-    let count = reader.u16_be()?;
+    mut read: impl FnMut(&mut Reader<'_>) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    let count = reader.u16_be().map_err(Malformed::from)?;
     (0..count).map(|_| read(reader)).collect()
 }
 
-fn read_format(reader: &mut Reader<'_>) -> Result<i16, Malformed> {
-    match reader.i16_be()? {
+fn read_format(reader: &mut Reader<'_>) -> Result<i16, Error> {
+    match reader.i16_be().map_err(Malformed::from)? {
         code @ (0 | 1) => Ok(code),
-        code => Err(Malformed(format!("unsupported format code: {code}"))),
-    }
-}
-
-fn read_value(reader: &mut Reader<'_>) -> Result<Option<Vec<u8>>, Malformed> {
-    match reader.i32_be()? {
-        -1 => Ok(None),
-        length => {
-            let length = usize::try_from(length)
-                .map_err(|_| Malformed(format!("invalid length {length} of a value")))?;
-            Ok(Some(reader.take(length)?.to_vec()))
+        code => {
+            let message = format!("unsupported format code: {code}");
+            Err(Error::new(sqlstate::INVALID_PARAMETER_VALUE, message))
         }
     }
 }
 
-fn read_target(reader: &mut Reader<'_>) -> Result<Target, Malformed> {
-    match reader.u8()? {
+fn read_value(reader: &mut Reader<'_>) -> Result<Option<Vec<u8>>, Error> {
+    match reader.i32_be().map_err(Malformed::from)? {
+        -1 => Ok(None),
+        length => {
+            let length = usize::try_from(length)
+                .map_err(|_| Malformed(format!("invalid length {length} of a value")))?;
+            Ok(Some(reader.take(length).map_err(Malformed::from)?.to_vec()))
+        }
+    }
+}
+
+fn read_target(reader: &mut Reader<'_>) -> Result<Target, Error> {
+    match reader.u8().map_err(Malformed::from)? {
         b'S' => Ok(Target::Statement),
         b'P' => Ok(Target::Portal),
-        other => Err(Malformed(format!("invalid DESCRIBE or CLOSE subtype {other}"))),
+        other => Err(Malformed(format!("invalid DESCRIBE or CLOSE subtype {other}")).into()),
     }
 }
 
@@ -358,8 +370,10 @@ mod tests {
     fn a_value_longer_than_its_message_is_malformed() {
         // A Bind with one value that claims 100 bytes.
         let body = b"\0\0\0\0\0\x01\0\0\0\x64ab\0\0";
-        let error = read_message(&message(b'B', body)).expect_err("cut value");
+        let (read, _) = read_message(&message(b'B', body)).expect("a message").expect("whole");
+        let Frontend::Wrong { error, is_extended: true } = read else { panic!("{read:?}") };
         assert_eq!(error.sqlstate, sqlstate::PROTOCOL_VIOLATION);
+        assert_eq!(error.severity, Severity::Error, "the next message is where it should be");
     }
 
     #[test]

@@ -258,6 +258,7 @@ impl PgSession {
             Frontend::Sync if self.deferred.is_some() => self.run_deferred(),
             Frontend::Sync => self.sync(),
             _ if self.skipping => {}
+            Frontend::Wrong { error, is_extended } => self.wrong(&error, is_extended),
             message if self.deferred.is_some() => self.hold(message),
             Frontend::Query(text) => self.simple_query(text),
             Frontend::Parse { name, text, parameter_types } => {
@@ -386,6 +387,16 @@ impl PgSession {
         self.drop_portals();
         codec::write_message(&mut self.out, b'Z', |out| out.push(b'I'));
         self.sendable = self.out.len();
+    }
+
+    /// A message is not what it should be; where it begins and ends is not in doubt.
+    fn wrong(&mut self, error: &Error, is_extended: bool) {
+        // A write that waits for its Sync is not run: its transaction has failed.
+        self.deferred = None;
+        self.fail_extended(error);
+        if !is_extended {
+            self.ready();
+        }
     }
 
     /// Forgets all portals, and gives up what one of them has not sent.
