@@ -71,6 +71,10 @@ class Stream(Protocol):
         """Send everything; cancelled in the middle, the connection is of no more use."""
         ...
 
+    async def send_eof(self) -> None:
+        """Say that no more will be sent; what the other side sends can still be received."""
+        ...
+
     async def aclose(self) -> None:
         """Close it."""
         ...

@@ -79,6 +79,11 @@ class RealStream:
             except OSError as error:
                 raise trio.BrokenResourceError(f"the connection is lost: {error}") from error
 
+    async def send_eof(self) -> None:
+        """Say that no more will be sent."""
+        await trio.lowlevel.checkpoint()
+        self._socket.shutdown(socket.SHUT_WR)
+
     async def aclose(self) -> None:
         """Close it; tasks that wait for it are told."""
         if self._socket.fileno() != _CLOSED:

@@ -20,6 +20,8 @@ from phantomdb.core import Node, Signal
 
 #: How much is read from a client at once, in bytes.
 READ_BYTES = 64 << 10
+#: How long is waited for a client whose message has ended its session to hear of it, in seconds.
+LINGER_S = 2.0
 
 #: How SSLRequest and GSSENCRequest begin: eight bytes long, code 1234.
 _ENCRYPT_HEAD = b"\0\0\0\x08\x04\xd2"
@@ -65,6 +67,7 @@ class Connection:
         self._room = Signal()
         self._sending = False
         self._draining = False
+        self._has_misspoken = False
 
     async def run(self, drain: trio.Event) -> None:
         """Serve until the client or the session ends, or until `drain` finds it idle."""
@@ -72,6 +75,15 @@ class Connection:
             nursery.start_soon(self._write, nursery)
             nursery.start_soon(self._end_on, drain)
             await self._read(nursery)
+        if self._has_misspoken:
+            await self._linger()
+
+    async def _linger(self) -> None:
+        """Read on, or closing would reset the connection and take our last words with it."""
+        with trio.move_on_after(LINGER_S):
+            await self._stream.send_eof()
+            while await self._stream.receive_some(READ_BYTES):
+                pass
 
     async def _read(self, nursery: trio.Nursery) -> None:
         node, session = self._node, self._session
@@ -80,6 +92,7 @@ class Connection:
             while data := await self._stream.receive_some(READ_BYTES):
                 await self._feed(bytes(data), nursery)
                 if node.session_is_closing(session):
+                    self._has_misspoken = True
                     break
                 if not node.session_is_starting(session):
                     startup.deadline = math.inf

@@ -129,6 +129,14 @@ def test_large_values_and_texts_are_taken(ports: tuple[int, int]) -> None:
             assert db.query(f"SELECT 1 -- {'x' * size}").values() == [("1",)]
 
 
+def test_a_client_hears_why_its_message_is_too_large(node: NodeProcess) -> None:
+    with Frontend.connect(node.pg.port) as db:
+        # All of it is sent before anything is read: closing must not take the answer away.
+        db.send(parse("SELECT length($1::text)"), bind([b"x" * (100 << 20)]), execute(), SYNC)
+        error = db.rest().error
+        assert (error["S"], error["C"]) == ("FATAL", "54000")
+
+
 def test_a_short_timeout_ends_a_statement_and_nothing_else(ports: tuple[int, int]) -> None:
     """Whatever ends or does not, the session goes on and no timer is left for the next."""
     kinds = [
