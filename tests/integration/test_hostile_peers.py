@@ -248,6 +248,21 @@ def test_the_streams_of_a_link_come_in_any_order(bereft: Cluster) -> None:
     assert serves([node])
 
 
+def test_many_handshakes_at_once_leave_one_link(bereft: Cluster) -> None:
+    node, away = bereft.nodes[0], bereft.nodes[2]
+    founding = Founding.of(node.peer)
+    with ExitStack() as stack:
+        for stream in (0, 1):
+            for at in range(30):
+                link = bytes([at]) * 16
+                peer = stack.enter_context(Peer(node.peer))
+                # The second ones complete their links, whether or not the node has come to others.
+                peer.say(founding.hello(3, FORGED_START, hlc=now_hlc(), link=link, stream=stream))
+        wait_until(node, "one is linked", lambda: linked([node], away))
+    wait_until(node, "none is left", lambda: not linked([node], away))
+    assert serves([node])
+
+
 def test_a_peer_that_reads_nothing_delays_nobody(bereft: Cluster) -> None:
     nodes = list(bereft.nodes[:2])
     value = "x" * (3 << 20)
