@@ -37,7 +37,7 @@ class NodeCore:
     def form(directory: str, formation: bytes, charter: bytes) -> None:
         """Make a directory a node of a cluster, once in its life; durable on return.
 
-        `formation` is CBOR [cluster, node, [[node, name, address]..]].
+        `formation` is CBOR [cluster, node, [[node, name, address]..]]; `charter` is kept beside it.
         """
 
     @staticmethod
@@ -48,7 +48,7 @@ class NodeCore:
         """
 
     def identity(self) -> bytes:
-        """Return CBOR [cluster, node, incarnation, [[node, name, address]..]]."""
+        """Return CBOR [cluster, node, incarnation, [[node, name, address]..], charter]."""
 
     def wakefd(self) -> int:
         """Return a file descriptor that is readable when a worker has left something for `poll`."""
