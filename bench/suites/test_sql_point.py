@@ -28,8 +28,7 @@ DOORS = ("postgres", "leader", "follower")
 @pytest.fixture(scope="module")
 def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
     """Ports of the three doors, each with the same rows behind it."""
-    if not has_postgres():
-        pytest.skip("needs PostgreSQL 15 and root")
+    assert has_postgres(), "PostgreSQL 15 is the peer: ci/setup installs it, and root starts it"
     directory = tmp_path_factory.mktemp("point")
     with postgres(**DURABLE) as port, running_cluster(directory) as cluster:
         leader = leader_of(cluster, ROWS_GROUP)

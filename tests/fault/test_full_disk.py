@@ -6,6 +6,7 @@ Each node has an ext4 disk of 700 MiB, of which it keeps 256 in reserve; a file 
 import http.client
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -48,9 +49,10 @@ def disks_and_cluster(directory: Path) -> Iterator[tuple[dict[str, SmallDisk], C
         yield disks, cluster
 
 
-def state_of(node: NodeProcess, asked: NodeProcess) -> str:
+def is_called(node: NodeProcess, state: str, asked: NodeProcess) -> bool:
+    """Whether a node that is asked says so of a node."""
     members = view.ask(asked.admin, LOOK_S).members
-    return next(member.state for member in members if member.name == node.name)
+    return next(member.state for member in members if member.name == node.name) == state
 
 
 def wait_for_state(cluster: Cluster, node: NodeProcess, state: str) -> None:
@@ -59,7 +61,7 @@ def wait_for_state(cluster: Cluster, node: NodeProcess, state: str) -> None:
         wait_until(
             asked,
             f"{asked.name} calls {node.name} {state}",
-            lambda asked=asked: state_of(node, asked) == state,  # type: ignore[misc]
+            partial(is_called, node, state, asked),
         )
 
 
@@ -87,6 +89,10 @@ def refusal(node: NodeProcess) -> psycopg.Error | None:
             raise
         return error if error.sqlstate == DISK_FULL else None
     return None
+
+
+def is_refused(node: NodeProcess) -> bool:
+    return refusal(node) is not None
 
 
 def takes_writes(node: NodeProcess) -> bool:
@@ -167,7 +173,7 @@ def test_where_no_majority_has_room_writes_are_refused_and_reads_go_on(tmp_path:
             wait_until(
                 node,
                 f"writes through {node.name} are refused",
-                lambda node=node: refusal(node) is not None,  # type: ignore[misc]
+                partial(is_refused, node),
             )
         check(cluster, ledger)
         error = refusal(cluster.nodes[2])
@@ -189,7 +195,7 @@ def test_where_no_majority_has_room_writes_are_refused_and_reads_go_on(tmp_path:
             wait_until(
                 node,
                 f"{node.name} takes writes",
-                lambda node=node: takes_writes(node),  # type: ignore[misc]
+                partial(takes_writes, node),
             )
         with Clients(cluster, ledger, tolerated=TOLERATED):
             ledger.wait_for(100, through=cluster.nodes)

@@ -59,7 +59,7 @@ pub fn decode_formation(bytes: &[u8]) -> Result<Formation, Error> {
     read().map_err(|error| invalid("formation", &error))
 }
 
-/// Writes [cluster, node, incarnation, [[node, name, address]..]].
+/// Writes [cluster, node, incarnation, [[node, name, address]..], charter].
 pub fn encode_identity(formation: &Formation, incarnation: u32, charter: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut out = Encoder::new(&mut bytes);
