@@ -311,7 +311,7 @@ class Cluster:
 
 
 def free_ports(count: int, random: Random) -> list[int]:
-    """Return ports of the loopback interface that nobody has now.
+    """Return ports of the loopback interface that a node can listen on now.
 
     They lie below the range of outgoing connections. Inside it, a peer that dials a node which is
     down can be given that very port for its own end, and so connect to itself and keep it.

@@ -27,12 +27,11 @@ from kit.cluster import (
     wait_until,
 )
 from kit.peers import Founding, Peer, frame
-from kit.servers import free_port
 
 from phantomdb.base.world import Address
 from phantomdb.demo import view
-from phantomdb.demo.processes import Cluster, NodeProcess
-from phantomdb.node.world import RealClock
+from phantomdb.demo.processes import Cluster, NodeProcess, free_ports
+from phantomdb.node.world import RealWorld
 from phantomdb.wire import messages
 from phantomdb.wire.messages import DiskReport, Hello, Message, Refusal
 
@@ -44,7 +43,7 @@ SECTIONS = (1, 4, 5, 6, 7, 8, 99)
 
 def now_hlc() -> int:
     """Return the time as handshakes have it."""
-    return RealClock().wall_ns() // 1_000_000 << 16
+    return RealWorld.make().clock.wall_ns() // 1_000_000 << 16
 
 
 def serves(nodes: list[NodeProcess]) -> bool:
@@ -285,9 +284,10 @@ def test_a_peer_that_reads_nothing_delays_nobody(bereft: Cluster) -> None:
 def copied(of: NodeProcess, directory: Path) -> NodeProcess:
     """Copy a node's directory, and return it as a node with doors of its own."""
     shutil.copytree(of.directory, directory)
-    pg, peer, admin = (Address("127.0.0.1", free_port()) for _ in range(3))
+    world = RealWorld.make()
+    pg, peer, admin = (Address("127.0.0.1", port) for port in free_ports(3, world.random))
     return NodeProcess(
-        of.name, directory, pg=pg, peer=peer, admin=admin, join=(), clock=RealClock()
+        of.name, directory, pg=pg, peer=peer, admin=admin, join=(), clock=world.clock
     )
 
 

@@ -15,12 +15,11 @@ import pytest
 from kit.cluster import running_cluster, session, wait_ready, wait_until
 from kit.frontend import Frontend, query
 from kit.ledger import Clients, Ledger, check, prepare
-from kit.servers import free_port
 
 from phantomdb.base.world import Address
 from phantomdb.demo import view
-from phantomdb.demo.processes import COMMAND, NodeProcess
-from phantomdb.node.world import RealClock
+from phantomdb.demo.processes import COMMAND, NodeProcess, free_ports
+from phantomdb.node.world import RealWorld
 
 #: Small enough that a few writes make new files.
 MEMORY_BYTES = 16 << 20
@@ -34,7 +33,8 @@ def by_shell(script: str) -> Sequence[str]:
 @contextmanager
 def lone_node(directory: Path, script: str, *, is_told: bool = True) -> Iterator[NodeProcess]:
     """Run a cluster of one by a shell; `is_told` says whether its ready line can be read."""
-    pg, peer, admin = (Address("127.0.0.1", free_port()) for _ in range(3))
+    world = RealWorld.make()
+    pg, peer, admin = (Address("127.0.0.1", port) for port in free_ports(3, world.random))
     node = NodeProcess(
         "n1",
         directory / "n1",
@@ -42,7 +42,7 @@ def lone_node(directory: Path, script: str, *, is_told: bool = True) -> Iterator
         peer=peer,
         admin=admin,
         join=(),
-        clock=RealClock(),
+        clock=world.clock,
         command=by_shell(script),
         memory_bytes=MEMORY_BYTES,
     )

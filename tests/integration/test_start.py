@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 from kit.cluster import running_cluster, wait_until
 from kit.frontend import Frontend
-from kit.servers import free_port
 
-from phantomdb.demo.processes import COMMAND, Cluster, NodeFailed, NodeProcess
+from phantomdb.demo.processes import COMMAND, Cluster, NodeFailed, NodeProcess, free_ports
 from phantomdb.node.world import RealWorld
 
 #: How long a node may take to refuse, in seconds.
@@ -36,11 +35,9 @@ def refused(*options: str, cwd: Path) -> tuple[int, str]:
 
 def doors(**given: int) -> list[str]:
     """Return options for free ports, but those that are given."""
-    return [
-        option
-        for door in ("pg", "peer", "admin")
-        for option in (f"--listen-{door}", f"127.0.0.1:{given.get(door) or free_port()}")
-    ]
+    names = ("pg", "peer", "admin")
+    ports = dict(zip(names, free_ports(3, RealWorld.make().random), strict=True)) | given
+    return [part for name in names for part in (f"--listen-{name}", f"127.0.0.1:{ports[name]}")]
 
 
 def test_a_directory_belongs_to_one_process(node: NodeProcess, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ A server has a directory and a port of its own, is ready when it answers, and is
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from kit.frontend import Frontend
+
+from phantomdb.demo.processes import free_ports
+from phantomdb.node.world import RealWorld
 
 #: Where Debian puts it.
 POSTGRES_BIN = Path("/usr/lib/postgresql/15/bin")
@@ -42,14 +44,6 @@ def has_postgres() -> bool:
     return (POSTGRES_BIN / "postgres").exists() and os.geteuid() == 0
 
 
-def free_port() -> int:
-    """Return a port of the loopback interface that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 #: What a peer in a benchmark has instead: the same promise as ours, each commit durable.
 DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 
@@ -66,7 +60,7 @@ def postgres(**overrides: str) -> Iterator[int]:
         initdb = [str(POSTGRES_BIN / "initdb"), "--lc-collate=C", "--lc-ctype=C.UTF-8", "-EUTF8"]
         run = [*initdb, "-A", "trust", "--no-sync", "-U", "postgres", "-D", str(home)]
         subprocess.run(run, check=True, capture_output=True, user="postgres", group="postgres")
-        port = free_port()
+        [port] = free_ports(1, RealWorld.make().random)
         arguments = [str(POSTGRES_BIN / "postgres"), "-D", str(home), "-p", str(port)]
         for name, value in (SETTINGS | {"unix_socket_directories": str(home)} | overrides).items():
             arguments += ["-c", f"{name}={value}"]

@@ -147,27 +147,44 @@ def test_a_cluster_watches_all_nodes_but_those_that_were_killed(tmp_path: Path):
         assert first.is_running
 
 
+class Low:
+    """A draw that makes the search begin at its first port."""
+
+    def random(self) -> float:
+        return 0.0
+
+    def randbytes(self, n: int) -> bytes:
+        return bytes(n)
+
+
 def test_free_ports_differ_and_lie_below_those_of_outgoing_connections():
     ports = free_ports(20, WORLD.random)
     assert len(set(ports)) == 20
     assert max(ports) < 32_768
-    for port in ports:
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", port))
+    listeners = [socket.create_server(("127.0.0.1", port)) for port in ports]
+    for listener in listeners:
+        listener.close()
 
 
 def test_a_port_that_is_taken_is_not_given():
-    class Low:
-        def random(self) -> float:
-            return 0.0
-
-        def randbytes(self, n: int) -> bytes:
-            return bytes(n)
-
     [first] = free_ports(1, Low())
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", first))
+    with socket.create_server(("127.0.0.1", first)):
         assert first not in free_ports(3, Low())
+
+
+def test_a_port_of_connections_that_have_just_ended_is_given():
+    [first] = free_ports(1, Low())
+    with socket.create_server(("127.0.0.1", first)) as listener:
+        client = socket.create_connection(("127.0.0.1", first))
+        served, _ = listener.accept()
+    # Who closes first keeps the port in TIME_WAIT, which hinders no one that listens as nodes do.
+    served.close()
+    assert client.recv(1) == b""
+    client.close()
+    with socket.socket() as impatient, pytest.raises(OSError, match="in use"):
+        impatient.bind(("127.0.0.1", first))
+    assert free_ports(1, Low()) == [first]
+    socket.create_server(("127.0.0.1", first)).close()
 
 
 def test_a_deadline_never_has_less_than_nothing_left():
