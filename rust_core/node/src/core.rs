@@ -270,9 +270,11 @@ impl NodeCore {
         if section == Section::Requests {
             match ToLeader::decode(&whole) {
                 Ok(ToLeader::Run(run)) => self.requests.run(&mut self.replication, from, run),
-                Ok(ToLeader::Credit(flow, bytes)) => self.requests.credit(from, flow, bytes),
-                Ok(ToLeader::Cancel(flow)) => {
-                    self.requests.cancel(&mut self.replication, from, flow);
+                Ok(ToLeader::Credit(dispatch, bytes)) => {
+                    self.requests.credit(from, dispatch, bytes);
+                }
+                Ok(ToLeader::Cancel(dispatch)) => {
+                    self.requests.cancel(&mut self.replication, from, dispatch);
                 }
                 Err(_) => {
                     phantom_base::mark!("a_request_did_not_decode");

@@ -1,22 +1,24 @@
 //! The end of requests that nobody waits for any more.
 //!
-//! A gateway's name for a flow is good for one link. When the link goes, the gateway settles its flows
-//! by itself: it sends a read again under the same name, and one that starts anew gives the names out
-//! again. So whatever came over a link is answered over that link or not at all: an answer that was
-//! late would end another statement, and a write would be told the fate of a different one.
+//! A gateway's name for what it sent is good for one link. When the link goes, the gateway settles its
+//! flows by itself, and one that starts anew gives the names out again. So whatever came over a link is
+//! answered over that link or not at all: an answer that was late would end another statement, and a
+//! write would be told the fate of a different one.
 
 use phantom_base::sync::Ordering;
 use phantom_base::{Error, NodeId, sqlstate};
 use phantom_mvcc::Ticket;
 
-use super::message::FlowId;
+use super::message::DispatchId;
 use super::{Origin, Requests, Stage};
 use crate::replication::Replication;
 
 impl Requests {
-    /// A gateway wants no more of a flow. What is proposed goes on; how it ends is still told.
-    pub fn cancel(&mut self, replication: &mut Replication, gateway: NodeId, flow: FlowId) {
-        let Some(ticket) = self.by_origin.get(&Origin { gateway, flow }).copied() else { return };
+    /// A gateway wants no more of what it sent. What is proposed goes on; how it ends is still told.
+    pub fn cancel(&mut self, replication: &mut Replication, gateway: NodeId, dispatch: DispatchId) {
+        let Some(ticket) = self.by_origin.get(&Origin { gateway, dispatch }).copied() else {
+            return;
+        };
         self.cancel_request(ticket);
         self.go_on(replication);
     }

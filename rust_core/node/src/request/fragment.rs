@@ -181,7 +181,7 @@ impl Requests {
         let active = self.get(ticket);
         active.credit -= i64::try_from(bytes.len()).unwrap_or(i64::MAX);
         let (origin, has_credit) = (active.origin, active.credit > 0);
-        self.reply(origin, ToGateway::Rows { flow: origin.flow, count, bytes });
+        self.reply(origin, ToGateway::Rows { dispatch: origin.dispatch, count, bytes });
         if has_credit {
             self.step_fragment(ticket);
         } else {

@@ -5,6 +5,9 @@
 //! a row. A write whose leader went silent is unknown (40003) and never sent twice. A leader is lost
 //! to its flows when its link breaks, and also when the own replica follows another one: a paused
 //! process keeps its links.
+//!
+//! Each time a flow is sent it gets a new name. What a leader had still to say when it was left finds
+//! its name forgotten, also where the flow has come back to that leader.
 
 use std::collections::VecDeque;
 
@@ -13,7 +16,7 @@ use phantom_types::codec::row::RowLayout;
 use phantom_types::{Batch, TypeId};
 
 use super::Requests;
-use super::message::{FlowId, Run, ToGateway, ToLeader, Work};
+use super::message::{DispatchId, Run, ToGateway, ToLeader, Work};
 use super::outbox::{MESSAGE_BYTES_MAX, Outbox};
 use crate::frame::Section;
 use crate::replication::Replication;
@@ -25,6 +28,9 @@ pub const LEADER_WAIT_NS: Nanos = 10_000_000_000;
 const NOT_LEADER_MAX: u32 = 8;
 /// How often waiting flows look for a leader, and sent ones whether theirs still leads.
 pub const LOOK_AGAIN_NS: Nanos = 10_000_000;
+
+/// A flow of this node, however often it is sent.
+pub type FlowId = u64;
 
 /// Who gave work out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,27 +56,29 @@ pub enum FlowEvent {
 
 struct Flow {
     owner: Owner,
+    /// Named whenever it is sent.
     run: Run,
     is_write: bool,
     /// The types of its rows.
     layout: RowLayout,
-    /// Where it was sent; `None` while it waits for a leader.
-    at: Option<NodeId>,
+    /// `None` while it waits for a leader.
+    sent: Option<Sent>,
     /// The tree, for a leader that lacks it.
     tree: Option<phantom_base::sync::Arc<[u8]>>,
     refusals: u32,
     /// When it ends for want of a leader, while it waits for one.
     give_up: Nanos,
-    /// When its leader is given up, while nobody is known to lead.
-    doubt_ends: Option<Nanos>,
     has_rows: bool,
 }
 
-impl Flow {
-    fn has_gone_to(&mut self, leader: NodeId) {
-        self.at = Some(leader);
-        self.doubt_ends = None;
-    }
+/// A flow at a leader.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    to: NodeId,
+    /// Its name there.
+    dispatch: DispatchId,
+    /// When the leader is given up, while nobody is known to lead.
+    doubt_ends: Option<Nanos>,
 }
 
 /// All flows of a node.
@@ -78,6 +86,9 @@ pub struct Flows {
     node: NodeId,
     live: Map<FlowId, Flow>,
     next: FlowId,
+    /// Flows by the names under which leaders have them.
+    dispatched: Map<DispatchId, FlowId>,
+    next_dispatch: DispatchId,
     waiting: Set<FlowId>,
     /// Plans that a peer has been sent since its link came up.
     sent_plans: Map<NodeId, Set<u128>>,
@@ -111,6 +122,8 @@ impl Flows {
             node,
             live: Map::new(),
             next: 1,
+            dispatched: Map::new(),
+            next_dispatch: 1,
             waiting: Set::new(),
             sent_plans: Map::new(),
             events: VecDeque::new(),
@@ -146,7 +159,7 @@ impl Flows {
             Work::ReadRows(_) | Work::WriteRows(_) => None,
         };
         let run = Run {
-            flow: id,
+            dispatch: 0,
             group: start.group,
             txn: txn_id(self.node, replication.hlc(), id),
             catalog_version: start.catalog_version,
@@ -157,11 +170,10 @@ impl Flows {
             run,
             is_write: start.is_write,
             layout: RowLayout::new(&start.types),
-            at: None,
+            sent: None,
             tree,
             refusals: 0,
             give_up: now + LEADER_WAIT_NS,
-            doubt_ends: None,
             has_rows: false,
         };
         self.live.insert(id, flow);
@@ -177,15 +189,16 @@ impl Flows {
         now: Nanos,
         id: FlowId,
     ) {
-        let flow = self.live.get_mut(&id).expect("only live flows are sent");
+        self.take_back(id);
+        let flow = self.live.get(&id).expect("only live flows are sent");
         let leader = replication.leader(flow.run.group);
-        let mut run = flow.run.clone();
+        let dispatch = self.next_dispatch;
+        let mut run = Run { dispatch, ..flow.run.clone() };
         if leader == self.node {
-            flow.has_gone_to(leader);
-            self.waiting.remove(&id);
             if let Work::Query(query) = &mut run.work {
                 query.tree.clone_from(&flow.tree);
             }
+            self.has_gone(id, leader);
             requests.run(replication, leader, run);
             return;
         }
@@ -202,13 +215,30 @@ impl Flows {
                 return;
             }
             self.outbox.push(leader, Section::Requests, &message);
-            flow.has_gone_to(leader);
-            self.waiting.remove(&id);
+            self.has_gone(id, leader);
             return;
         }
-        flow.at = None;
         self.waiting.insert(id);
         self.look_again = self.look_again.min(now + LOOK_AGAIN_NS);
+    }
+
+    /// A flow is at a leader under the next name.
+    fn has_gone(&mut self, id: FlowId, to: NodeId) {
+        let dispatch = self.next_dispatch;
+        self.next_dispatch += 1;
+        self.dispatched.insert(dispatch, id);
+        let flow = self.live.get_mut(&id).expect("only live flows are sent");
+        let before = flow.sent.replace(Sent { to, dispatch, doubt_ends: None });
+        assert!(before.is_none(), "a flow is at one leader at a time");
+        self.waiting.remove(&id);
+    }
+
+    /// A flow is at no leader any more: nothing that is said of its last name is for it.
+    fn take_back(&mut self, id: FlowId) {
+        let sent = self.live.get_mut(&id).and_then(|flow| flow.sent.take());
+        if let Some(sent) = sent {
+            self.dispatched.remove(&sent.dispatch);
+        }
     }
 
     /// Sends what waited, where a leader is known now; gives up what waited too long. Returns when
@@ -250,11 +280,12 @@ impl Flows {
         from: NodeId,
         reply: ToGateway,
     ) {
-        let id = reply.flow();
-        // What was given up in the meantime, or sent elsewhere, is not waited for.
-        let Some(flow) = self.live.get_mut(&id).filter(|flow| flow.at == Some(from)) else {
+        // What was given up in the meantime, or sent once more, is not waited for.
+        let Some(id) = self.dispatched.get(&reply.dispatch()).copied() else { return };
+        let flow = self.live.get_mut(&id).expect("what is at a leader is live");
+        if flow.sent.is_none_or(|sent| sent.to != from) {
             return;
-        };
+        }
         match reply {
             ToGateway::Rows { count, bytes, .. } => {
                 flow.has_rows = true;
@@ -277,7 +308,6 @@ impl Flows {
             }
             ToGateway::NotLeader { leader, .. } => {
                 flow.refusals += 1;
-                flow.at = None;
                 if flow.refusals == 1 {
                     flow.give_up = now + LEADER_WAIT_NS;
                 }
@@ -286,6 +316,7 @@ impl Flows {
                     self.finish(id, FlowEvent::Failed(error));
                 } else {
                     // The own replica hears of the leader soon; a hint may be older than that.
+                    self.take_back(id);
                     self.waiting.insert(id);
                     self.look_again = self.look_again.min(now + LOOK_AGAIN_NS / 2);
                 }
@@ -297,9 +328,9 @@ impl Flows {
     pub fn peer_gone(&mut self, now: Nanos, peer: NodeId) {
         self.sent_plans.remove(&peer);
         self.outbox.forget(peer);
-        let there: Vec<FlowId> =
-            self.live.iter().filter(|(_, flow)| flow.at == Some(peer)).map(|(id, _)| *id).collect();
-        for id in there {
+        let is_there = |flow: &Flow| flow.sent.is_some_and(|sent| sent.to == peer);
+        let there = self.live.iter().filter(|(_, flow)| is_there(flow)).map(|(id, _)| *id);
+        for id in there.collect::<Vec<FlowId>>() {
             self.lose_leader(now, id, "the connection to its leader was lost");
         }
     }
@@ -309,19 +340,21 @@ impl Flows {
     fn leave_former_leaders(&mut self, replication: &Replication, now: Nanos) {
         let mut lost = Vec::new();
         for (id, flow) in &mut self.live {
-            let Some(at) = flow.at.filter(|at| *at != self.node) else { continue };
+            let Some(sent) = flow.sent.as_mut().filter(|sent| sent.to != self.node) else {
+                continue;
+            };
             let leader = replication.leader(flow.run.group);
-            if leader == at {
-                flow.doubt_ends = None;
+            if leader == sent.to {
+                sent.doubt_ends = None;
             } else if leader != NodeId::NONE
-                || now >= *flow.doubt_ends.get_or_insert(now + LEADER_WAIT_NS)
+                || now >= *sent.doubt_ends.get_or_insert(now + LEADER_WAIT_NS)
             {
-                lost.push((*id, at));
+                lost.push((*id, *sent));
             }
         }
-        for (id, at) in lost {
+        for (id, sent) in lost {
             // Should it wake up, it need not go on.
-            self.outbox.push(at, Section::Requests, &ToLeader::Cancel(id).encode());
+            self.outbox.push(sent.to, Section::Requests, &ToLeader::Cancel(sent.dispatch).encode());
             self.lose_leader(now, id, "its leader was deposed before it answered");
         }
     }
@@ -340,8 +373,8 @@ impl Flows {
                 .with_hint("Nothing was done; try again.");
             self.finish(id, FlowEvent::Failed(error));
         } else {
-            flow.at = None;
             flow.give_up = now + LEADER_WAIT_NS;
+            self.take_back(id);
             self.waiting.insert(id);
             self.look_again = now;
         }
@@ -349,12 +382,14 @@ impl Flows {
 
     /// The owner has taken rows: their sender may send more.
     pub fn taken(&mut self, requests: &mut Requests, id: FlowId, bytes: usize) {
-        let Some(at) = self.live.get(&id).and_then(|flow| flow.at) else { return };
+        let Some(Sent { to, dispatch, .. }) = self.live.get(&id).and_then(|flow| flow.sent) else {
+            return;
+        };
         let bytes = bytes as u64;
-        if at == self.node {
-            requests.credit(at, id, bytes);
+        if to == self.node {
+            requests.credit(to, dispatch, bytes);
         } else {
-            self.outbox.push(at, Section::Requests, &ToLeader::Credit(id, bytes).encode());
+            self.outbox.push(to, Section::Requests, &ToLeader::Credit(dispatch, bytes).encode());
         }
     }
 
@@ -362,10 +397,9 @@ impl Flows {
     pub fn cancel(&mut self, replication: &mut Replication, requests: &mut Requests, id: FlowId) {
         self.waiting.remove(&id);
         let Some(flow) = self.live.remove(&id) else { return };
-        match flow.at {
-            Some(at) if at == self.node => requests.cancel(replication, at, id),
-            Some(at) => self.outbox.push(at, Section::Requests, &ToLeader::Cancel(id).encode()),
-            None => {}
+        if let Some(sent) = flow.sent {
+            self.dispatched.remove(&sent.dispatch);
+            self.cancel_dispatch(replication, requests, sent);
         }
         self.events.retain(|(_, flow, _)| *flow != id);
     }
@@ -378,14 +412,25 @@ impl Flows {
         requests: &mut Requests,
         id: FlowId,
     ) -> bool {
-        let at = self.live.get(&id).filter(|flow| flow.is_write).and_then(|flow| flow.at);
-        let Some(at) = at else { return false };
-        if at == self.node {
-            requests.cancel(replication, at, id);
-        } else {
-            self.outbox.push(at, Section::Requests, &ToLeader::Cancel(id).encode());
+        let sent = self.live.get(&id).filter(|flow| flow.is_write).and_then(|flow| flow.sent);
+        if let Some(sent) = sent {
+            self.cancel_dispatch(replication, requests, sent);
         }
-        true
+        sent.is_some()
+    }
+
+    fn cancel_dispatch(
+        &mut self,
+        replication: &mut Replication,
+        requests: &mut Requests,
+        sent: Sent,
+    ) {
+        let Sent { to, dispatch, .. } = sent;
+        if to == self.node {
+            requests.cancel(replication, to, dispatch);
+        } else {
+            self.outbox.push(to, Section::Requests, &ToLeader::Cancel(dispatch).encode());
+        }
     }
 
     /// Sends a leader's reply to the gateway that waits for it.
@@ -417,6 +462,7 @@ impl Flows {
     }
 
     fn finish(&mut self, id: FlowId, event: FlowEvent) {
+        self.take_back(id);
         self.waiting.remove(&id);
         if let Some(flow) = self.live.remove(&id) {
             self.events.push_back((flow.owner, id, event));

@@ -1,19 +1,19 @@
 //! What gateways and leaders say to each other about statements, as CBOR.
 //!
 //! ```text
-//! to a leader   [1, flow, group, txn, catalog version, work]   run
-//!               [2, flow, bytes]                               credit
-//!               [3, flow]                                      cancel
+//! to a leader   [1, dispatch, group, txn, catalog version, work]   run
+//!               [2, dispatch, bytes]                           credit
+//!               [3, dispatch]                                  cancel
 //! work          [0, is point, hash, tree | null, [value | null..], eval]   a query
 //!               [1, [[relation, key | null]..]]                            read system rows
 //!               [2, [[relation, key, value | null, seen | null]..]]        write system rows
 //! eval          [transaction time, statement time, date output, date order, time zone, digits]
-//! to a gateway  [1, flow, rows, bytes]                         rows, each: length u32 | row
-//!               [2, flow, count, commit timestamp]             finished
-//!               [3, flow, error]                               failed
-//!               [4, flow, leader]                              not the leader
-//!               [5, flow]                                      the plan is not known: send it
-//!               [6, flow, [[[value, version]..]..], commit timestamp]   system rows
+//! to a gateway  [1, dispatch, rows, bytes]                     rows, each: length u32 | row
+//!               [2, dispatch, count, commit timestamp]         finished
+//!               [3, dispatch, error]                           failed
+//!               [4, dispatch, leader]                          not the leader
+//!               [5, dispatch]                                  the plan is not known: send it
+//!               [6, dispatch, [[[value, version]..]..]]        system rows
 //! error         [severity, sqlstate, message, detail, hint, position, schema, table, column, type, constraint]
 //! ```
 //!
@@ -28,14 +28,14 @@ use phantom_types::{DateOrder, DateOutput, Datum, EvalContext, SessionFormat, Ti
 
 use crate::replication::entry::TxnId;
 
-/// A gateway's name for work that it has given out.
-pub type FlowId = u64;
+/// A gateway's name for work that it has sent to a leader. What is sent again has another one.
+pub type DispatchId = u64;
 
 /// Work for the leader of a group.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// Its name at the gateway.
-    pub flow: FlowId,
+    pub dispatch: DispatchId,
     /// The group.
     pub group: GroupId,
     /// The transaction that the statement is.
@@ -100,9 +100,9 @@ pub enum ToLeader {
     /// Work.
     Run(Run),
     /// It has taken so many bytes of rows.
-    Credit(FlowId, u64),
+    Credit(DispatchId, u64),
     /// It wants no more.
-    Cancel(FlowId),
+    Cancel(DispatchId),
 }
 
 /// From a leader to a gateway.
@@ -111,7 +111,7 @@ pub enum ToGateway {
     /// Some rows.
     Rows {
         /// Whose.
-        flow: FlowId,
+        dispatch: DispatchId,
         /// How many.
         count: u64,
         /// Each: length u32, row.
@@ -120,7 +120,7 @@ pub enum ToGateway {
     /// Done.
     Finished {
         /// What.
-        flow: FlowId,
+        dispatch: DispatchId,
         /// Rows returned or written.
         count: u64,
         /// When it committed; 0 for a read.
@@ -129,23 +129,23 @@ pub enum ToGateway {
     /// Failed.
     Failed {
         /// What.
-        flow: FlowId,
+        dispatch: DispatchId,
         /// Why.
         error: Error,
     },
     /// Another node leads.
     NotLeader {
         /// What was not done.
-        flow: FlowId,
+        dispatch: DispatchId,
         /// Who is believed to lead.
         leader: NodeId,
     },
     /// The plan's hash is not known here.
-    NeedPlan(FlowId),
+    NeedPlan(DispatchId),
     /// Rows of system relations, for each span.
     SystemRows {
         /// Whose.
-        flow: FlowId,
+        dispatch: DispatchId,
         /// Values and versions.
         rows: Vec<Vec<(Vec<u8>, u64)>>,
     },
@@ -168,12 +168,14 @@ impl ToLeader {
     fn write(&self, out: &mut Out<'_>) -> Written {
         match self {
             Self::Run(run) => {
-                out.array(6)?.u8(1)?.u64(run.flow)?.u64(run.group.0)?.bytes(&run.txn)?;
+                out.array(6)?.u8(1)?.u64(run.dispatch)?.u64(run.group.0)?.bytes(&run.txn)?;
                 out.u64(run.catalog_version)?;
                 write_work(&run.work, out)
             }
-            Self::Credit(flow, bytes) => out.array(3)?.u8(2)?.u64(*flow)?.u64(*bytes).map(|_| ()),
-            Self::Cancel(flow) => out.array(2)?.u8(3)?.u64(*flow).map(|_| ()),
+            Self::Credit(dispatch, bytes) => {
+                out.array(3)?.u8(2)?.u64(*dispatch)?.u64(*bytes).map(|_| ())
+            }
+            Self::Cancel(dispatch) => out.array(2)?.u8(3)?.u64(*dispatch).map(|_| ()),
         }
     }
 
@@ -186,7 +188,7 @@ impl ToLeader {
         let fields = counted(&mut input)?;
         Ok(match (input.u8()?, fields) {
             (1, 6) => Self::Run(Run {
-                flow: input.u64()?,
+                dispatch: input.u64()?,
                 group: GroupId(input.u64()?),
                 txn: input.bytes()?.try_into().map_err(|_| Wrong::message("a transaction's id"))?,
                 catalog_version: input.u64()?,
@@ -200,15 +202,15 @@ impl ToLeader {
 }
 
 impl ToGateway {
-    /// The flow that it is about.
-    pub fn flow(&self) -> FlowId {
+    /// The dispatch that it is about.
+    pub fn dispatch(&self) -> DispatchId {
         match self {
-            Self::Rows { flow, .. }
-            | Self::Finished { flow, .. }
-            | Self::Failed { flow, .. }
-            | Self::NotLeader { flow, .. }
-            | Self::NeedPlan(flow)
-            | Self::SystemRows { flow, .. } => *flow,
+            Self::Rows { dispatch, .. }
+            | Self::Finished { dispatch, .. }
+            | Self::Failed { dispatch, .. }
+            | Self::NotLeader { dispatch, .. }
+            | Self::NeedPlan(dispatch)
+            | Self::SystemRows { dispatch, .. } => *dispatch,
         }
     }
 
@@ -221,24 +223,24 @@ impl ToGateway {
 
     fn write(&self, out: &mut Out<'_>) -> Written {
         match self {
-            Self::Rows { flow, count, bytes } => {
-                out.array(4)?.u8(1)?.u64(*flow)?.u64(*count)?.bytes(bytes)?;
+            Self::Rows { dispatch, count, bytes } => {
+                out.array(4)?.u8(1)?.u64(*dispatch)?.u64(*count)?.bytes(bytes)?;
             }
-            Self::Finished { flow, count, commit } => {
-                out.array(4)?.u8(2)?.u64(*flow)?.u64(*count)?.u64(commit.0)?;
+            Self::Finished { dispatch, count, commit } => {
+                out.array(4)?.u8(2)?.u64(*dispatch)?.u64(*count)?.u64(commit.0)?;
             }
-            Self::Failed { flow, error } => {
-                out.array(3)?.u8(3)?.u64(*flow)?;
+            Self::Failed { dispatch, error } => {
+                out.array(3)?.u8(3)?.u64(*dispatch)?;
                 write_error(error, out)?;
             }
-            Self::NotLeader { flow, leader } => {
-                out.array(3)?.u8(4)?.u64(*flow)?.u32(leader.0)?;
+            Self::NotLeader { dispatch, leader } => {
+                out.array(3)?.u8(4)?.u64(*dispatch)?.u32(leader.0)?;
             }
-            Self::NeedPlan(flow) => {
-                out.array(2)?.u8(5)?.u64(*flow)?;
+            Self::NeedPlan(dispatch) => {
+                out.array(2)?.u8(5)?.u64(*dispatch)?;
             }
-            Self::SystemRows { flow, rows } => {
-                out.array(3)?.u8(6)?.u64(*flow)?.array(rows.len() as u64)?;
+            Self::SystemRows { dispatch, rows } => {
+                out.array(3)?.u8(6)?.u64(*dispatch)?.array(rows.len() as u64)?;
                 for span in rows {
                     out.array(span.len() as u64)?;
                     for (value, version) in span {
@@ -259,20 +261,20 @@ impl ToGateway {
         let fields = counted(&mut input)?;
         Ok(match (input.u8()?, fields) {
             (1, 4) => Self::Rows {
-                flow: input.u64()?,
+                dispatch: input.u64()?,
                 count: input.u64()?,
                 bytes: input.bytes()?.to_vec(),
             },
             (2, 4) => Self::Finished {
-                flow: input.u64()?,
+                dispatch: input.u64()?,
                 count: input.u64()?,
                 commit: Timestamp(input.u64()?),
             },
-            (3, 3) => Self::Failed { flow: input.u64()?, error: read_error(&mut input)? },
-            (4, 3) => Self::NotLeader { flow: input.u64()?, leader: NodeId(input.u32()?) },
+            (3, 3) => Self::Failed { dispatch: input.u64()?, error: read_error(&mut input)? },
+            (4, 3) => Self::NotLeader { dispatch: input.u64()?, leader: NodeId(input.u32()?) },
             (5, 2) => Self::NeedPlan(input.u64()?),
             (6, 3) => Self::SystemRows {
-                flow: input.u64()?,
+                dispatch: input.u64()?,
                 rows: list(&mut input, |input| {
                     list(input, |input| {
                         expect_fields(input, 2)?;
@@ -514,7 +516,7 @@ mod tests {
             server_version: Arc::from("x"),
         };
         ToLeader::Run(Run {
-            flow: 7,
+            dispatch: 7,
             group: GroupId(2),
             txn: [3; 16],
             catalog_version: 9,
@@ -536,12 +538,12 @@ mod tests {
             assert_eq!(ToLeader::decode(&bytes).expect("valid").encode(), bytes);
         }
         for message in [
-            ToGateway::Rows { flow: 1, count: 2, bytes: vec![1, 2] },
-            ToGateway::Finished { flow: 1, count: 2, commit: Timestamp(3) },
-            ToGateway::Failed { flow: 1, error },
-            ToGateway::NotLeader { flow: 1, leader: NodeId(2) },
+            ToGateway::Rows { dispatch: 1, count: 2, bytes: vec![1, 2] },
+            ToGateway::Finished { dispatch: 1, count: 2, commit: Timestamp(3) },
+            ToGateway::Failed { dispatch: 1, error },
+            ToGateway::NotLeader { dispatch: 1, leader: NodeId(2) },
             ToGateway::NeedPlan(1),
-            ToGateway::SystemRows { flow: 1, rows: vec![vec![(vec![1], 2)], vec![]] },
+            ToGateway::SystemRows { dispatch: 1, rows: vec![vec![(vec![1], 2)], vec![]] },
         ] {
             let bytes = message.encode();
             assert_eq!(ToGateway::decode(&bytes).expect("valid").encode(), bytes);

@@ -39,7 +39,7 @@ use crate::replication::{Refused, Replication};
 use crate::runtime::{Mailbox, Runtime};
 use cancel::cancelled;
 use fragment::{FragmentJob, Stepped};
-use message::{FlowId, Run, ToGateway, Work};
+use message::{DispatchId, Run, ToGateway, Work};
 use point::PointJob;
 
 /// A statement that scans and writes repeats at most so often; then 40001.
@@ -58,7 +58,7 @@ pub struct Origin {
     /// The gateway; this node itself for its own sessions; none once its link is gone.
     pub gateway: NodeId,
     /// The gateway's name for it.
-    pub flow: FlowId,
+    pub dispatch: DispatchId,
 }
 
 /// All requests at the groups that this node leads.
@@ -181,7 +181,7 @@ impl Requests {
 
     /// Takes work of a gateway.
     pub fn run(&mut self, replication: &mut Replication, gateway: NodeId, run: Run) {
-        let origin = Origin { gateway, flow: run.flow };
+        let origin = Origin { gateway, dispatch: run.dispatch };
         if !self.leads(run.group) {
             self.not_leader(replication, origin, run.group);
             return;
@@ -191,7 +191,7 @@ impl Requests {
             Work::WriteRows(puts) => match rows::check(&puts) {
                 Ok(()) => Job::WriteRows(puts),
                 Err(error) => {
-                    self.reply(origin, ToGateway::Failed { flow: origin.flow, error });
+                    self.reply(origin, ToGateway::Failed { dispatch: origin.dispatch, error });
                     return;
                 }
             },
@@ -199,7 +199,7 @@ impl Requests {
                 Ok(Some(job)) => job,
                 Ok(None) => return,
                 Err(error) => {
-                    self.reply(origin, ToGateway::Failed { flow: origin.flow, error });
+                    self.reply(origin, ToGateway::Failed { dispatch: origin.dispatch, error });
                     return;
                 }
             },
@@ -246,7 +246,7 @@ impl Requests {
         let leader = replication.leader(group);
         // This node's own name would send the gateway round in a circle.
         let leader = if leader == self.node { NodeId::NONE } else { leader };
-        self.reply(origin, ToGateway::NotLeader { flow: origin.flow, leader });
+        self.reply(origin, ToGateway::NotLeader { dispatch: origin.dispatch, leader });
     }
 
     fn get(&mut self, ticket: Ticket) -> &mut Active {
@@ -516,8 +516,10 @@ impl Requests {
     }
 
     /// A gateway has taken rows.
-    pub fn credit(&mut self, gateway: NodeId, flow: FlowId, bytes: u64) {
-        let Some(ticket) = self.by_origin.get(&Origin { gateway, flow }).copied() else { return };
+    pub fn credit(&mut self, gateway: NodeId, dispatch: DispatchId, bytes: u64) {
+        let Some(ticket) = self.by_origin.get(&Origin { gateway, dispatch }).copied() else {
+            return;
+        };
         let active = self.get(ticket);
         active.credit = active.credit.saturating_add_unsigned(bytes);
         if active.credit > 0 && matches!(active.stage, Stage::Credit) {
@@ -527,23 +529,23 @@ impl Requests {
 
     fn fail(&mut self, ticket: Ticket, error: Error) {
         let active = self.end(ticket);
-        let flow = active.origin.flow;
-        self.reply(active.origin, ToGateway::Failed { flow, error });
+        let dispatch = active.origin.dispatch;
+        self.reply(active.origin, ToGateway::Failed { dispatch, error });
     }
 
     /// Sends what a finished request returns, and forgets it.
     fn answer(&mut self, ticket: Ticket, result: Result<Answer, Error>, commit: Timestamp) {
         let active = self.end(ticket);
-        let flow = active.origin.flow;
+        let dispatch = active.origin.dispatch;
         match result {
             Ok(answer) => {
                 for (count, bytes) in answer.rows {
-                    self.reply(active.origin, ToGateway::Rows { flow, count, bytes });
+                    self.reply(active.origin, ToGateway::Rows { dispatch, count, bytes });
                 }
                 let count = answer.count;
-                self.reply(active.origin, ToGateway::Finished { flow, count, commit });
+                self.reply(active.origin, ToGateway::Finished { dispatch, count, commit });
             }
-            Err(error) => self.reply(active.origin, ToGateway::Failed { flow, error }),
+            Err(error) => self.reply(active.origin, ToGateway::Failed { dispatch, error }),
         }
     }
 

@@ -54,7 +54,7 @@ impl Requests {
         query: QueryWork,
     ) -> Result<Option<Job>> {
         let Some(planned) = self.planned(&query)? else {
-            self.reply(origin, ToGateway::NeedPlan(origin.flow));
+            self.reply(origin, ToGateway::NeedPlan(origin.dispatch));
             return Ok(None);
         };
         let parameters = read_parameters(&planned, &query.parameters)?;

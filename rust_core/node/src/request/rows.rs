@@ -128,8 +128,8 @@ impl Requests {
         match rows {
             Ok(rows) => {
                 let active = self.end(ticket);
-                let flow = active.origin.flow;
-                self.reply(active.origin, ToGateway::SystemRows { flow, rows });
+                let dispatch = active.origin.dispatch;
+                self.reply(active.origin, ToGateway::SystemRows { dispatch, rows });
             }
             Err(error) => self.fail(ticket, error),
         }

@@ -20,8 +20,7 @@ use phantom_wire::pg::{Identity, Outcome, PgSession, Progress, Request};
 use crate::catalog::Catalog;
 use crate::replication::Replication;
 use crate::request::Requests;
-use crate::request::gateway::{FlowEvent, Flows};
-use crate::request::message::FlowId;
+use crate::request::gateway::{FlowEvent, FlowId, Flows};
 use crate::runtime::{Mailbox, Runtime};
 use plans::PlanCache;
 

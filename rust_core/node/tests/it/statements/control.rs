@@ -103,15 +103,12 @@ fn writes(puts: &[(u64, Key<'_>, &[u8])]) -> Vec<u8> {
     bytes
 }
 
-/// Whether a node has no statement in hand, by its counters.
-pub fn is_quiet(stats: &[u8]) -> bool {
+/// A counter of a node.
+pub fn counter(stats: &[u8], name: &str) -> u64 {
     let mut input = Decoder::new(stats);
     let count = input.map().unwrap().unwrap();
-    (0..count).all(|_| {
-        let name = input.str().unwrap();
-        let number = input.u64().unwrap();
-        number == 0 || !["requests", "flows"].contains(&name)
-    })
+    let counters = (0..count).map(|_| (input.str().unwrap(), input.u64().unwrap()));
+    counters.into_iter().find(|(of, _)| *of == name).expect("a counter").1
 }
 
 /// Whether rows were written, by the answer of the core.

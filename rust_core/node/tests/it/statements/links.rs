@@ -29,6 +29,8 @@ pub struct Links {
     ways: Map<(usize, usize), Way>,
     /// Pairs that cannot connect.
     cuts: Set<(usize, usize)>,
+    /// Streams of which nothing arrives for now.
+    held: Set<(usize, usize, usize)>,
     /// One in so many packets takes 20 times as long; 0 is never.
     pub slow: u64,
 }
@@ -48,7 +50,7 @@ impl Links {
                 ways.insert((from, to), Way { streams, broken: true, delay_max });
             }
         }
-        Self { ways, cuts: Set::new(), slow: 0 }
+        Self { ways, cuts: Set::new(), held: Set::new(), slow: 0 }
     }
 
     fn way(&mut self, from: usize, to: usize) -> &mut Way {
@@ -80,6 +82,16 @@ impl Links {
     /// Every pair can connect.
     pub fn join_all(&mut self) {
         self.cuts.clear();
+    }
+
+    /// Lets nothing arrive of a stream until it is released; nothing is lost.
+    pub fn hold(&mut self, stream: (usize, usize, usize)) {
+        self.held.insert(stream);
+    }
+
+    /// Lets a stream arrive again.
+    pub fn release(&mut self, stream: (usize, usize, usize)) {
+        self.held.remove(&stream);
     }
 
     /// Pairs that are not connected both ways, and could be.
@@ -124,6 +136,9 @@ impl Links {
         (from, to, stream): (usize, usize, usize),
         now: Nanos,
     ) -> Option<Vec<u8>> {
+        if self.held.contains(&(from, to, stream)) {
+            return None;
+        }
         let queue = &mut self.way(from, to).streams[stream];
         let due = queue.front().is_some_and(|packet| packet.at <= now);
         due.then(|| queue.pop_front().expect("just seen").bytes)

@@ -11,6 +11,7 @@
 //! client      one connection: messages out, one answer in
 //! cluster     nodes, disks and clocks; links between nodes; the control plane's part
 //! damage      every byte of a node's files flipped, asked through the same door
+//! returns     a leader is left, and comes back to lead
 //! resets      a link goes at every step of a statement
 //! ```
 
@@ -21,5 +22,6 @@ pub mod control;
 mod damage;
 mod links;
 mod resets;
+mod returns;
 pub mod scenario;
 mod workload;

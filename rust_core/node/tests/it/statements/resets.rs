@@ -13,7 +13,7 @@ const ROWS: u64 = 20;
 const STEPS: u64 = 60;
 const ADD: &str = "UPDATE counter SET n = n + 1 WHERE id = 1 RETURNING n";
 
-fn leader(cluster: &mut Cluster) -> usize {
+pub fn leader(cluster: &mut Cluster) -> usize {
     cluster.calm_until("a leader is known everywhere", |cluster| {
         let mut leads = (0..cluster.nodes.len()).map(|n| {
             let status = cluster.core(n).replication().status(GroupId::ROWS).unwrap();
@@ -24,20 +24,20 @@ fn leader(cluster: &mut Cluster) -> usize {
     })
 }
 
-fn started() -> Cluster {
+pub fn started() -> Cluster {
     let mut cluster = Cluster::new(4, 3);
     (0..3).for_each(|n| cluster.start(n));
     prepare(&mut cluster);
     cluster
 }
 
-fn connected(cluster: &mut Cluster, n: usize) -> Client {
+pub fn connected(cluster: &mut Cluster, n: usize) -> Client {
     let mut client = Client::connect(cluster, n).unwrap();
     cluster.calm_until("a greeting", |cluster| answered(cluster, &mut client));
     client
 }
 
-fn answered(cluster: &mut Cluster, client: &mut Client) -> Option<Answer> {
+pub fn answered(cluster: &mut Cluster, client: &mut Client) -> Option<Answer> {
     match client.pump(cluster) {
         Progress::Waiting => None,
         Progress::Answered(answer) => Some(answer),
@@ -46,7 +46,7 @@ fn answered(cluster: &mut Cluster, client: &mut Client) -> Option<Answer> {
 }
 
 /// Steps so small that a statement is at another place after each; the answer if it has come.
-fn small_steps(cluster: &mut Cluster, client: &mut Client, steps: u64) -> Option<Answer> {
+pub fn small_steps(cluster: &mut Cluster, client: &mut Client, steps: u64) -> Option<Answer> {
     for _ in 0..steps {
         if let Some(answer) = answered(cluster, client) {
             return Some(answer);

@@ -175,7 +175,10 @@ impl Run {
         // What clients that went away had begun may still happen, and only then nodes say the same.
         let settled = cluster.now() + LINKS_ARE_EMPTY_NS;
         cluster.calm_until("nothing is under way", |cluster| {
-            let is_quiet = (0..NODES as usize).all(|n| control::is_quiet(&cluster.core(n).stats()));
+            let is_quiet = (0..NODES as usize).all(|n| {
+                let stats = cluster.core(n).stats();
+                ["requests", "flows"].iter().all(|name| control::counter(&stats, name) == 0)
+            });
             (is_quiet && cluster.now() > settled).then_some(())
         });
         let nodes = 0..NODES as usize;

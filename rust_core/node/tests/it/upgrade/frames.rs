@@ -59,8 +59,8 @@ fn barriers() -> Vec<Parcel> {
 }
 
 fn run(work: Work) -> ToLeader {
-    let (flow, group, txn) = (40, GroupId(2), *b"transaction's id");
-    ToLeader::Run(Run { flow, group, txn, catalog_version: 9, work })
+    let (dispatch, group, txn) = (40, GroupId(2), *b"transaction's id");
+    ToLeader::Run(Run { dispatch, group, txn, catalog_version: 9, work })
 }
 
 fn query(is_point: bool, tree: Option<&[u8]>) -> ToLeader {
@@ -105,12 +105,12 @@ fn replies() -> Vec<ToGateway> {
         .with_hint("a hint")
         .with_table("public", "t");
     vec![
-        ToGateway::Rows { flow: 40, count: 1, bytes: b"\x03\0\0\0row".to_vec() },
-        ToGateway::Finished { flow: 40, count: 1, commit: STAMP },
-        ToGateway::Failed { flow: 40, error },
-        ToGateway::NotLeader { flow: 40, leader: NodeId(3) },
+        ToGateway::Rows { dispatch: 40, count: 1, bytes: b"\x03\0\0\0row".to_vec() },
+        ToGateway::Finished { dispatch: 40, count: 1, commit: STAMP },
+        ToGateway::Failed { dispatch: 40, error },
+        ToGateway::NotLeader { dispatch: 40, leader: NodeId(3) },
         ToGateway::NeedPlan(40),
-        ToGateway::SystemRows { flow: 40, rows: vec![vec![(b"value".to_vec(), 6)], vec![]] },
+        ToGateway::SystemRows { dispatch: 40, rows: vec![vec![(b"value".to_vec(), 6)], vec![]] },
     ]
 }
 

@@ -1,0 +1,100 @@
+//! A leader sleeps, its statements leave it, and it wakes up and leads again: what it still had to
+//! say of its first time must not be taken for an answer of its second.
+
+use phantom_base::{GroupId, NodeId};
+use phantom_node::link::STREAM_BULK;
+
+use super::client::Client;
+use super::cluster::Cluster;
+use super::control;
+use super::resets::{answered, connected, leader, small_steps, started};
+use super::workload::SCAN;
+
+const ROWS: u64 = 20;
+/// All rows together are more than a gateway lets a leader send before it has taken any.
+const VALUE_BYTES: usize = 100 << 10;
+const BULK: usize = STREAM_BULK as usize;
+const PATIENCE_STEPS: u64 = 10_000;
+/// In which votes have come.
+const VOTES_STEPS: u64 = 80;
+
+fn requests(cluster: &mut Cluster, n: usize) -> u64 {
+    control::counter(&cluster.core(n).stats(), "requests")
+}
+
+/// Small steps until something is so; the client must not be answered before.
+fn unanswered_until(
+    cluster: &mut Cluster,
+    client: &mut Client,
+    what: &str,
+    is_so: impl Fn(&mut Cluster) -> bool,
+) {
+    for _ in 0..PATIENCE_STEPS {
+        if is_so(cluster) {
+            return;
+        }
+        assert_eq!(small_steps(cluster, client, 1), None, "answered before: {what}");
+    }
+    panic!("not within {PATIENCE_STEPS} steps: {what}");
+}
+
+/// Lets a node lead as soon as nobody follows a sleeping one any more.
+fn succeed(cluster: &mut Cluster, client: &mut Client, successor: usize, seen_by: usize) {
+    let id = NodeId(successor as u32 + 1);
+    for _ in 0..PATIENCE_STEPS / VOTES_STEPS {
+        let mut leads = |n: usize| cluster.core(n).replication().leader(GroupId::ROWS) == id;
+        if [successor, seen_by].into_iter().all(&mut leads) {
+            return;
+        }
+        // Refused while it follows somebody.
+        let _ = cluster.core(successor).replication().campaign(&[GroupId::ROWS], true);
+        assert_eq!(small_steps(cluster, client, VOTES_STEPS), None, "answered too early");
+    }
+    panic!("no new leader");
+}
+
+#[test]
+fn a_late_answer_of_a_former_stay_ends_no_statement_that_came_back() {
+    let mut cluster = started();
+    let value = "v".repeat(VALUE_BYTES);
+    for row in 1..=ROWS {
+        let answer = cluster.ask(0, &format!("INSERT INTO rows VALUES ({row}, '{value}')"));
+        assert_eq!(answer.error, None);
+    }
+    let first = leader(&mut cluster);
+    let (gateway, second) = ((first + 1) % 3, (first + 2) % 3);
+
+    // What the leader says takes long; it waits until the gateway has taken a part of the rows.
+    cluster.links.hold((first, gateway, BULK));
+    let mut client = connected(&mut cluster, gateway);
+    client.query(SCAN);
+    unanswered_until(&mut cluster, &mut client, "the read is at its leader", |cluster| {
+        requests(cluster, first) == 1
+    });
+    assert_eq!(small_steps(&mut cluster, &mut client, 200), None);
+    assert_eq!(requests(&mut cluster, first), 1, "not all rows were sent");
+
+    // It sleeps, and another is elected, whom the read does not reach.
+    cluster.nodes[first].paused_until = u64::MAX;
+    cluster.links.hold((gateway, second, BULK));
+    succeed(&mut cluster, &mut client, second, gateway);
+    assert_eq!(small_steps(&mut cluster, &mut client, 50), None);
+
+    // It wakes up, and hears that the read was taken back.
+    cluster.nodes[first].paused_until = 0;
+    unanswered_until(&mut cluster, &mut client, "the read is cancelled", |cluster| {
+        requests(cluster, first) == 0
+    });
+
+    // It leads again, and the read comes back to it before its first answers have arrived.
+    cluster.nodes[second].paused_until = u64::MAX;
+    succeed(&mut cluster, &mut client, first, gateway);
+    unanswered_until(&mut cluster, &mut client, "the read has come back", |cluster| {
+        requests(cluster, first) == 1
+    });
+    cluster.nodes[second].paused_until = 0;
+    cluster.links.release((gateway, second, BULK));
+    cluster.links.release((first, gateway, BULK));
+    let answer = cluster.calm_until(SCAN, |cluster| answered(cluster, &mut client));
+    assert_eq!((answer.error, answer.rows.len() as u64), (None, ROWS));
+}
