@@ -16,6 +16,7 @@ mod cancel;
 mod commit;
 mod fragment;
 pub mod gateway;
+mod leading;
 pub mod message;
 mod outbox;
 pub mod point;
@@ -28,8 +29,8 @@ use std::collections::VecDeque;
 use phantom_base::sync::{Arc, AtomicBool, Ordering};
 use phantom_base::{Error, GroupId, HashIndex, Map, NodeId, Term, Timestamp, hash_index};
 use phantom_lsm::Engine;
-use phantom_mvcc::{Admissions, Reader, Reads, Ticket};
-use phantom_raft::{BarrierAnswer, BarrierOutcome, Done, Event};
+use phantom_mvcc::{Reader, Reads, Ticket};
+use phantom_raft::{BarrierAnswer, BarrierOutcome, Done};
 use phantom_sql::execute::StoredRow;
 use phantom_sql::statement::Planned;
 
@@ -39,6 +40,7 @@ use crate::replication::{Refused, Replication};
 use crate::runtime::{Mailbox, Runtime};
 use cancel::cancelled;
 use fragment::{FragmentJob, Stepped};
+use leading::{Leading, READY_TICKETS};
 use message::{DispatchId, Run, ToGateway, Work};
 use point::PointJob;
 
@@ -48,9 +50,6 @@ const REPEATS_MAX: u32 = 50;
 const PLANS_MAX: usize = 4_096;
 /// Rows that a gateway lets a flow send before it has taken any, in bytes.
 pub const CREDIT_BYTES: i64 = 1 << 20;
-
-/// Tickets above this are barriers that a new leader asks for itself.
-const READY_TICKETS: Ticket = 1 << 62;
 
 /// Who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,19 +79,6 @@ pub struct Requests {
     unstamped: Vec<Ticket>,
     memory_bytes: usize,
     repeats: u64,
-}
-
-/// A group as its leader sees its requests. It outlives a leadership: what is in flight holds its
-/// latches until its end is known.
-#[derive(Default)]
-struct Leading {
-    /// The term in which this node leads; `None` while it does not.
-    term: Option<Term>,
-    /// Whether all entries of former leaders are applied here.
-    is_ready: bool,
-    admissions: Admissions,
-    /// Writes that wait for that.
-    waiting: Vec<Ticket>,
 }
 
 struct Active {
@@ -232,21 +218,10 @@ impl Requests {
         (self.active.len(), self.repeats)
     }
 
-    fn leads(&self, group: GroupId) -> bool {
-        self.groups.get(&group).is_some_and(|leading| leading.term.is_some())
-    }
-
     fn reply(&mut self, origin: Origin, reply: ToGateway) {
         if origin.gateway != NodeId::NONE {
             self.replies.push_back((origin.gateway, reply));
         }
-    }
-
-    fn not_leader(&mut self, replication: &Replication, origin: Origin, group: GroupId) {
-        let leader = replication.leader(group);
-        // This node's own name would send the gateway round in a circle.
-        let leader = if leader == self.node { NodeId::NONE } else { leader };
-        self.reply(origin, ToGateway::NotLeader { dispatch: origin.dispatch, leader });
     }
 
     fn get(&mut self, ticket: Ticket) -> &mut Active {
@@ -296,48 +271,6 @@ impl Requests {
         }
     }
 
-    /// Takes the machine's news; before its barriers and proposals of the same poll.
-    pub fn event(&mut self, replication: &mut Replication, event: &Event) {
-        match event {
-            Event::BecameLeader { gid, term } => {
-                let leading = self.groups.entry(*gid).or_default();
-                leading.term = Some(*term);
-                leading.is_ready = false;
-                // Refused only where leadership went again, which is an event of its own.
-                let _ = replication.barrier(*gid, READY_TICKETS | gid.0);
-            }
-            Event::LostLeadership { gid, .. } => self.lost(replication, *gid),
-            Event::ElectionDue(_) | Event::MemberTooFarBehind { .. } => {}
-        }
-        self.go_on(replication);
-    }
-
-    /// Sends away what only a leader can go on with. Proposals and barriers in flight get answers
-    /// of their own; a scan that runs has its snapshot.
-    fn lost(&mut self, replication: &mut Replication, group: GroupId) {
-        let Some(leading) = self.groups.get_mut(&group) else { return };
-        leading.term = None;
-        leading.is_ready = false;
-        leading.waiting.clear();
-        let stranded: Vec<Ticket> = self
-            .active
-            .iter()
-            .filter(|(_, active)| {
-                active.group == group
-                    && matches!(active.stage, Stage::Ready | Stage::Latches | Stage::InFlight(..))
-            })
-            .map(|(ticket, _)| *ticket)
-            .collect();
-        for ticket in stranded {
-            // Ending one may have ended or moved another.
-            if !self.active.contains_key(&ticket) {
-                continue;
-            }
-            let active = self.end(ticket);
-            self.not_leader(replication, active.origin, active.group);
-        }
-    }
-
     /// Takes the end of a barrier.
     pub fn barrier(&mut self, replication: &mut Replication, answer: &BarrierAnswer) {
         self.barrier_ended(replication, answer);
@@ -371,20 +304,6 @@ impl Requests {
                 }
             }
             _ => panic!("a barrier was answered that nobody asked for"),
-        }
-    }
-
-    fn became_ready(&mut self, replication: &mut Replication, answer: &BarrierAnswer) {
-        let BarrierOutcome::Open { term, .. } = answer.outcome else { return };
-        let Some(leading) = self.groups.get_mut(&answer.gid) else { return };
-        if leading.term != Some(term) {
-            return;
-        }
-        leading.is_ready = true;
-        for ticket in std::mem::take(&mut leading.waiting) {
-            if self.active.contains_key(&ticket) {
-                self.latch(replication, ticket);
-            }
         }
     }
 
