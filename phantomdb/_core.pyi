@@ -112,7 +112,10 @@ class NodeCore:
         """
 
     def feed_session(self, session: int, data: bytes) -> int:
-        """Take bytes of a client and work through them; fewer than given means later."""
+        """Take bytes of a client and work through them; fewer than given means later.
+
+        No bytes say that the client sends no more.
+        """
 
     def take_session_out(self, session: int, limit: int = 1 << 18) -> bytes | None:
         """Return bytes for a client."""
