@@ -236,33 +236,36 @@ pub struct Frame {
 #[derive(Debug, Default)]
 pub struct Decoder {
     buffer: Vec<u8>,
+    /// Up to where it has been cut; dropped when more comes.
+    taken: usize,
 }
 
 impl Decoder {
     /// Takes bytes as they come.
     pub fn feed(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.taken);
+        self.taken = 0;
         self.buffer.extend_from_slice(bytes);
     }
 
     /// Whether a frame has begun and not ended.
     pub fn is_within_frame(&self) -> bool {
-        !self.buffer.is_empty()
+        self.taken < self.buffer.len()
     }
 
     /// The next whole frame; `None` until more bytes come. After an error the link is closed:
     /// where the next frame begins cannot be known.
     pub fn next(&mut self, route: &Route) -> Result<Option<Frame>, BadFrame> {
-        let Some(header) = self.buffer.get(..HEADER_BYTES) else { return Ok(None) };
+        let rest = self.buffer.get(self.taken..).unwrap_or_default();
+        let Some((header, rest)) = rest.split_at_checked(HEADER_BYTES) else { return Ok(None) };
         let (hlc, len, crc) = check_header(header, route)?;
-        let Some(sections) = self.buffer.get(HEADER_BYTES..HEADER_BYTES + len) else {
-            return Ok(None);
-        };
+        let Some(sections) = rest.get(..len) else { return Ok(None) };
         let (covered, _) = header.split_at(CRC_AT);
         if checksum(covered, sections) != crc {
             return Err(BadFrame::Checksum);
         }
         let frame = Frame { hlc, sections: split_sections(sections)? };
-        self.buffer.drain(..HEADER_BYTES + len);
+        self.taken += HEADER_BYTES + len;
         Ok(Some(frame))
     }
 }
