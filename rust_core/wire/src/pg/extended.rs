@@ -32,7 +32,9 @@ impl PgSession {
             self.fail_extended(&Error::new(sqlstate::CONFIGURATION_LIMIT_EXCEEDED, message));
             return;
         }
-        self.statements.remove("");
+        if name.is_empty() {
+            self.statements.remove("");
+        }
         let request = Request::Prepare { text: Arc::from(text), parameter_types };
         self.ask(request, Activity::Parsing { name });
     }

@@ -42,8 +42,10 @@ pub struct PgSession {
     /// Whether the client has said that it sends no more.
     input_ended: bool,
     pub(super) out: Vec<u8>,
-    /// How much of `out` may leave.
+    /// Up to where `out` may leave.
     pub(super) sendable: usize,
+    /// Up to where it has left; what has is dropped now and then.
+    taken: usize,
     pub(super) activity: Activity,
     requests: VecDeque<Request>,
     awaiting: bool,
@@ -57,6 +59,10 @@ pub struct PgSession {
     cancelled: Option<Error>,
     /// Microseconds since 2000-01-01 UTC, as of the last step.
     now: i64,
+    /// When the message came that is worked on.
+    statement_time: i64,
+    /// When the first message came since the client was last told that a transaction may begin.
+    transaction_time: Option<i64>,
 }
 
 /// Where a session is in its life.
@@ -126,6 +132,7 @@ impl PgSession {
             input_ended: false,
             out: Vec::new(),
             sendable: 0,
+            taken: 0,
             activity: Activity::None,
             requests: VecDeque::new(),
             awaiting: false,
@@ -137,6 +144,8 @@ impl PgSession {
             portals: Map::new(),
             cancelled: None,
             now: 0,
+            statement_time: 0,
+            transaction_time: None,
         }
     }
 
@@ -186,11 +195,11 @@ impl PgSession {
         self.input.get(self.consumed..).unwrap_or_default()
     }
 
-    /// What expressions of its next statement may know: the time is that of the last step.
+    /// What expressions of its next statement may know.
     pub fn eval(&self) -> EvalContext {
         EvalContext {
-            transaction_time: self.now,
-            statement_time: self.now,
+            transaction_time: self.transaction_time.unwrap_or(self.now),
+            statement_time: self.statement_time,
             format: self.settings.format().clone(),
             database: Arc::from("postgres"),
             server_version: Arc::from(phantom_sql::settings::version_text()),
@@ -207,7 +216,7 @@ impl PgSession {
                 return Progress::Closing;
             }
             // Before rows that have come, too: who does not read gets no more of them.
-            if self.out.len() > OUT_BYTES_MAX {
+            if self.out.len() - self.taken > OUT_BYTES_MAX {
                 self.sendable = self.out.len();
                 return Progress::Flooded;
             }
@@ -253,6 +262,17 @@ impl PgSession {
     }
 
     fn message(&mut self, message: Frontend) {
+        let is_work = matches!(
+            message,
+            Frontend::Query(_)
+                | Frontend::Parse { .. }
+                | Frontend::Bind { .. }
+                | Frontend::Execute { .. }
+        );
+        if is_work && !self.skipping {
+            self.statement_time = self.now;
+            self.transaction_time.get_or_insert(self.now);
+        }
         match message {
             Frontend::Terminate => self.phase = Phase::Closing,
             Frontend::Sync if self.deferred.is_some() => self.run_deferred(),
@@ -300,7 +320,7 @@ impl PgSession {
                 self.execute_outcome(portal, rows_max, outcome);
             }
         }
-        if self.out.len() > EARLY_BYTES {
+        if self.out.len() - self.taken > EARLY_BYTES {
             self.sendable = self.out.len();
         }
     }
@@ -325,13 +345,19 @@ impl PgSession {
 
     /// Takes output that may be sent, at most so many bytes.
     pub fn take_out(&mut self, bytes_max: usize) -> Option<Vec<u8>> {
-        let taken = self.sendable.min(bytes_max);
-        if taken == 0 {
-            return None;
+        let end = self.sendable.min(self.taken.saturating_add(bytes_max));
+        let bytes = self.out.get(self.taken..end).filter(|bytes| !bytes.is_empty())?.to_vec();
+        self.taken = end;
+        // What is moved is never more than what has left since the last time.
+        if self.taken >= self.out.len() / 2 {
+            self.out.drain(..self.taken);
+            self.sendable -= self.taken;
+            self.taken = 0;
+            if self.out.is_empty() {
+                self.out = Vec::new(); // A large answer's memory is not kept.
+            }
         }
-        self.sendable -= taken;
-        let rest = self.out.split_off(taken);
-        Some(std::mem::replace(&mut self.out, rest))
+        Some(bytes)
     }
 
     /// Whether it still waits for a whole startup packet.
@@ -384,6 +410,7 @@ impl PgSession {
     /// Ends the implicit transaction and says that the next may begin.
     pub(super) fn ready(&mut self) {
         self.skipping = false;
+        self.transaction_time = None;
         self.drop_portals();
         codec::write_message(&mut self.out, b'Z', |out| out.push(b'I'));
         self.sendable = self.out.len();
@@ -431,20 +458,31 @@ mod tests {
     use super::super::Piece;
     use super::*;
 
-    /// A session that has asked for the rows of `SELECT 'x'`.
-    fn selecting() -> PgSession {
+    /// A session that has begun.
+    fn started() -> PgSession {
         let mut session = PgSession::new(Identity { pid: 1, secret: 2 });
         let body = b"\0\x03\0\0user\0demo\0database\0postgres\0\0";
         session.feed(&(body.len() as u32 + 4).to_be_bytes());
         session.feed(body);
+        assert_eq!(session.step(0), Progress::Idle);
+        session
+    }
+
+    fn prepared(session: &PgSession, text: &str) -> Arc<Prepared> {
+        let (catalog, eval) = (CatalogSnapshot::default(), session.eval());
+        let (settings, role) = (session.settings(), session.role());
+        let context = Context { catalog: &catalog, settings, role, eval: &eval };
+        Arc::new(prepare(text, &[], context).expect("it binds"))
+    }
+
+    /// A session that has asked for the rows of `SELECT 'x'`.
+    fn selecting() -> PgSession {
+        let mut session = started();
         session.feed(b"Q\0\0\0\x0fSELECT 'x'\0");
         assert_eq!(session.step(0), Progress::Waiting);
         let Some(Request::Split(text)) = session.next_request() else { panic!("a text is split") };
 
-        let (catalog, eval) = (CatalogSnapshot::default(), session.eval());
-        let (settings, role) = (session.settings().clone(), session.role().to_owned());
-        let context = Context { catalog: &catalog, settings: &settings, role: &role, eval: &eval };
-        let prepared = Some(Arc::new(prepare(&text, &[], context).expect("it binds")));
+        let prepared = Some(prepared(&session, &text));
         session.resume(Outcome::Text(vec![Piece { text, offset: 0, is_write: false, prepared }]));
         assert_eq!(session.step(0), Progress::Waiting);
         assert!(matches!(session.next_request(), Some(Request::Run { .. })));
@@ -469,6 +507,58 @@ mod tests {
         assert_eq!(session.step(0), Progress::Idle);
         session.feed(b"");
         assert_eq!(session.step(0), Progress::Closing);
+    }
+
+    #[test]
+    fn time_stands_still_until_the_next_transaction_may_begin() {
+        let mut session = started();
+        let mut times = |message: &[u8], now: i64| {
+            session.feed(message);
+            session.step(now);
+            let eval = session.eval();
+            (eval.transaction_time, eval.statement_time)
+        };
+        assert_eq!(times(b"B\0\0\0\x10\0none\0\0\0\0\0\0\0", 5), (5, 5));
+        assert_eq!(times(b"S\0\0\0\x04", 6).0, 6, "after an error");
+        assert_eq!(times(b"Q\0\0\0\x0dSELECT 1\0", 7), (7, 7));
+        assert_eq!(times(b"", 8), (7, 7), "while it is split, bound and run");
+    }
+
+    #[test]
+    fn a_named_statement_leaves_the_unnamed_one() {
+        let mut session = started();
+        for parse in [&b"P\0\0\0\x10\0SELECT 1\0\0\0"[..], b"P\0\0\0\x11n\0SELECT 1\0\0\0"] {
+            session.feed(parse);
+            assert_eq!(session.step(0), Progress::Waiting);
+            let Some(Request::Prepare { text, .. }) = session.next_request() else { panic!() };
+            let statement = prepared(&session, &text);
+            session.resume(Outcome::Prepared(statement));
+        }
+        session.feed(b"B\0\0\0\x0c\0\0\0\0\0\0\0\0");
+        assert_eq!(session.step(0), Progress::Idle);
+        assert!(session.out.ends_with(b"1\0\0\0\x041\0\0\0\x042\0\0\0\x04"), "{:?}", session.out);
+    }
+
+    #[test]
+    fn output_leaves_in_order_whatever_the_pieces() {
+        let mut session = selecting();
+        session.resume(Outcome::Done { rows: 0, notices: Vec::new() });
+        session.step(0);
+        let mut expected = session.out.clone();
+        let mut got = Vec::new();
+        for (at, piece) in [1, 7, 2, 30, 1, 1, 1_000].into_iter().enumerate() {
+            got.extend(session.take_out(piece).unwrap_or_default());
+            if at < 5 {
+                // More comes while some of it is on its way.
+                session.end(&Error::internal("an end"));
+                codec::write_error(
+                    &mut expected,
+                    &Error::internal("an end").with_severity(Severity::Fatal),
+                );
+            }
+        }
+        assert_eq!(got, expected);
+        assert_eq!((session.take_out(1), session.out.capacity()), (None, 0));
     }
 
     #[test]
