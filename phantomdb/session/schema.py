@@ -8,11 +8,15 @@ between them leaves something harmless:
 - DROP takes the name and marks the descriptor, then removes the schema key. In between, a table
   that no new statement finds and old ones may still use.
 
+Whoever wants a change given up may cancel it until it calls `begin_commit`, right before the first
+write that statements can see. From there on it goes to its end, and that end is its answer.
+
 `finish_leftovers` runs on the leader of the system group and ends what was begun. Every write is
 conditional on what was read, so that running twice, or against a live CREATE, changes nothing.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -69,7 +73,9 @@ class SchemaChanges:
     def __init__(self, node: Node) -> None:
         self._node = node
 
-    async def create(self, wanted: Table, *, if_not_exists: bool) -> list[Remark]:
+    async def create(
+        self, wanted: Table, *, if_not_exists: bool, begin_commit: Callable[[], None]
+    ) -> list[Remark]:
         """Create a table; returns remarks. Usable on every live node on return.
 
         Raises `DuplicateTable`, `Conflict` after `TRIES` meetings with other changes.
@@ -86,6 +92,7 @@ class SchemaChanges:
             await self._node.write_rows(
                 ROWS_GROUP, [(SCHEMA, key, schema_value(oid, table.version), 0)]
             )
+            begin_commit()
             try:
                 await self._node.write_rows(
                     SYSTEM_GROUP,
@@ -101,7 +108,13 @@ class SchemaChanges:
             return []
         raise Conflict(f'table "{wanted.name}": too many schema changes at once')
 
-    async def drop(self, names: list[tuple[str, str]], *, if_exists: bool) -> list[Remark]:
+    async def drop(
+        self,
+        names: list[tuple[str, str]],
+        *,
+        if_exists: bool,
+        begin_commit: Callable[[], None],
+    ) -> list[Remark]:
         """Drop tables; returns remarks. All are looked up before the first is touched.
 
         Raises `UndefinedTable`.
@@ -116,6 +129,7 @@ class SchemaChanges:
                 remarks.append((SUCCESS, f'table "{name}" does not exist, skipping'))
             else:
                 raise UndefinedTable(f'table "{name}" does not exist')
+        begin_commit()
         for schema, name in found:
             await self._drop_one(schema, name)
         await self._node.barrier(SYSTEM_GROUP)

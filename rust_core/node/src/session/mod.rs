@@ -5,6 +5,7 @@
 //! is an event for the control plane, which answers with `resume`. Everything here happens on the
 //! node's thread, in the turns of `Sessions::turn`.
 
+mod cancel;
 mod plans;
 mod run;
 
@@ -105,7 +106,7 @@ struct Running {
     /// Whether the session waits for rows or the end.
     wanted: bool,
     deadline: Option<Nanos>,
-    /// Why its write was asked to end; its leader decides whether it still can.
+    /// Why its change was asked to end; who carries it out decides whether it still can.
     cancelled: Option<Error>,
     /// How often it was bound again for a schema that had changed.
     rebound: u32,
@@ -217,41 +218,6 @@ impl Sessions {
         std::mem::take(&mut self.notify).into_iter().collect()
     }
 
-    /// Ends the running statement with an error; a FATAL one ends the session.
-    pub fn cancel(&mut self, engine: &mut Engine<'_>, id: SessionId, error: Error) {
-        let Some(session) = self.live.get_mut(&id) else { return };
-        if error.severity != Severity::Fatal
-            && let Some(running) = session.running.as_mut()
-            && let Some(flow) = running.flow
-            && engine.flows.ask_to_cancel(engine.replication, engine.requests, flow)
-        {
-            // It may be too late: how it ends is told as what it was.
-            running.cancelled = Some(error);
-            return;
-        }
-        session.pg.cancel(error);
-        self.advance(engine, id);
-    }
-
-    /// Ends a session with 57P01 if no statement runs in it.
-    pub fn end_if_idle(&mut self, engine: &mut Engine<'_>, id: SessionId) {
-        if self.live.get(&id).is_some_and(|session| session.pg.is_idle()) {
-            let message = "terminating connection due to administrator command";
-            let error = Error::new(sqlstate::ADMIN_SHUTDOWN, message);
-            self.cancel(engine, id, error.with_severity(Severity::Fatal));
-        }
-    }
-
-    /// Ends the running statement of the session with that pid, if the secret is right.
-    pub fn cancel_by_key(&mut self, engine: &mut Engine<'_>, pid: u32, secret: u32) -> bool {
-        let wanted = Identity { pid, secret };
-        let found = self.live.iter().find(|(_, session)| session.pg.identity() == wanted);
-        let Some(id) = found.map(|(id, _)| *id) else { return false };
-        let message = "canceling statement due to user request";
-        self.cancel(engine, id, Error::new(sqlstate::QUERY_CANCELED, message));
-        true
-    }
-
     /// Forgets a session and what it runs.
     pub fn close(&mut self, engine: &mut Engine<'_>, id: SessionId) {
         self.stop(engine, id);
@@ -281,22 +247,6 @@ impl Sessions {
         moved
     }
 
-    /// When the next statement has used up its time.
-    pub fn next_deadline(&self) -> Option<Nanos> {
-        self.deadlines.first().map(|(deadline, _)| *deadline)
-    }
-
-    fn pass_deadlines(&mut self, engine: &mut Engine<'_>) {
-        while let Some((deadline, id)) = self.deadlines.first().copied() {
-            if deadline > engine.now {
-                break;
-            }
-            self.deadlines.remove(&(deadline, id));
-            let message = "canceling statement due to statement timeout";
-            self.cancel(engine, id, Error::new(sqlstate::QUERY_CANCELED, message));
-        }
-    }
-
     /// What a flow of a session has.
     pub fn flow_event(
         &mut self,
@@ -322,12 +272,7 @@ impl Sessions {
                 let session = self.live.get_mut(&id).expect("looked up above");
                 let running = session.running.as_mut().expect("looked up above");
                 running.flow = None;
-                let asked = running.cancelled.take();
-                let error = match asked {
-                    Some(why) if error.sqlstate == sqlstate::QUERY_CANCELED => why,
-                    _ => error,
-                };
-                running.end = Some(Outcome::Failed(error));
+                running.end = Some(Outcome::Failed(running.failure(error)));
             }
             FlowEvent::SystemRows(_) => {
                 running.flow = None;

@@ -181,7 +181,7 @@ impl Sessions {
                 let end = Outcome::Done { rows: 0, notices };
                 self.end_running(engine, id, end);
             }
-            Answer::Failed(error) => self.end_running(engine, id, Outcome::Failed(error)),
+            Answer::Failed(error) => self.fail_running(engine, id, error),
         }
         Ok(())
     }
@@ -194,7 +194,10 @@ impl Sessions {
     }
 
     pub(super) fn fail_running(&mut self, engine: &mut Engine<'_>, id: SessionId, error: Error) {
-        self.end_running(engine, id, Outcome::Failed(error));
+        if let Some(running) = self.live.get_mut(&id).and_then(|session| session.running.as_mut()) {
+            let end = Outcome::Failed(running.failure(error));
+            self.end_running(engine, id, end);
+        }
     }
 
     /// Runs a query that reads no table on a worker of this node.
@@ -239,7 +242,7 @@ impl Sessions {
     /// Binds the running statement again if its schema changed under it; whether it did.
     pub(super) fn bind_again_for(
         &mut self,
-        _engine: &mut Engine<'_>,
+        engine: &mut Engine<'_>,
         id: SessionId,
         error: &Error,
     ) -> bool {
@@ -249,6 +252,12 @@ impl Sessions {
         let running = session.running.as_mut().expect("the caller looked it up");
         if !is_stale || running.rebound >= REBOUND_MAX || !running.batches.is_empty() {
             return false;
+        }
+        if let Some(why) = running.cancelled.take() {
+            running.flow = None;
+            running.end = Some(Outcome::Failed(why));
+            self.hand_over(engine, id);
+            return true;
         }
         running.flow = None;
         session.again = Some(Again {

@@ -1,0 +1,98 @@
+//! The end of statements that a client, or the time that it gave them, wants ended.
+//!
+//! A read ends at once: nobody will miss what it does not find. What changes something may be past the
+//! point of no return, and only who carries it out knows: the leader for rows, the control plane for
+//! schemas. They are asked, and their answer is the statement's: the error that the client expects where
+//! nothing was done, else what has happened.
+
+use phantom_base::{Error, Nanos, Severity, sqlstate};
+use phantom_sql::statement::Body;
+use phantom_wire::pg::Identity;
+
+use super::{Engine, Running, SessionEvent, SessionId, Sessions};
+
+impl Sessions {
+    /// Ends the running statement with an error; a FATAL one ends the session.
+    pub fn cancel(&mut self, engine: &mut Engine<'_>, id: SessionId, error: Error) {
+        let Some(session) = self.live.get_mut(&id) else { return };
+        if error.severity != Severity::Fatal
+            && let Some(running) = session.running.as_mut()
+            && let Some(flow) = running.flow
+            && engine.flows.ask_to_cancel(engine.replication, engine.requests, flow)
+        {
+            // It may be too late: how it ends is told as what it was.
+            running.cancelled = Some(error);
+            return;
+        }
+        if error.severity != Severity::Fatal && self.withdraw(id, &error) {
+            return;
+        }
+        let Some(session) = self.live.get_mut(&id) else { return };
+        session.pg.cancel(error);
+        self.advance(engine, id);
+    }
+
+    /// Ends a session with 57P01 if no statement runs in it.
+    pub fn end_if_idle(&mut self, engine: &mut Engine<'_>, id: SessionId) {
+        if self.live.get(&id).is_some_and(|session| session.pg.is_idle()) {
+            let message = "terminating connection due to administrator command";
+            let error = Error::new(sqlstate::ADMIN_SHUTDOWN, message);
+            self.cancel(engine, id, error.with_severity(Severity::Fatal));
+        }
+    }
+
+    /// Ends the running statement of the session with that pid, if the secret is right.
+    pub fn cancel_by_key(&mut self, engine: &mut Engine<'_>, pid: u32, secret: u32) -> bool {
+        let wanted = Identity { pid, secret };
+        let found = self.live.iter().find(|(_, session)| session.pg.identity() == wanted);
+        let Some(id) = found.map(|(id, _)| *id) else { return false };
+        let message = "canceling statement due to user request";
+        self.cancel(engine, id, Error::new(sqlstate::QUERY_CANCELED, message));
+        true
+    }
+
+    /// Asks the control plane to give a schema change up; whether it has one. It answers in any case.
+    fn withdraw(&mut self, id: SessionId, why: &Error) -> bool {
+        let Some(session) = self.live.get_mut(&id) else { return false };
+        let (Some(running), Some(asked)) = (session.running.as_mut(), session.asked) else {
+            return false;
+        };
+        let changes = matches!(running.statement.body, Body::CreateTable(_) | Body::DropTable(_));
+        if !changes || session.event.is_some() {
+            return false; // Nobody has begun with it.
+        }
+        running.cancelled = Some(why.clone());
+        let mut body = Vec::new();
+        minicbor::Encoder::new(&mut body).u64(asked).expect("a Vec takes every write");
+        session.event = Some(SessionEvent { id: self.next_event, kind: "withdraw", body });
+        self.next_event += 1;
+        self.notify.insert(id);
+        true
+    }
+
+    /// When the next statement has used up its time.
+    pub fn next_deadline(&self) -> Option<Nanos> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    pub(super) fn pass_deadlines(&mut self, engine: &mut Engine<'_>) {
+        while let Some((deadline, id)) = self.deadlines.first().copied() {
+            if deadline > engine.now {
+                break;
+            }
+            self.deadlines.remove(&(deadline, id));
+            let message = "canceling statement due to statement timeout";
+            self.cancel(engine, id, Error::new(sqlstate::QUERY_CANCELED, message));
+        }
+    }
+}
+
+impl Running {
+    /// What a client is told of a failure: the reason of a cancellation, if it was in time.
+    pub(super) fn failure(&mut self, error: Error) -> Error {
+        match self.cancelled.take() {
+            Some(why) if error.sqlstate == sqlstate::QUERY_CANCELED => why,
+            _ => error,
+        }
+    }
+}
