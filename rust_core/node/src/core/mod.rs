@@ -1,0 +1,337 @@
+//! NodeCore: one node behind one object, without a thread or a socket of its own.
+//!
+//! Called by one thread only. `poll` drives everything that is ready and never waits; bytes and verbs
+//! go in between. A turn is: what replication has, then requests at groups led here, then flows,
+//! then sessions, again until nothing moves.
+//!
+//! ```text
+//! barriers    those that the node asks for on its own account
+//! verbs       what goes in between two turns
+//! ```
+
+mod barriers;
+mod verbs;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use phantom_base::{Clock, Error, GroupId, Nanos, NodeId, Random};
+use phantom_vfs::Vfs;
+
+use self::barriers::{ASK_AGAIN_NS, OwnBarriers, Purpose};
+use crate::catalog::Catalog;
+use crate::control::{self, NodeSettings};
+use crate::frame::Section;
+use crate::replication::{self, Received, Replication};
+use crate::request::Requests;
+use crate::request::gateway::{FlowEvent, Flows, Owner};
+use crate::request::message::{ToGateway, ToLeader};
+use crate::runtime::Runtime;
+use crate::session::{Engine, SessionId, Sessions};
+
+/// What one query may take where nothing can spill yet, in bytes.
+const QUERY_MEMORY_BYTES: usize = 256 << 20;
+/// How long one turn works at replication before others have theirs.
+const TURN_NS: Nanos = 2_000_000;
+/// How often a turn goes round, and for how long, while there is more: then sockets are looked at.
+const ROUNDS_MAX: u32 = 64;
+const WHOLE_TURN_NS: Nanos = 10_000_000;
+/// Microseconds between the epochs of Unix and of PostgreSQL (2000-01-01).
+const EPOCH_US: i64 = 946_684_800_000_000;
+
+/// What `poll` has for the loop.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Peers and streams with bytes to send.
+    pub out: Vec<(NodeId, u8)>,
+    /// Sessions that have something for their connection.
+    pub sessions: Vec<SessionId>,
+    /// Messages of the control plane.
+    pub control: Vec<(NodeId, Vec<u8>)>,
+    /// Ends of reads, writes and barriers of the control plane: token and CBOR.
+    pub rows: Vec<(u64, Vec<u8>)>,
+    /// What happened, as CBOR.
+    pub events: Vec<Vec<u8>>,
+    /// Poll again after so long at the latest.
+    pub sleep_ns: Nanos,
+}
+
+/// One node.
+pub struct NodeCore {
+    replication: Replication,
+    requests: Requests,
+    flows: Flows,
+    sessions: Sessions,
+    catalog: Catalog,
+    runtime: Arc<Runtime>,
+    clock: Arc<dyn Clock>,
+    random: Box<dyn Random>,
+    barriers: OwnBarriers,
+    pending: Effects,
+}
+
+impl NodeCore {
+    /// Opens a formed directory.
+    ///
+    /// # Errors
+    /// `55000` if it was never formed, `55006` if a process has it open, `XX001` if it is damaged.
+    pub fn open(
+        fs: Arc<dyn Vfs>,
+        dir: &Path,
+        settings: &NodeSettings,
+        runtime: Arc<Runtime>,
+        clock: Arc<dyn Clock>,
+        mut random: Box<dyn Random>,
+    ) -> Result<Self, Error> {
+        let catalog = Catalog::default();
+        let elections = phantom_base::SeededRandom::new(random.next_u64());
+        let opened = replication::Settings {
+            memory_bytes: settings.memory_bytes,
+            cores: settings.cores,
+            observer: catalog.watcher(),
+            ..replication::Settings::default()
+        };
+        let replication = Replication::open(
+            fs,
+            dir,
+            opened,
+            Arc::clone(&runtime),
+            Arc::clone(&clock),
+            Box::new(elections),
+        )
+        .map_err(|error| answer(&error))?;
+        let node = replication.node();
+        let engine = Arc::clone(replication.engine());
+        catalog.load(&engine)?;
+        let shared = Arc::clone(&runtime);
+        Ok(Self {
+            requests: Requests::new(
+                node,
+                engine,
+                catalog.clone(),
+                Arc::clone(&shared),
+                QUERY_MEMORY_BYTES,
+            ),
+            flows: Flows::new(node),
+            sessions: Sessions::new(node.0, settings.sessions_max, catalog.clone(), shared),
+            replication,
+            catalog,
+            runtime,
+            clock,
+            random,
+            barriers: OwnBarriers::new(),
+            pending: Effects::default(),
+        })
+    }
+
+    /// Drives everything that is ready.
+    ///
+    /// # Errors
+    /// What ends the node: a failed sync, damage. It must be closed by ending the process.
+    pub fn poll(&mut self) -> Result<Effects, Error> {
+        let sleep_ns = self.turn()?;
+        let mut effects = std::mem::take(&mut self.pending);
+        // Statements have put something there since replication was asked.
+        effects.out = self.replication.outgoing();
+        effects.sessions = self.sessions.take_notified();
+        effects.sleep_ns = sleep_ns;
+        Ok(effects)
+    }
+
+    /// One turn; how long nothing will happen by itself.
+    fn turn(&mut self) -> Result<Nanos, Error> {
+        let start = self.clock.monotonic_ns();
+        for _ in 0..ROUNDS_MAX {
+            let effects = self.replication.poll(TURN_NS).map_err(|error| answer(&error))?;
+            let moved = !(effects.done.is_empty()
+                && effects.barriers.is_empty()
+                && effects.received.is_empty()
+                && effects.events.is_empty());
+            let mut sleep_ns = effects.sleep_ns;
+            for event in effects.events {
+                self.pending.events.push(control::encode_event(&event));
+                self.requests.event(&mut self.replication, &event);
+            }
+            if let Some(disk) = effects.disk {
+                self.pending.events.push(control::encode_disk(&disk));
+            }
+            for received in effects.received {
+                self.receive(received);
+            }
+            for barrier in effects.barriers {
+                if OwnBarriers::owns(barrier.token) {
+                    self.barriers.answered(&barrier);
+                    self.tell_of_barriers();
+                } else {
+                    self.requests.barrier(&mut self.replication, &barrier);
+                }
+            }
+            for done in effects.done {
+                self.requests.done(&mut self.replication, &done);
+            }
+            self.requests.take_worked(&mut self.replication);
+            let (now, went_on, wake) = self.upper_half();
+            if let Some(wake) = wake {
+                sleep_ns = sleep_ns.min(wake.saturating_sub(now));
+            }
+            if !moved && !went_on {
+                return Ok(sleep_ns);
+            }
+            if now >= start + WHOLE_TURN_NS {
+                break;
+            }
+        }
+        // More is ready; others have their turn first.
+        Ok(0)
+    }
+
+    /// Replies, flows and sessions. The time, whether anything moved, and when to wake.
+    fn upper_half(&mut self) -> (Nanos, bool, Option<Nanos>) {
+        let now = self.clock.monotonic_ns();
+        let mut moved = false;
+        while let Some((gateway, reply)) = self.requests.take_reply() {
+            moved = true;
+            if gateway == self.replication.node() {
+                self.flow_reply(now, gateway, reply);
+            } else {
+                self.flows.send_reply(gateway, &reply);
+            }
+        }
+        let look = self.flows.look(&mut self.replication, &mut self.requests, now);
+        while let Some((owner, flow, event)) = self.flows.next_event() {
+            moved = true;
+            match owner {
+                Owner::Session(id) => {
+                    let (sessions, mut engine) = self.split(now);
+                    sessions.flow_event(&mut engine, id, flow, event);
+                }
+                Owner::Control(token) => self.control_event(token, event),
+            }
+        }
+        let (sessions, mut engine) = self.split(now);
+        moved |= sessions.turn(&mut engine);
+        let deadline = self.sessions.next_deadline();
+        for wait in self.sessions.take_catalog_waits() {
+            moved = true;
+            self.ask_barrier(GroupId::SYSTEM, now, Purpose::Catalog(wait));
+        }
+        self.barriers.ask_again(&mut self.replication, now);
+        self.tell_of_barriers();
+        let parts_wait = self.flows.flush(&mut self.replication);
+        let retry = (parts_wait || self.barriers.has_waiting()).then_some(now + ASK_AGAIN_NS);
+        let wake = [look, deadline, retry].into_iter().flatten().min();
+        (now, moved, wake)
+    }
+
+    fn split(&mut self, now: Nanos) -> (&mut Sessions, Engine<'_>) {
+        let wall_us = i64::try_from(self.clock.wall_ns() / 1_000).unwrap_or(i64::MAX) - EPOCH_US;
+        let engine = Engine {
+            replication: &mut self.replication,
+            requests: &mut self.requests,
+            flows: &mut self.flows,
+            now,
+            wall_us,
+        };
+        (&mut self.sessions, engine)
+    }
+
+    fn flow_reply(&mut self, now: Nanos, from: NodeId, reply: ToGateway) {
+        self.flows.reply(&mut self.replication, &mut self.requests, now, from, reply);
+    }
+
+    fn receive(&mut self, received: Received) {
+        let Received { from, section, bytes } = received;
+        if section == Section::Control {
+            self.pending.control.push((from, bytes));
+            return;
+        }
+        let whole = match self.flows.receive(from, section, &bytes) {
+            Ok(Some(whole)) => whole,
+            Ok(None) => return,
+            Err(_) => {
+                // Its next bytes find the link closed; flows to it are settled now.
+                phantom_base::mark!("parts_of_a_message_did_not_fit");
+                self.disconnected(from);
+                return;
+            }
+        };
+        let now = self.clock.monotonic_ns();
+        if section == Section::Requests {
+            match ToLeader::decode(&whole) {
+                Ok(ToLeader::Run(run)) => self.requests.run(&mut self.replication, from, run),
+                Ok(ToLeader::Credit(dispatch, bytes)) => {
+                    self.requests.credit(from, dispatch, bytes);
+                }
+                Ok(ToLeader::Cancel(dispatch)) => {
+                    self.requests.cancel(&mut self.replication, from, dispatch);
+                }
+                Err(_) => {
+                    phantom_base::mark!("a_request_did_not_decode");
+                    self.disconnected(from);
+                }
+            }
+        } else if let Ok(reply) = ToGateway::decode(&whole) {
+            self.flow_reply(now, from, reply);
+        } else {
+            phantom_base::mark!("a_reply_did_not_decode");
+            self.disconnected(from);
+        }
+    }
+
+    fn control_event(&mut self, token: u64, event: FlowEvent) {
+        let outcome = match event {
+            FlowEvent::Finished(_, commit) => {
+                control::encode_ok(|out| out.u64(commit.0).map(|_| ()))
+            }
+            FlowEvent::SystemRows(spans) => control::encode_ok(|out| {
+                out.array(spans.len() as u64)?;
+                for rows in &spans {
+                    out.array(rows.len() as u64)?;
+                    for (value, version) in rows {
+                        out.array(2)?.bytes(value)?.u64(*version)?;
+                    }
+                }
+                Ok(())
+            }),
+            FlowEvent::Failed(error) => control::encode_failed(&error),
+            FlowEvent::Rows(..) => return,
+        };
+        self.pending.rows.push((token, outcome));
+    }
+
+    fn ask_barrier(&mut self, group: GroupId, now: Nanos, purpose: Purpose) {
+        self.barriers.ask(&mut self.replication, group, now, purpose);
+        self.tell_of_barriers();
+    }
+
+    fn tell_of_barriers(&mut self) {
+        while let Some((purpose, result)) = self.barriers.next_ended() {
+            match purpose {
+                Purpose::Control(token) => {
+                    let outcome = match result {
+                        Ok(()) => control::encode_ok(|out| out.bool(true).map(|_| ())),
+                        Err(error) => control::encode_failed(&error),
+                    };
+                    self.pending.rows.push((token, outcome));
+                }
+                Purpose::Catalog(wait) => self.sessions.catalog_is_new(wait, result),
+            }
+        }
+    }
+
+    /// Gives up all leaderships, makes everything durable, lets the workers go.
+    ///
+    /// # Errors
+    /// If the last sync fails: what was acknowledged holds all the same.
+    pub fn close(mut self) -> Result<(), Error> {
+        self.replication.stop().map_err(|error| answer(&error))?;
+        let Self { replication, runtime, .. } = self;
+        let closed = replication.close().map_err(|error| answer(&error));
+        runtime.close();
+        closed
+    }
+}
+
+fn answer(error: &replication::Error) -> Error {
+    Error::new(error.sqlstate(), error.to_string())
+}
