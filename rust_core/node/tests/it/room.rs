@@ -1,5 +1,5 @@
 //! Disks that fill and empty under a cluster: who leads, what is refused, and that nothing is lost.
-//! `PHANTOM_SEEDS` is how many seeds run, `PHANTOM_SEED` runs one.
+//! `seeds` says which seeds run.
 
 use phantom_base::{Random, Set, Term};
 use phantom_node::replication::Refused;
@@ -7,8 +7,10 @@ use phantom_node::replication::entry::EntryKind;
 use phantom_raft::Room;
 use phantom_vfs::{Crash, FaultScript};
 
+use crate::machines::{MS, Node};
 use crate::rules::{leader, settle};
-use crate::world::{GROUPS, MS, World};
+use crate::seeds;
+use crate::world::{GROUPS, Replica, World};
 
 const ROWS: phantom_base::GroupId = GROUPS[1];
 /// Under this a disk is short; under a quarter of it no entry is taken.
@@ -19,7 +21,7 @@ const PLENTY: u64 = 1 << 30;
 
 fn started(nodes: u32) -> World {
     let mut world = World::new(1, nodes);
-    world.disk_reserve = Some(RESERVE);
+    world.common.disk_reserve = Some(RESERVE);
     (0..nodes as usize).for_each(|n| world.leave_free(n, PLENTY));
     (0..nodes as usize).for_each(|n| world.start(n));
     settle(&mut world, 5_000);
@@ -40,7 +42,7 @@ fn fill(world: &mut World, n: usize, free: u64) {
 
 /// Writes through a leader until so many are acknowledged.
 fn write(world: &mut World, n: usize, count: usize) {
-    let kept = |world: &World| world.judge.lock().kept.get(&ROWS).map_or(0, Set::len);
+    let kept = |world: &World| world.common.judge.lock().kept.get(&ROWS).map_or(0, Set::len);
     let wanted = kept(world) + count;
     for _ in 0..count {
         world.propose(n, ROWS, 4_000).expect("it leads and has room");
@@ -57,14 +59,14 @@ fn refused(world: &mut World, n: usize) -> bool {
 }
 
 fn opens_a_barrier(world: &mut World, n: usize) -> bool {
-    let before = world.judge.lock().barriers_opened;
+    let before = world.common.judge.lock().barriers_opened;
     world.barrier(n, ROWS);
     settle(world, 1_000);
-    world.judge.lock().barriers_opened > before
+    world.common.judge.lock().barriers_opened > before
 }
 
 fn term(world: &World) -> Term {
-    let status = |node: &crate::world::Node| node.up.as_ref()?.replication.status(ROWS);
+    let status = |node: &Node<Replica>| node.up.as_ref()?.replication.status(ROWS);
     world.nodes.iter().filter_map(status).map(|status| status.group.term).max().unwrap()
 }
 
@@ -111,10 +113,13 @@ fn the_catalogs_group_goes_on_in_the_reserve() {
         world.propose(lead, GROUPS[0], 100).expect("it leads and has room");
         settle(&mut world, 50);
     }
-    let before = world.judge.lock().barriers_opened;
+    let before = world.common.judge.lock().barriers_opened;
     world.barrier(full, GROUPS[0]);
     settle(&mut world, 1_000);
-    assert!(world.judge.lock().barriers_opened > before, "its sessions see the catalog's end");
+    assert!(
+        world.common.judge.lock().barriers_opened > before,
+        "its sessions see the catalog's end"
+    );
 }
 
 #[test]
@@ -129,7 +134,7 @@ fn a_full_leader_answers_what_is_in_flight_and_hands_over() {
     settle(&mut world, 3_000);
     let heir = leader(&world, ROWS);
     assert_ne!(heir, full);
-    let kept = world.judge.lock().kept[&ROWS].len();
+    let kept = world.common.judge.lock().kept[&ROWS].len();
     assert_eq!(kept, 20, "no proposal's end is unknown");
     assert!(!world.nodes[full].up.as_mut().unwrap().replication.is_leaving(ROWS));
     write(&mut world, heir, 50);
@@ -202,7 +207,6 @@ fn a_disk_without_a_byte_ends_the_node_and_it_starts_again_with_a_few() {
     }
     for _ in 0..3_000 {
         world.pass(MS);
-        world.deliver();
         (0..3).for_each(|n| world.run(n, 100));
     }
     assert!(world.nodes[full].up.is_none(), "it could not keep what it was sent");
@@ -220,9 +224,9 @@ fn a_disk_without_a_byte_ends_the_node_and_it_starts_again_with_a_few() {
 }
 
 /// One seed: disks fill and empty, nodes fall and stand up, and writes go on.
-fn fill_and_empty(seed: u64) -> usize {
+fn fill_and_empty(seed: u64) -> u64 {
     let mut world = World::new(seed, 3);
-    world.disk_reserve = Some(RESERVE);
+    world.common.disk_reserve = Some(RESERVE);
     (0..3).for_each(|n| world.leave_free(n, PLENTY));
     (0..3).for_each(|n| world.start(n));
     for tick in 0..4_000 {
@@ -247,7 +251,6 @@ fn fill_and_empty(seed: u64) -> usize {
         world.dial();
         let step = 1 + world.random.below(10);
         world.pass(step * MS);
-        world.deliver();
         (0..3).for_each(|n| world.run(n, 20));
     }
     for n in 0..3 {
@@ -262,21 +265,12 @@ fn fill_and_empty(seed: u64) -> usize {
     let lead = leader(&world, ROWS);
     write(&mut world, lead, 3);
     world.judge_contents();
-    world.judge.lock().kept[&ROWS].len()
+    world.common.judge.lock().kept[&ROWS].len() as u64
 }
 
 #[test]
 fn disks_that_fill_and_empty_lose_nothing_acknowledged() {
-    let number = |name: &str| std::env::var(name).ok().map(|n| n.parse::<u64>().expect(name));
-    let count = number("PHANTOM_SEEDS").unwrap_or(20);
-    let seeds = number("PHANTOM_SEED").map_or(0..count, |seed| seed..seed + 1);
-    let mut kept = 0;
-    for seed in seeds.clone() {
-        let Ok(writes) = std::panic::catch_unwind(|| fill_and_empty(seed)) else {
-            panic!("replay: PHANTOM_SEED={seed} cargo test -p phantom_node --test it disks_that");
-        };
-        kept += writes;
-    }
-    println!("{} seeds: {kept} writes", seeds.end - seeds.start);
-    assert!(kept as u64 > 40 * (seeds.end - seeds.start), "too little happened: {kept}");
+    let (seeds, [kept]) = seeds::run_all("disks_that", 20, |seed| [fill_and_empty(seed)]);
+    println!("{seeds} seeds: {kept} writes");
+    assert!(kept > 40 * seeds, "too little happened: {kept}");
 }

@@ -14,7 +14,8 @@ use phantom_node::runtime::real::RealSpawner;
 use phantom_raft::Event;
 use phantom_vfs::{Crash, FaultScript, SimFs, Vfs};
 
-use crate::world::{GROUPS, MS, NodeClock, World};
+use crate::machines::{MS, NodeClock};
+use crate::world::{GROUPS, World};
 
 fn formation(cluster: u64) -> Formation {
     let member = FormedMember { node: NodeId(1), name: "one".into(), address: String::new() };
@@ -30,12 +31,7 @@ fn open(fs: &Arc<dyn Vfs>, dir: &str, cluster: Option<u64>) -> Result<Replicatio
 
 /// Runs all nodes for a while without faults.
 pub fn settle(world: &mut World, ms: u64) {
-    for _ in 0..ms {
-        world.dial();
-        world.pass(MS);
-        world.deliver();
-        (0..world.nodes.len()).for_each(|n| world.run(n, 100));
-    }
+    (0..ms).for_each(|_| world.calm_step(MS));
 }
 
 fn started(nodes: u32) -> World {
@@ -89,7 +85,7 @@ fn a_cluster_of_one_serves_and_reopens() {
     world.start(0);
     settle(&mut world, 5_000);
     world.judge_contents();
-    assert_eq!(world.judge.lock().kept[&GROUPS[1]].len(), 20);
+    assert_eq!(world.common.judge.lock().kept[&GROUPS[1]].len(), 20);
 }
 
 #[test]
@@ -209,7 +205,7 @@ fn a_failed_sync_ends_the_node() {
 #[test]
 fn a_member_beyond_the_logs_bound_is_told_and_stays_out() {
     let mut world = World::new(1, 3);
-    world.log_bytes_max = 256 << 10;
+    world.common.log_bytes_max = 256 << 10;
     (0..3).for_each(|n| world.start(n));
     settle(&mut world, 5_000);
     let lead = leader(&world, GROUPS[1]);
@@ -227,7 +223,7 @@ fn a_member_beyond_the_logs_bound_is_told_and_stays_out() {
     };
     for n in [lead, away] {
         let id = NodeId(n as u32 + 1);
-        assert!(world.events.iter().any(|(node, event)| *node == id && told(event)), "{id}");
+        assert!(world.common.events.iter().any(|(node, event)| *node == id && told(event)), "{id}");
     }
     let up = world.nodes[away].up.as_mut().unwrap();
     assert!(up.replication.status(GROUPS[1]).unwrap().group.too_far_behind);

@@ -48,7 +48,7 @@ fn message(kind: u8, body: &[u8]) -> Vec<u8> {
 impl Client {
     /// Connects to a node that runs; the first answer is that of the startup.
     pub fn connect(cluster: &mut Cluster, node: usize) -> Result<Self, Error> {
-        let life = cluster.life(node);
+        let life = cluster.nodes[node].lives;
         let session = cluster.core(node).open_session()?;
         let parameters = b"user\0postgres\0database\0postgres\0\0";
         let mut out = (parameters.len() as u32 + 8).to_be_bytes().to_vec();
@@ -85,7 +85,7 @@ impl Client {
     }
 
     fn is_linked(&self, cluster: &Cluster) -> bool {
-        cluster.nodes[self.node].up.is_some() && cluster.life(self.node) == self.life
+        cluster.nodes[self.node].up.is_some() && cluster.nodes[self.node].lives == self.life
     }
 
     /// Gives and takes what can be given and taken now.

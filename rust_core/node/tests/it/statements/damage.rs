@@ -10,9 +10,9 @@ use phantom_types::TypeId;
 use phantom_vfs::{Crash, SimFs, Vfs};
 
 use super::client::{Answer, Client, Progress};
-use super::cluster::{Cluster, DIR};
+use super::cluster::Cluster;
 use super::control;
-use crate::world::MS;
+use crate::machines::{DIR, MS};
 
 /// Enough for blocks that a node reads only when it is asked.
 const ROWS: u32 = 24;
@@ -60,7 +60,7 @@ fn files(fs: &SimFs, dir: &str) -> Vec<PathBuf> {
 
 /// Opens a node on a disk and asks it; what it answers, or what ends it.
 fn ask_all(fs: SimFs) -> Result<Vec<Answer>, Error> {
-    let mut cluster = Cluster::on_disk(2, NodeId(1), fs);
+    let mut cluster = Cluster::on_disks(2, vec![(NodeId(1), fs)]);
     cluster.open(0)?;
     let mut client = Client::connect(&mut cluster, 0)?;
     let mut answers = Vec::new();

@@ -5,11 +5,12 @@
 //! latches, log, tables, and back.
 //!
 //! ```text
-//! scenario    which trouble there is, and when it ends
+//! scenario    clients under trouble, and what must hold when it has ended
 //! workload    clients that insert, add, read and scan, and are told what became of it
 //! checker     what may be read after what was told; knows no node
 //! client      one connection: messages out, one answer in
-//! cluster     nodes, disks and clocks; links between nodes; the control plane's part
+//! cluster     whole nodes on machines
+//! control     the control plane's part
 //! damage      every byte of a node's files flipped, asked through the same door
 //! returns     a leader is left, and comes back to lead
 //! resets      a link goes at every step of a statement
@@ -20,7 +21,6 @@ pub mod client;
 pub mod cluster;
 pub mod control;
 mod damage;
-mod links;
 mod resets;
 mod returns;
 pub mod scenario;

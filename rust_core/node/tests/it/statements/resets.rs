@@ -6,7 +6,7 @@ use super::checker::{Checker, Op, value};
 use super::client::{Answer, Client, Progress};
 use super::cluster::Cluster;
 use super::workload::{COUNT, SCAN, prepare};
-use crate::world::MS;
+use crate::machines::MS;
 
 const ROWS: u64 = 20;
 /// Simulated milliseconds in which a statement has gone to its leader and back.

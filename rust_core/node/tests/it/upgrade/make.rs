@@ -10,7 +10,8 @@ use phantom_types::TypeId;
 use phantom_vfs::{SimFs, Vfs};
 
 use super::{NODES, contents, frames};
-use crate::statements::cluster::{Cluster, DIR};
+use crate::machines::{DIR, MS};
+use crate::statements::cluster::Cluster;
 use crate::statements::control;
 
 /// The environment variable that names the folder to be written.
@@ -122,7 +123,7 @@ fn fill(cluster: &mut Cluster, rows: std::ops::Range<u32>) {
 fn flush(cluster: &mut Cluster) {
     cluster.core(0).replication().engine().flush().unwrap();
     // Tables of level 0 are compacted once there are enough.
-    (0..10).for_each(|_| cluster.calm_step());
+    (0..10).for_each(|_| cluster.calm_step(5 * MS));
 }
 
 /// A node's first life: flushes and a compaction, rows in several blocks, and some only in the log.

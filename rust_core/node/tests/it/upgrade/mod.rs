@@ -20,7 +20,8 @@ use std::sync::Arc;
 use phantom_base::NodeId;
 use phantom_vfs::{Crash, FileClass, SimFs, Vfs, write_all_at};
 
-use crate::statements::cluster::{Cluster, DIR};
+use crate::machines::DIR;
+use crate::statements::cluster::Cluster;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/upgrade");
 
@@ -81,7 +82,7 @@ fn log_manifest_and_tables_of_every_release_hold_what_they_held_then() {
 fn nodes_of_every_release_open_and_answer_every_type_and_write_on() {
     for release in releases() {
         for (node, rows) in NODES.iter().zip([make::rows_of_stopped(), make::rows_of_killed()]) {
-            let mut cluster = Cluster::on_disk(5, NodeId(1), load(&release.join(node)));
+            let mut cluster = Cluster::on_disks(5, vec![(NodeId(1), load(&release.join(node)))]);
             cluster.open(0).unwrap();
             let answer = cluster.ask(0, "SELECT * FROM types ORDER BY k");
             assert_eq!((answer.error, answer.rows), (None, rows), "{} {node}", release.display());

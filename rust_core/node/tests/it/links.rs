@@ -2,14 +2,15 @@
 //!
 //! A link is two streams of bytes each way, as TCP gives them: in order on a stream, in any order
 //! between streams and peers, delayed, and lost only by losing all that follows until both ends
-//! connect again. Nothing here knows what the bytes say.
+//! connect again. Beyond what TCP does, packets may be repeated and bits may flip. Nothing here knows
+//! what the bytes say.
 
 use std::collections::VecDeque;
 
 use phantom_base::{Map, Nanos, Random, SeededRandom, Set};
 use phantom_node::link::STREAMS;
 
-use crate::world::MS;
+use crate::machines::MS;
 
 struct Packet {
     at: Nanos,
@@ -31,8 +32,17 @@ pub struct Links {
     cuts: Set<(usize, usize)>,
     /// Streams of which nothing arrives for now.
     held: Set<(usize, usize, usize)>,
-    /// One in so many packets takes 20 times as long; 0 is never.
+    /// One in so many packets takes 20 times as long; 0 is never, here and below.
     pub slow: u64,
+    /// One in so many packets is repeated.
+    pub repeat: u64,
+    /// One in so many packets has a bit flipped.
+    pub flip: u64,
+}
+
+/// Whether something that happens one in so many times happens now; 0 is never.
+pub fn sometimes(random: &mut SeededRandom, one_in: u64) -> bool {
+    one_in > 0 && random.one_in(one_in)
 }
 
 fn pair(a: usize, b: usize) -> (usize, usize) {
@@ -50,7 +60,7 @@ impl Links {
                 ways.insert((from, to), Way { streams, broken: true, delay_max });
             }
         }
-        Self { ways, cuts: Set::new(), held: Set::new(), slow: 0 }
+        Self { ways, cuts: Set::new(), held: Set::new(), slow: 0, repeat: 0, flip: 0 }
     }
 
     fn way(&mut self, from: usize, to: usize) -> &mut Way {
@@ -77,6 +87,12 @@ impl Links {
         self.cuts.insert(pair(a, b));
         self.lose(a, b);
         self.lose(b, a);
+    }
+
+    /// Nothing is wrong with any link any more.
+    pub fn calm(&mut self) {
+        self.join_all();
+        (self.slow, self.repeat, self.flip) = (0, 0, 0);
     }
 
     /// Every pair can connect.
@@ -112,21 +128,28 @@ impl Links {
     pub fn send(
         &mut self,
         (from, to, stream): (usize, usize, usize),
-        bytes: Vec<u8>,
+        mut bytes: Vec<u8>,
         now: Nanos,
         random: &mut SeededRandom,
     ) {
-        let slow = self.slow;
+        let (slow, repeat, flip) = (self.slow, self.repeat, self.flip);
         let way = self.way(from, to);
         if way.broken {
             return;
         }
+        if sometimes(random, flip) {
+            let at = random.below(bytes.len() as u64) as usize;
+            bytes[at] ^= 1 << random.below(8);
+        }
         let mut delay = random.below(way.delay_max);
-        if slow > 0 && random.one_in(slow) {
+        if sometimes(random, slow) {
             delay *= 20;
         }
         let queue = &mut way.streams[stream];
         let at = queue.back().map_or(0, |packet| packet.at).max(now + delay);
+        if sometimes(random, repeat) {
+            queue.push_back(Packet { at, bytes: bytes.clone() });
+        }
         queue.push_back(Packet { at, bytes });
     }
 
