@@ -14,7 +14,8 @@ from control_messages import MESSAGES
 from phantomdb.wire import messages
 
 HERE = Path(__file__).parent
-MAKER = "upgrade::make::makes_the_fixture_of_this_release"
+# This test makes the bytes twice, and writes them into the folder that the variable names.
+MAKER = "upgrade::make::the_maker_repeats_its_bytes"
 
 
 def main() -> None:
@@ -28,7 +29,9 @@ def main() -> None:
     (folder / "control.bin").write_bytes(control)
     command = ["cargo", "test", "--locked", "-p", "phantom_node", "--test", "it", MAKER]
     environment = os.environ | {"PHANTOM_UPGRADE_OUT": str(folder)}
-    subprocess.run([*command, "--", "--exact", "--ignored"], check=True, env=environment)
+    subprocess.run([*command, "--", "--exact"], check=True, env=environment)
+    if not (folder / "frames.bin").exists():
+        sys.exit(f"{MAKER} has written nothing into {folder}")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use phantom_base::NodeId;
-use phantom_vfs::{Crash, FileClass, SimFs, Vfs, write_all_at};
+use phantom_vfs::{Crash, FileClass, OpenMode, RealFs, SimFs, Vfs, read_exact_at, write_all_at};
 
 use crate::machines::DIR;
 use crate::statements::cluster::Cluster;
@@ -27,39 +27,51 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/upgrade");
 
 /// Both directories of a release: as a stopped node left it, and a killed one.
 const NODES: [&str; 2] = ["stopped", "killed"];
+/// A node's directory, and those in it.
+const PARTS: [&str; 3] = ["", "log", "tables"];
+
+/// The machine's own disk, where the fixtures lie.
+fn disk() -> RealFs {
+    RealFs::new(ROOT)
+}
+
+/// What is in a directory, in order; nothing if it is a file.
+fn list(dir: &Path) -> Vec<PathBuf> {
+    let names = disk().list(dir).unwrap_or_default();
+    let mut paths: Vec<_> = names.into_iter().map(|name| dir.join(name)).collect();
+    paths.sort();
+    paths
+}
 
 /// The folder of every release.
-#[allow(clippy::disallowed_methods, reason = "fixtures are read from the source tree")]
 fn releases() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(ROOT).unwrap().map(|entry| entry.unwrap().path());
-    let mut releases: Vec<_> = entries.filter(|path| path.join(NODES[0]).is_dir()).collect();
-    releases.sort();
+    let mut releases = list(Path::new(ROOT));
+    releases.retain(|path| !list(&path.join(NODES[0])).is_empty());
     assert!(!releases.is_empty(), "no release in {ROOT}");
     releases
 }
 
-#[allow(clippy::disallowed_methods, reason = "fixtures are read from the source tree")]
 fn read(path: &Path) -> Vec<u8> {
-    std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    let read = || {
+        let file = disk().open(path, OpenMode::Read, FileClass::Table)?;
+        let mut bytes = vec![0; file.len()? as usize];
+        read_exact_at(&*file, &mut bytes, 0)?;
+        Ok::<_, std::io::Error>(bytes)
+    };
+    read().unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// A simulated disk with a copy of a node's directory.
-#[allow(clippy::disallowed_methods, reason = "fixtures are read from the source tree")]
 fn load(from: &Path) -> SimFs {
-    fn copy(fs: &SimFs, from: &Path, to: &Path) {
-        fs.make_dir(to).unwrap();
-        for entry in std::fs::read_dir(from).unwrap() {
-            let (path, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
-            if path.is_dir() {
-                copy(fs, &path, &to);
-            } else {
-                let file = fs.create(&to, FileClass::Table).unwrap();
-                write_all_at(&*file, &read(&path), 0).unwrap();
-            }
+    let fs = SimFs::new(1);
+    for part in PARTS {
+        let (from, to) = (from.join(part), Path::new(DIR).join(part));
+        fs.make_dir(&to).unwrap();
+        for path in list(&from).iter().filter(|path| path.is_file()) {
+            let file = fs.create(&to.join(path.file_name().unwrap()), FileClass::Table).unwrap();
+            write_all_at(&*file, &read(path), 0).unwrap();
         }
     }
-    let fs = SimFs::new(1);
-    copy(&fs, from, Path::new(DIR));
     // All of it is durable, as on a disk that has been lying around.
     fs.crash(0, Crash::KeepAll)
 }
