@@ -23,7 +23,7 @@ impl Group {
         if self.hears_leader(cx) {
             return Err(Refused::SupportsLeader);
         }
-        self.leader = None;
+        self.leave_leader(cx);
         self.reset_deadline(cx);
         if prevote && self.members.len() > 1 {
             let granted = [self.me.replica].into();
@@ -193,14 +193,19 @@ impl Group {
         self.reset_deadline(cx);
     }
 
+    /// Counts on the leader of this term no more; nobody else would answer what it was asked.
+    fn leave_leader(&mut self, cx: &mut Context<'_>) {
+        if self.leader.take().is_some() {
+            self.fail_barriers(self.not_leader(), cx);
+        }
+    }
+
     /// Whether silence has lasted; reports again after another timeout.
     pub(super) fn election_due(&mut self, cx: &mut Context<'_>) -> bool {
         if cx.now < self.deadline {
             return false;
         }
-        if self.leader.take().is_some() {
-            self.fail_barriers(self.not_leader(), cx);
-        }
+        self.leave_leader(cx);
         if matches!(self.role, Role::PreCandidate(_)) {
             self.role = Role::Follower;
         }

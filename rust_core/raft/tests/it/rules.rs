@@ -2,8 +2,8 @@
 
 use phantom_base::{GroupId, LogIndex, NodeId, ReplicaId, SeededRandom, Term, Timestamp, marks};
 use phantom_raft::{
-    Body, Event, Identity, Limits, Machine, Member, Message, Outcome, Parcel, Refused, Restored,
-    RoleName,
+    BarrierOutcome, Body, Event, Identity, Limits, Machine, Member, Message, Outcome, Parcel,
+    Refused, Restored, RoleName,
 };
 
 use crate::cluster::{Cluster, FakeLog, GROUP};
@@ -78,6 +78,24 @@ fn stopping_answers_everything_that_waits() {
     assert_eq!(ready.barriers.len(), 1);
     let farewell = |(_, parcel): &(NodeId, Parcel)| matches!(parcel, Parcel::Group(message) if message.body == Body::Farewell);
     assert_eq!(ready.messages.iter().filter(|m| farewell(m)).count(), 2);
+}
+
+/// A campaign may begin before the node's own timer says that the leader is silent.
+#[test]
+fn a_campaign_refuses_the_barriers_that_its_former_leader_was_asked_for() {
+    let mut cluster = led(3, Limits::default());
+    cluster.cuts = vec![(1, 3), (2, 3)];
+    cluster.barrier(3, 8);
+    cluster.pump(3);
+    cluster.now += cluster.limits.election_min_ns;
+    let now = cluster.now;
+    let node = &mut cluster.nodes[2];
+    let machine = node.machine.as_mut().expect("it runs");
+    assert_eq!(machine.campaign(now, GROUP, true), Ok(()), "the leader is silent");
+    let ready = machine.ready(now, Timestamp::MAX, &node.log);
+    let refused = BarrierOutcome::Refused(Refused::NotLeader { leader: NodeId::NONE });
+    let answers: Vec<_> = ready.barriers.iter().map(|a| (a.token, a.outcome)).collect();
+    assert_eq!(answers, [(8, refused)], "nobody would ask again for it");
 }
 
 /// R9: what was meant for, or comes from, another replica of the group.
