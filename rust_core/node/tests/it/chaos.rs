@@ -32,7 +32,6 @@ impl Run {
         let random = &mut world.random;
         let (jump, large) = (strength(random, 1_500, 6_000), strength(random, 50, 500));
         world.links.repeat = strength(random, 5, 105);
-        world.links.flip = strength(random, 200, 5_200);
         (0..nodes as usize).for_each(|n| world.start(n));
         Self { world, trouble, jump, large }
     }

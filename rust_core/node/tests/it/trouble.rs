@@ -1,5 +1,5 @@
 //! The trouble that any simulation may have, drawn by its seed: machines that fall, pause and whose
-//! clocks and disks are wrong, and links that break.
+//! clocks and disks are wrong, and links that break, delay and flip bits.
 //!
 //! A run has about half of all kinds, each as often as the seed says, so that no kind hides another.
 //! What only one simulation has, it draws itself with `strength`.
@@ -43,6 +43,7 @@ impl Trouble {
     pub fn draw<L: Life>(machines: &mut Machines<L>, rarity: u64) -> Self {
         let random = &mut machines.random;
         machines.links.slow = strength(random, 5, 100);
+        machines.links.flip = strength(random, 200, 5_200);
         let mut every = |least, most| strength(random, least * rarity, most * rarity);
         Self {
             crash: every(50, 600),
