@@ -50,6 +50,7 @@ impl Group {
         let cuts = head.index <= self.log.last();
         if cuts {
             mark!("entries_cut");
+            self.cut_in = cx.out.batch;
         }
         // What stands now at and after `head` is not what was committed there: a crash between
         // the two records must not leave it under the new commit index.

@@ -91,6 +91,8 @@ pub struct Group {
     deadline: Nanos,
     /// The batch of the newest record of this group: answers wait for it (R1).
     needs: Batch,
+    /// The batch of the newest record that cut entries.
+    cut_in: Batch,
     /// This node's proposals, by place.
     proposals: Map<(LogIndex, Term), Token>,
     /// When the fate of proposals of a lost leadership is given up.
@@ -132,6 +134,7 @@ impl Group {
             heard_at: None,
             deadline: 0,
             needs: Batch(0),
+            cut_in: Batch(0),
             proposals: Map::new(),
             proposals_until: 0,
             barriers: Barriers::default(),
@@ -286,8 +289,13 @@ impl Group {
         self.needs = cx.out.batch;
     }
 
-    /// What the log has made durable.
+    /// What the log has made durable. Older records than the newest cut say nothing: an entry of
+    /// theirs that stands here was cut and came again, and a crash may keep the cut alone.
     pub fn synced(&mut self, upto: crate::Position, cx: &mut Context<'_>) {
+        if cx.out.durable < self.cut_in {
+            phantom_base::mark!("durable_before_the_newest_cut");
+            return;
+        }
         self.log.synced(upto);
         if self.is_leader() {
             self.advance_commit(cx);

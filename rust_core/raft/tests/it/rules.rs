@@ -1,9 +1,11 @@
 //! Refusals, batching and bounds: what scripts of one group do not show.
 
-use phantom_base::{GroupId, LogIndex, NodeId, ReplicaId, SeededRandom, Term, Timestamp, marks};
+use phantom_base::{
+    GroupId, LogIndex, Lsn, NodeId, ReplicaId, SeededRandom, Term, Timestamp, marks,
+};
 use phantom_raft::{
-    BarrierOutcome, Body, Event, Identity, Limits, Machine, Member, Message, Outcome, Parcel,
-    Refused, Restored, RoleName,
+    BarrierOutcome, Body, Entry, Event, Identity, Limits, Machine, Member, Message, Outcome,
+    Parcel, Position, Refused, Restored, RoleName,
 };
 
 use crate::cluster::{Cluster, FakeLog, GROUP};
@@ -96,6 +98,39 @@ fn a_campaign_refuses_the_barriers_that_its_former_leader_was_asked_for() {
     let refused = BarrierOutcome::Refused(Refused::NotLeader { leader: NodeId::NONE });
     let answers: Vec<_> = ready.barriers.iter().map(|a| (a.token, a.outcome)).collect();
     assert_eq!(answers, [(8, refused)], "nobody would ask again for it");
+}
+
+/// The same entry may come twice, with another's in between. What the disk keeps of the first is
+/// no promise: a crash may keep the one in between as well, and not the second.
+#[test]
+fn an_entry_that_was_cut_and_comes_again_is_durable_only_with_its_second_record() {
+    let member = |n| Member { node: NodeId(n), replica: ReplicaId(n) };
+    let (me, members) = (member(5), (1..=5).map(member).collect());
+    let (hard, applied) = Default::default();
+    let restored = Restored { gid: GROUP, me, members, hard, applied, spares_full: true };
+    let identity = Identity { node: me.node, incarnation: 1 };
+    let random = Box::new(SeededRandom::new(1));
+    let (mut log, stamp) = (FakeLog::default(), Timestamp(1));
+    let mut machine = Machine::new(identity, Limits::default(), *b"noop", random);
+    machine.add_group(0, restored, &log);
+    let entry = |index, term| Entry { index: LogIndex(index), term: Term(term), data: [].into() };
+    let appends = [(1, 1, vec![entry(1, 1)]), (2, 2, vec![entry(1, 2)])];
+    let again = (1, 3, vec![entry(1, 1), entry(2, 3)]);
+    for (end, (leader, term, entries)) in (1..).zip(appends.into_iter().chain([again])) {
+        let (prev, commit) = (Position::default(), LogIndex(u64::from(end == 3)));
+        let body = Body::Append { prev, commit, entries };
+        let (from, to, term) = (ReplicaId(leader), me.replica, Term(term));
+        let message = Message { gid: GROUP, from, to, term, body };
+        machine.step(0, NodeId(leader), Parcel::Group(message));
+        machine.ready(0, stamp, &log).records.into_iter().for_each(|record| log.take(record));
+        machine.pushed(Lsn(end));
+    }
+    for (end, wanted) in [(1, None), (2, None), (3, Some(LogIndex(1)))] {
+        machine.durable(0, Lsn(end));
+        let committed = machine.ready(0, stamp, &log).committed;
+        assert_eq!(committed.first().map(|range| range.last), wanted, "durable up to {end}");
+        assert_eq!(machine.check(), Vec::<String>::new());
+    }
 }
 
 /// R9: what was meant for, or comes from, another replica of the group.
