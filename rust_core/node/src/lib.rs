@@ -10,6 +10,7 @@ pub mod claim;
 pub mod control;
 pub mod core;
 pub mod frame;
+mod kept;
 pub mod link;
 pub mod replication;
 pub mod request;

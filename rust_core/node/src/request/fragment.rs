@@ -2,7 +2,7 @@
 //! takes them, their writes checked against what they saw.
 
 use phantom_base::sync::{Arc, Ordering};
-use phantom_base::{Error, Result, Timestamp};
+use phantom_base::{Error, Result, Timestamp, sqlstate};
 use phantom_mvcc::{Reader, Reads, Ticket};
 use phantom_sql::execute::{
     Finished, Fragment, FragmentInput, Seen, Step, StepBudget, Storage, StoredRow,
@@ -44,7 +44,7 @@ pub(super) struct Stepped {
 }
 
 enum Progress {
-    Rows(u64, Vec<u8>),
+    Rows(Vec<(u64, Vec<u8>)>),
     Yield,
     Done(Finished),
 }
@@ -161,28 +161,35 @@ impl Requests {
                 self.fragment_job(ticket).parked = Some(stepped.running);
                 self.step_fragment(ticket);
             }
-            Ok(Progress::Rows(count, bytes)) => {
+            Ok(Progress::Rows(parts)) => {
                 self.fragment_job(ticket).parked = Some(stepped.running);
-                self.fragment_rows(ticket, count, bytes);
+                self.fragment_rows(ticket, parts);
             }
             Ok(Progress::Done(finished)) => self.fragment_done(replication, ticket, finished),
             Err(error) => self.fail(ticket, error),
         }
     }
 
-    fn fragment_rows(&mut self, ticket: Ticket, count: u64, bytes: Vec<u8>) {
+    fn fragment_rows(&mut self, ticket: Ticket, parts: Vec<(u64, Vec<u8>)>) {
+        let memory_bytes = self.memory_bytes;
         let job = self.fragment_job(ticket);
         if job.planned.query.is_write() {
             // None of it may leave before the commit.
-            job.held.push((count, bytes));
-            self.step_fragment(ticket);
+            job.held.extend(parts);
+            if job.held.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() > memory_bytes {
+                self.fail(ticket, too_much_returned(memory_bytes));
+            } else {
+                self.step_fragment(ticket);
+            }
             return;
         }
-        let active = self.get(ticket);
-        active.credit -= i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-        let (origin, has_credit) = (active.origin, active.credit > 0);
-        self.reply(origin, ToGateway::Rows { dispatch: origin.dispatch, count, bytes });
-        if has_credit {
+        for (count, bytes) in parts {
+            let active = self.get(ticket);
+            active.credit -= i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+            let origin = active.origin;
+            self.reply(origin, ToGateway::Rows { dispatch: origin.dispatch, count, bytes });
+        }
+        if self.get(ticket).credit > 0 {
             self.step_fragment(ticket);
         } else {
             self.get(ticket).stage = Stage::Credit;
@@ -229,12 +236,18 @@ impl Requests {
     }
 }
 
+fn too_much_returned(memory_bytes: usize) -> Error {
+    Error::new(sqlstate::OUT_OF_MEMORY, "out of memory")
+        .with_detail(format!("The rows to return take over {memory_bytes} bytes."))
+        .with_hint("Return fewer rows or columns, or change fewer rows at once.")
+}
+
 fn step(fragment: &mut Fragment, storage: &dyn Storage) -> std::result::Result<Progress, Error> {
     let step = fragment.step(storage, StepBudget::WORKER)?;
     // Refused before all of it is in memory, has latches and is compared, for nothing.
     check_write_bytes(fragment.written_bytes())?;
     Ok(match step {
-        Step::Batch(batch) => Progress::Rows(batch.len() as u64, encode_rows(&batch)?),
+        Step::Batch(batch) => Progress::Rows(encode_rows(&batch)?),
         Step::Yield => Progress::Yield,
         Step::Done(finished) => Progress::Done(finished),
     })

@@ -15,9 +15,9 @@ use phantom_base::{Error, GroupId, Map, Nanos, NodeId, Set, Timestamp, sqlstate}
 use phantom_types::codec::row::RowLayout;
 use phantom_types::{Batch, TypeId};
 
-use super::Requests;
 use super::message::{DispatchId, Run, ToGateway, ToLeader, Work};
 use super::outbox::{MESSAGE_BYTES_MAX, Outbox};
+use super::{PLAN_BYTES_MAX, Requests};
 use crate::frame::Section;
 use crate::replication::Replication;
 use crate::replication::entry::TxnId;
@@ -26,6 +26,10 @@ use crate::replication::entry::TxnId;
 pub const LEADER_WAIT_NS: Nanos = 10_000_000_000;
 /// How often a statement follows a hint to another leader.
 const NOT_LEADER_MAX: u32 = 8;
+/// How often a read follows its group from a lost leader to the next. It may be the reason.
+const LOSSES_MAX: u32 = 3;
+/// Plans of which it is known that a peer has them.
+const SENT_PLANS_MAX: usize = 4_096;
 /// How often waiting flows look for a leader, and sent ones whether theirs still leads.
 pub const LOOK_AGAIN_NS: Nanos = 10_000_000;
 
@@ -66,6 +70,7 @@ struct Flow {
     /// The tree, for a leader that lacks it.
     tree: Option<phantom_base::sync::Arc<[u8]>>,
     refusals: u32,
+    losses: u32,
     /// When it ends for want of a leader, while it waits for one.
     give_up: Nanos,
     has_rows: bool,
@@ -173,6 +178,7 @@ impl Flows {
             sent: None,
             tree,
             refusals: 0,
+            losses: 0,
             give_up: now + LEADER_WAIT_NS,
             has_rows: false,
         };
@@ -204,13 +210,14 @@ impl Flows {
         }
         if leader != NodeId::NONE && replication.is_connected(leader) {
             if let Work::Query(query) = &mut run.work
-                && self.sent_plans.entry(leader).or_default().insert(query.hash)
+                && let Some(tree) = &flow.tree
+                && is_unknown(self.sent_plans.entry(leader).or_default(), query.hash, tree)
             {
-                query.tree.clone_from(&flow.tree);
+                query.tree = Some(tree.clone());
             }
             let message = ToLeader::Run(run).encode();
             if message.len() > MESSAGE_BYTES_MAX {
-                let error = too_large(message.len());
+                let error = too_large("statement", message.len());
                 self.finish(id, FlowEvent::Failed(error));
                 return;
             }
@@ -372,7 +379,13 @@ impl Flows {
             let error = Error::new(sqlstate::SERIALIZATION_FAILURE, message)
                 .with_hint("Nothing was done; try again.");
             self.finish(id, FlowEvent::Failed(error));
+        } else if flow.losses == LOSSES_MAX {
+            let message = format!("the leader was lost {} times: {why}", LOSSES_MAX + 1);
+            let error = Error::new(sqlstate::CANNOT_CONNECT_NOW, message)
+                .with_hint("Nothing was done; see `phantomdb status`, then try again.");
+            self.finish(id, FlowEvent::Failed(error));
         } else {
+            flow.losses += 1;
             flow.give_up = now + LEADER_WAIT_NS;
             self.take_back(id);
             self.waiting.insert(id);
@@ -433,9 +446,15 @@ impl Flows {
         }
     }
 
-    /// Sends a leader's reply to the gateway that waits for it.
+    /// Sends a leader's reply to the gateway that waits for it; one that is too large to travel is
+    /// replaced by its error (54000).
     pub fn send_reply(&mut self, gateway: NodeId, reply: &ToGateway) {
-        self.outbox.push(gateway, Section::Replies, &reply.encode());
+        let mut message = reply.encode();
+        if message.len() > MESSAGE_BYTES_MAX {
+            let (dispatch, error) = (reply.dispatch(), too_large("answer", message.len()));
+            message = ToGateway::Failed { dispatch, error }.encode();
+        }
+        self.outbox.push(gateway, Section::Replies, &message);
     }
 
     /// Takes a part of what a peer says about statements; the whole message if it was the last.
@@ -490,9 +509,20 @@ fn no_leader(group: GroupId, is_write: bool) -> Error {
         .with_hint("See `phantomdb status` for the members that are missing.")
 }
 
-fn too_large(bytes: usize) -> Error {
+/// Whether a peer has to be sent a plan. It does not keep large ones.
+fn is_unknown(sent: &mut Set<u128>, hash: u128, tree: &[u8]) -> bool {
+    if tree.len() > PLAN_BYTES_MAX {
+        return true;
+    }
+    if sent.len() >= SENT_PLANS_MAX {
+        sent.clear();
+    }
+    sent.insert(hash)
+}
+
+fn too_large(what: &str, bytes: usize) -> Error {
     let message = format!(
-        "the statement takes {bytes} bytes on its way to its leader; at most {MESSAGE_BYTES_MAX} are sent"
+        "the {what} takes {bytes} bytes between nodes; at most {MESSAGE_BYTES_MAX} are sent"
     );
     Error::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, message)
         .with_hint("Split it into several statements.")
@@ -512,4 +542,34 @@ fn decode_rows(layout: &RowLayout, count: u64, bytes: &[u8]) -> Result<Batch, Er
     let columns: Vec<usize> = (0..layout.types().len()).collect();
     let defaults = vec![phantom_types::Datum::Null; columns.len()];
     layout.decode(&rows, &columns, &defaults)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_too_large_to_travel_is_an_error_and_no_end_of_the_link() {
+        let (mut leader, mut gateway) = (Flows::new(NodeId(1)), Flows::new(NodeId(2)));
+        let bytes = vec![0; MESSAGE_BYTES_MAX];
+        leader.send_reply(NodeId(2), &ToGateway::Rows { dispatch: 7, count: 1, bytes });
+        let parts = leader.outbox.waiting(NodeId(2));
+        let received = parts.iter().map(|part| gateway.receive(NodeId(1), Section::Replies, part));
+        let message = received.last().expect("a part").expect("it fits").expect("it is whole");
+        let reply = ToGateway::decode(&message).expect("a reply");
+        let ToGateway::Failed { dispatch: 7, error } = reply else { panic!("{reply:?}") };
+        assert_eq!(error.sqlstate, sqlstate::PROGRAM_LIMIT_EXCEEDED);
+    }
+
+    #[test]
+    fn a_plan_is_sent_once_unless_it_is_too_large_to_be_kept() {
+        let mut sent = Set::new();
+        let (small, large) = (vec![0; PLAN_BYTES_MAX], vec![0; PLAN_BYTES_MAX + 1]);
+        assert!(is_unknown(&mut sent, 1, &small));
+        assert!(!is_unknown(&mut sent, 1, &small));
+        assert!(is_unknown(&mut sent, 2, &large));
+        assert!(is_unknown(&mut sent, 2, &large));
+        (0..10_000).for_each(|hash| drop(is_unknown(&mut sent, hash, &small)));
+        assert!(sent.len() <= SENT_PLANS_MAX);
+    }
 }

@@ -27,7 +27,7 @@ mod storage;
 use std::collections::VecDeque;
 
 use phantom_base::sync::{Arc, AtomicBool, Ordering};
-use phantom_base::{Error, GroupId, HashIndex, Map, NodeId, Term, Timestamp, hash_index};
+use phantom_base::{Error, GroupId, Map, NodeId, Term, Timestamp};
 use phantom_lsm::Engine;
 use phantom_mvcc::{Reader, Reads, Ticket};
 use phantom_raft::{BarrierAnswer, BarrierOutcome, Done};
@@ -35,6 +35,7 @@ use phantom_sql::execute::StoredRow;
 use phantom_sql::statement::Planned;
 
 use crate::catalog::Catalog;
+use crate::kept::{Bounds, Kept};
 use crate::replication::entry::TxnId;
 use crate::replication::{Refused, Replication};
 use crate::runtime::{Mailbox, Runtime};
@@ -46,8 +47,11 @@ use point::PointJob;
 
 /// A statement that scans and writes repeats at most so often; then 40001.
 const REPEATS_MAX: u32 = 50;
-/// Plans of other gateways that are kept by hash.
-const PLANS_MAX: usize = 4_096;
+/// The largest plan that is kept, as a tree, in bytes. In memory a plan takes several times as much,
+/// and statements of many rows are seldom sent twice.
+pub const PLAN_BYTES_MAX: usize = 64 << 10;
+/// Plans that are kept by hash.
+const PLANS: Bounds = Bounds { count: 4_096, bytes: 8 << 20, largest: PLAN_BYTES_MAX };
 /// Rows that a gateway lets a flow send before it has taken any, in bytes.
 pub const CREDIT_BYTES: i64 = 1 << 20;
 
@@ -71,7 +75,7 @@ pub struct Requests {
     active: Map<Ticket, Active>,
     by_origin: Map<Origin, Ticket>,
     next_ticket: Ticket,
-    plans: HashIndex<u128, Arc<Planned>>,
+    plans: Kept<u128, Arc<Planned>>,
     replies: VecDeque<(NodeId, ToGateway)>,
     /// Requests that may go on since something else ended.
     freed: VecDeque<Ticket>,
@@ -156,7 +160,7 @@ impl Requests {
             active: Map::new(),
             by_origin: Map::new(),
             next_ticket: 1,
-            plans: hash_index(),
+            plans: Kept::new(PLANS),
             replies: VecDeque::new(),
             freed: VecDeque::new(),
             unstamped: Vec::new(),

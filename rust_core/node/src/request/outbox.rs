@@ -33,6 +33,7 @@ pub struct Outbox {
 impl Outbox {
     /// Queues a message for a peer.
     pub fn push(&mut self, peer: NodeId, section: Section, message: &[u8]) {
+        assert!(message.len() <= MESSAGE_BYTES_MAX, "its receiver would close the link");
         let queue = self.waiting.entry(peer).or_default();
         let count = message.len().div_ceil(PART_BYTES).max(1);
         for (at, chunk) in message.chunks(PART_BYTES).enumerate() {
@@ -57,6 +58,12 @@ impl Outbox {
         }
         self.waiting.retain(|_, queue| !queue.is_empty());
         !self.waiting.is_empty()
+    }
+
+    /// The parts that wait for a peer.
+    #[cfg(test)]
+    pub fn waiting(&self, peer: NodeId) -> Vec<Vec<u8>> {
+        self.waiting[&peer].iter().map(|(_, part)| part.clone()).collect()
     }
 
     /// Takes a part of a peer's message; the message if it was the last.
@@ -101,8 +108,7 @@ mod tests {
         let mut outbox = Outbox::default();
         let message: Vec<u8> = (0..PART_BYTES * 2 + 5).map(|i| i as u8).collect();
         outbox.push(peer, Section::Requests, &message);
-        let parts: Vec<Vec<u8>> =
-            outbox.waiting[&peer].iter().map(|(_, part)| part.clone()).collect();
+        let parts = outbox.waiting(peer);
         assert_eq!(parts.len(), 3);
         let mut inbox = Outbox::default();
         let mut take = |part: &[u8]| inbox.receive(peer, Section::Requests, part);

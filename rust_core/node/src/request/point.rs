@@ -15,7 +15,7 @@ use super::fragment::FragmentJob;
 use super::message::{QueryWork, ToGateway};
 use super::rows::encode_rows;
 use super::storage::relation_of;
-use super::{Answer, Job, Origin, PLANS_MAX, Requests, Stage};
+use super::{Answer, Job, Origin, Requests, Stage};
 use crate::replication::Replication;
 
 /// A point plan with its values and its keys.
@@ -97,10 +97,7 @@ impl Requests {
         if planned.hash != query.hash {
             return Err(Error::internal("a plan is not the one that its hash names"));
         }
-        if self.plans.len() >= PLANS_MAX {
-            self.plans.clear();
-        }
-        self.plans.insert(planned.hash, planned.clone());
+        self.plans.insert(planned.hash, planned.clone(), tree.len());
         Ok(Some(planned))
     }
 
@@ -147,16 +144,13 @@ impl Requests {
                 return;
             }
         };
-        let mut rows = Vec::new();
-        if !effect.rows.is_empty() {
-            match encode_rows(&effect.rows) {
-                Ok(encoded) => rows.push((effect.rows.len() as u64, encoded)),
-                Err(error) => {
-                    self.prove(replication, ticket, is_write, Err(error));
-                    return;
-                }
+        let rows = match encode_rows(&effect.rows) {
+            Ok(rows) => rows,
+            Err(error) => {
+                self.prove(replication, ticket, is_write, Err(error));
+                return;
             }
-        }
+        };
         let answer = Answer { rows, count: effect.count };
         if effect.writes.is_empty() {
             self.prove(replication, ticket, is_write, Ok(answer));

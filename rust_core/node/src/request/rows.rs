@@ -16,6 +16,10 @@ use crate::catalog::{number_key, schema_row};
 use crate::replication::Replication;
 use crate::runtime::Pool;
 
+/// A part of a result is at least so large, in bytes, where another one follows it. It is larger by
+/// less than a row.
+const PART_BYTES: usize = 256 << 10;
+
 /// Values and versions, for each span.
 pub(super) type SystemRows = Vec<Vec<(Vec<u8>, u64)>>;
 
@@ -43,11 +47,13 @@ fn stored(row: &phantom_mvcc::Row) -> StoredRow {
     StoredRow { bytes: row.bytes().to_vec(), version: row.version }
 }
 
-/// Rows of a result as they travel: each its length and the row codec's bytes.
-pub(super) fn encode_rows(batch: &Batch) -> Result<Vec<u8>> {
+/// Rows of a result as they travel, in parts with their numbers of rows: each row its length and the
+/// row codec's bytes.
+pub(super) fn encode_rows(batch: &Batch) -> Result<Vec<(u64, Vec<u8>)>> {
     let types: Vec<TypeId> = batch.columns().iter().map(Column::ty).collect();
     let layout = RowLayout::new(&types);
-    let mut out = Vec::new();
+    let mut parts = Vec::new();
+    let (mut count, mut out) = (0, Vec::new());
     let mut row = Vec::new();
     for at in batch.selection().iter() {
         row.clear();
@@ -56,8 +62,15 @@ pub(super) fn encode_rows(batch: &Batch) -> Result<Vec<u8>> {
         let length = u32::try_from(row.len()).expect("the row codec bounds rows");
         out.extend_from_slice(&length.to_le_bytes());
         out.extend_from_slice(&row);
+        count += 1;
+        if out.len() >= PART_BYTES {
+            parts.push((std::mem::take(&mut count), std::mem::take(&mut out)));
+        }
     }
-    Ok(out)
+    if count > 0 {
+        parts.push((count, out));
+    }
+    Ok(parts)
 }
 
 fn relation(id: u64) -> RelationId {
@@ -202,5 +215,18 @@ mod tests {
         ] {
             assert!(check(&[bad]).is_err());
         }
+    }
+
+    #[test]
+    fn rows_travel_in_parts_whatever_their_sizes() {
+        let texts = [1, PART_BYTES / 2, PART_BYTES, 5, 3 * PART_BYTES, 7].map(|n| "x".repeat(n));
+        let mut column = Column::with_capacity(TypeId::TEXT, texts.len());
+        texts.iter().for_each(|text| column.push(&Datum::text(text)));
+        let parts = encode_rows(&Batch::new(vec![column], texts.len())).unwrap();
+        let counts: Vec<u64> = parts.iter().map(|(count, _)| *count).collect();
+        assert_eq!(counts, [3, 2, 1]);
+        let largest = texts.iter().map(String::len).max().unwrap();
+        assert!(parts.iter().all(|(_, bytes)| bytes.len() < PART_BYTES + largest + 64));
+        assert_eq!(encode_rows(&Batch::new(vec![], 0)).unwrap(), []);
     }
 }

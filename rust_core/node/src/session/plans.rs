@@ -5,7 +5,7 @@
 //! on the system group and one more try: the table may be new.
 
 use phantom_base::sync::Arc;
-use phantom_base::{Error, HashIndex, hash_index, sqlstate};
+use phantom_base::{Error, sqlstate};
 use phantom_sql::bind;
 use phantom_sql::catalog::CatalogSnapshot;
 use phantom_sql::settings::Settings;
@@ -14,10 +14,12 @@ use phantom_types::EvalContext;
 use phantom_wire::pg::{Outcome, Piece};
 
 use super::{SessionId, Sessions};
+use crate::kept::{Bounds, Kept};
+use crate::request::PLAN_BYTES_MAX;
 use crate::runtime::Pool;
 
-/// Statements that a node keeps.
-const PLANS_MAX: usize = 8_192;
+/// Statements that a node keeps, by the size of their trees and texts.
+const BOUNDS: Bounds = Bounds { count: 8_192, bytes: 8 << 20, largest: PLAN_BYTES_MAX };
 /// The longest text that is kept, in bytes: bulk statements are not repeated.
 const TEXT_BYTES_MAX: usize = 16 << 10;
 
@@ -32,12 +34,12 @@ struct PlanKey {
 
 /// Bound statements by their text.
 pub(super) struct PlanCache {
-    plans: HashIndex<PlanKey, Arc<statement::Prepared>>,
+    plans: Kept<PlanKey, Arc<statement::Prepared>>,
 }
 
 impl Default for PlanCache {
     fn default() -> Self {
-        Self { plans: hash_index() }
+        Self { plans: Kept::new(BOUNDS) }
     }
 }
 
@@ -249,11 +251,12 @@ impl Sessions {
         if mentions_the_moment(text) {
             return;
         }
-        if self.cache.plans.len() >= PLANS_MAX {
-            self.cache.plans.clear();
-        }
+        let tree = match &statement.body {
+            Body::Query(planned) => planned.encoded.len(),
+            _ => 0,
+        };
         let key = self.key(id, text, types);
-        self.cache.plans.insert(key, statement.clone());
+        self.cache.plans.insert(key, statement.clone(), text.len() + tree);
     }
 
     /// Waits until this node has applied what the system group had committed, then binds again.

@@ -98,3 +98,26 @@ fn a_late_answer_of_a_former_stay_ends_no_statement_that_came_back() {
     let answer = cluster.calm_until(SCAN, |cluster| answered(cluster, &mut client));
     assert_eq!((answer.error, answer.rows.len() as u64), (None, ROWS));
 }
+
+#[test]
+fn a_read_that_loses_its_leader_again_and_again_ends() {
+    let mut cluster = started();
+    let leader = leader(&mut cluster);
+    let gateway = (leader + 1) % 3;
+    let mut client = connected(&mut cluster, gateway);
+    cluster.links.hold((leader, gateway, BULK));
+    client.query(SCAN);
+    let mut losses = 0;
+    let answer = loop {
+        if let Some(answer) = small_steps(&mut cluster, &mut client, 100) {
+            break answer;
+        }
+        assert!(losses < 10, "the read goes on for ever");
+        cluster.reset(leader, gateway);
+        cluster.dial();
+        losses += 1;
+    };
+    assert_eq!(losses, 4);
+    let (code, message) = answer.error.expect("it ends");
+    assert_eq!((code.as_str(), message.contains("lost 4 times")), ("57P03", true), "{message}");
+}
