@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 sys.path.append(str(Path(__file__).parent))
@@ -15,6 +16,19 @@ from kit.cluster import running_cluster
 from kit.servers import has_postgres, postgres
 
 from phantomdb.demo.processes import Cluster, NodeProcess
+
+# The same examples in each run, however long the machine takes over one of them.
+hypothesis.settings.register_profile(
+    "steady",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+# Others in each run, to look longer: `--hypothesis-profile roaming`.
+hypothesis.settings.register_profile(
+    "roaming", hypothesis.settings.get_profile("steady"), derandomize=False
+)
+hypothesis.settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")
