@@ -19,7 +19,7 @@ HOST = b"\r\nHost: h"
 
 def exchange(node: NodeProcess, *parts: bytes, ends: bool = True) -> bytes:
     """Send parts one by one, and return all that comes until the node closes."""
-    with socket.create_connection((node.admin.host, node.admin.port), timeout=20) as sock:
+    with socket.create_connection((node.admin.host, node.admin.port), timeout=45) as sock:
         received = b""
         with suppress(OSError):  # The node may have answered and closed before the last part.
             for part in parts:

@@ -1,48 +1,72 @@
 """Clients in numbers: floods of connections, of cancel requests, of queries that nobody reads."""
 
 import random
+import resource
 import socket
 import struct
+from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 from kit.cluster import session, wait_until
 from kit.frontend import SYNC, Frontend, bind, execute, parse, query, startup
 from kit.gauges import metric
+from kit.steady import LEADER_CHANGED, settled
 
 from phantomdb.demo.processes import Cluster, NodeProcess
 
 #: The first word of a cancel request.
 CANCEL = 80_877_102
-LONG = "SELECT count(*) FROM loaded a, loaded b, loaded c, loaded d"
+#: 10^12 rows: it does not end before it is cancelled, however slow the rest is.
+LONG = "SELECT count(*) FROM loaded a, loaded b, loaded c, loaded d, loaded e, loaded f"
+#: Sockets of the largest flood, and descriptors beside them.
+FLOOD, BESIDE = 1_000, 500
 
 
 @pytest.fixture
 def table(shared_cluster: Cluster) -> str:
     """Make `loaded` with 100 rows, which stays."""
     with session(shared_cluster.nodes[0]) as db:
-        db.execute("CREATE TABLE IF NOT EXISTS loaded (k int4 PRIMARY KEY, v text)")
-        db.execute("DELETE FROM loaded")
         rows = ", ".join(f"({k}, '{'x' * 1_000}')" for k in range(100))
-        db.execute(f"INSERT INTO loaded VALUES {rows}")
+        for sql in (
+            "CREATE TABLE IF NOT EXISTS loaded (k int4 PRIMARY KEY, v text)",
+            "DELETE FROM loaded",
+            f"INSERT INTO loaded VALUES {rows} ON CONFLICT DO NOTHING",
+        ):
+            settled(partial(db.execute, sql))
     return "loaded"
+
+
+@pytest.fixture
+def descriptors() -> Iterator[None]:
+    """Let this process have the sockets of a flood: many systems give 1,024 descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FLOOD + BESIDE
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        pytest.skip(f"needs {wanted} descriptors")
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def cancel(port: int, key: bytes) -> None:
     """Ask for a cancellation, and wait until the server has closed: it has been passed on."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=45) as sock:
         sock.sendall(struct.pack("!ii", 16, CANCEL) + key)
         assert sock.recv(1) == b""
 
 
+@pytest.mark.usefixtures("descriptors")
 def test_a_thousand_connections_at_once_leave_nothing(shared_cluster: Cluster) -> None:
     node = shared_cluster.nodes[0]
     drawn = random.Random(5)
     hello = startup(user="postgres", database="postgres")
     with ExitStack() as stack:
-        for _ in range(1_000):
+        for _ in range(FLOOD):
             address = ("127.0.0.1", node.pg.port)
-            sock = stack.enter_context(socket.create_connection(address, timeout=20))
+            sock = stack.enter_context(socket.create_connection(address, timeout=45))
             sock.sendall(hello[: drawn.choice([0, 4, 20, len(hello)])])
             if drawn.random() < 0.3:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -70,6 +94,7 @@ def test_a_statement_is_cancelled_through_any_node_and_by_its_key_only(
             for key in wrong:
                 cancel(through.pg.port, key)
             assert other.query("SELECT 1").values() == [("1",)]
+            wait_until(home, "it runs", lambda: metric(home, "phantomdb_flows") > 0)
             cancel(through.pg.port, db.key)
             assert db.answer().sqlstate == "57014"
             assert db.query("SELECT 1").values() == [("1",)]
@@ -90,7 +115,7 @@ def test_cancellations_in_every_phase_end_a_statement_or_nothing(shared_cluster:
         for at in range(300):
             script, rows = kinds[at % len(kinds)]
             sock = stack.enter_context(
-                socket.create_connection(("127.0.0.1", (home, away)[at % 2].pg.port), timeout=20)
+                socket.create_connection(("127.0.0.1", (home, away)[at % 2].pg.port), timeout=45)
             )
             request = struct.pack("!ii", 16, CANCEL) + db.key
             if at % 3 == 0:
@@ -100,7 +125,7 @@ def test_cancellations_in_every_phase_end_a_statement_or_nothing(shared_cluster:
                 db.send(script)
                 sock.sendall(request)
             answer = db.answer()
-            assert answer.sqlstate in ("", "57014", "42703"), answer.errors
+            assert answer.sqlstate in {"", "57014", "42703"} | LEADER_CHANGED, answer.errors
             if not answer.errors:
                 assert answer.values() == rows
         assert db.query("SELECT 1").sqlstate in ("", "57014")
@@ -125,12 +150,13 @@ def test_a_client_that_pipelines_and_does_not_read_waits_for_itself(
             except BlockingIOError:
                 if serves(node):
                     break
-        deaf.socket.settimeout(30)
+        deaf.socket.settimeout(45)
         sent = len(part) * 10 - len(rest)
         whole = sent // (len(part) // 1_000)
         # What it has sent is answered in order, once it reads.
         for _ in range(min(whole - 10, 2_000)):
-            assert len(deaf.answer().rows) == 1
+            answer = deaf.answer()
+            assert len(answer.rows) == 1 or answer.sqlstate in LEADER_CHANGED, answer.errors
     wait_until(node, "nothing runs", lambda: metric(node, "phantomdb_flows") == 0)
 
 

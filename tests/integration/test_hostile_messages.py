@@ -158,7 +158,8 @@ def test_a_short_timeout_ends_a_statement_and_nothing_else(ports: tuple[int, int
                 for answer in (db.answer(), db.answer()):
                     expected = {"", "57014", "42601", "23505", "42P07", "42P01", "40003"}
                     assert answer.sqlstate in expected, answer.errors
-                db.query("SET statement_timeout = 0")
+                while db.query("SET statement_timeout = 0").errors:
+                    pass  # It is under the timeout itself.
                 assert db.query("SELECT count(*) FROM messages a, messages b").sqlstate == ""
         assert db.query("SELECT count(*) FROM messages WHERE k < 50").values() == [("50",)]
         db.query("DROP TABLE IF EXISTS timed")

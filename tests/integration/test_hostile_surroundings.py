@@ -63,7 +63,7 @@ def lone_node(directory: Path, script: str, *, is_told: bool = True) -> Iterator
 def held(stack: ExitStack, door: Address, count: int) -> None:
     """Hold so many connections at a door that say nothing."""
     for _ in range(count):
-        sock = socket.create_connection((door.host, door.port), timeout=10)
+        sock = socket.create_connection((door.host, door.port), timeout=45)
         stack.enter_context(sock)
 
 
@@ -78,7 +78,7 @@ def test_connections_do_not_take_the_descriptors_of_files(tmp_path: Path) -> Non
             for k in range(12):
                 answer = db.extended(f"INSERT INTO t VALUES ({k}, $1)", [value])
                 assert not answer.errors
-                assert view.is_ready(node.admin, 5)
+                assert view.is_ready(node.admin, 30)
             assert db.query("SELECT count(*) FROM t").values() == [("12",)]
         stack.close()
         with Frontend.connect(node.pg.port) as db:
@@ -110,7 +110,7 @@ def test_sessions_beyond_the_limit_are_told_and_there_is_room_again(tmp_path: Pa
 
 def test_too_few_descriptors_are_refused(tmp_path: Path) -> None:
     command = [*by_shell('ulimit -n 40; exec "$@"'), "--data", str(tmp_path / "data")]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=45, check=False)
     assert ended.returncode == 2
     assert "ulimit -n" in ended.stderr
 
@@ -119,7 +119,7 @@ def test_silent_connections_leave_room_at_the_admin_door(tmp_path: Path) -> None
     with lone_node(tmp_path, 'ulimit -n 2048; exec "$@"') as node, ExitStack() as stack:
         # More than its slots. Those that say nothing are closed, and whoever asks has a turn.
         held(stack, node.admin, 500)
-        assert view.is_ready(node.admin, 30)
+        assert view.is_ready(node.admin, 45)
 
 
 # Standard files.
@@ -148,6 +148,7 @@ def test_a_node_that_cannot_say_that_it_is_ready_serves(tmp_path: Path, script: 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_nodes_told_to_stop_under_load_have_what_was_acknowledged(tmp_path: Path) -> None:
     ledger = Ledger()
     with running_cluster(tmp_path) as cluster:

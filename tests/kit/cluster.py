@@ -23,11 +23,13 @@ from phantomdb.node.world import RealWorld
 #: The group of the catalog, and the one that holds the rows of all tables.
 SYSTEM_GROUP, ROWS_GROUP = 1, 2
 #: How long a cluster may take to become what a test waits for.
-WAIT_S = 20.0
+WAIT_S = 45.0
 #: Between two looks, in seconds.
 LOOK_AGAIN_S = 0.02
 #: How long an admin door may take to answer.
-LOOK_S = 2.0
+LOOK_S = 10.0
+#: How long a statement may take, in seconds; one waits up to 10 s for a leader.
+STATEMENT_S = 45
 
 _WORLD = RealWorld.make()
 
@@ -62,7 +64,7 @@ def running_cluster(
         raise
 
 
-def session(node: NodeProcess, *, statement_timeout_s: int = 20) -> Connection:
+def session(node: NodeProcess, *, statement_timeout_s: int = STATEMENT_S) -> Connection:
     """Open a connection in autocommit, in UTC."""
     return connect(node.pg, statement_timeout_s=statement_timeout_s)
 
@@ -70,11 +72,23 @@ def session(node: NodeProcess, *, statement_timeout_s: int = 20) -> Connection:
 def wait_until(
     node: NodeProcess, what: str, holds: Callable[[], bool], *, seconds: float = WAIT_S
 ) -> None:
-    """Wait until something holds, for as long as `node` lives; fails naming `what`."""
+    """Wait until something holds, for as long as `node` lives; fails naming `what`.
+
+    A door that is silent has not said so yet.
+    """
     deadline = Deadline(_WORLD.clock, seconds)
-    while not holds():
+    while not _has_said(holds):
         assert deadline.left_s, f"not within {seconds:g} s: {what}"
         node.watch(LOOK_AGAIN_S)
+
+
+def _has_said(holds: Callable[[], bool]) -> bool:
+    try:
+        return holds()
+    except view.NotANode:
+        raise
+    except view.Unreachable:
+        return False
 
 
 def wait_ready(node: NodeProcess, *, seconds: float = WAIT_S) -> None:

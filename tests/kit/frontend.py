@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 #: How long an answer may take, in seconds.
-ANSWER_S = 30.0
+ANSWER_S = 45.0
 
 TEXT, BINARY = 0, 1
 

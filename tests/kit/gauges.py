@@ -11,7 +11,7 @@ from phantomdb.demo.processes import NodeProcess
 
 MIB = 1 << 20
 #: How long an admin door may take to answer, in seconds.
-LOOK_S = 5.0
+LOOK_S = 30.0
 
 
 def resident_mib(node: NodeProcess) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from phantomdb.wire import messages
 from phantomdb.wire.messages import Form, Hello, Message, Probe
 
 #: How long an answer may take.
-ANSWER_S = 20.0
+ANSWER_S = 45.0
 
 
 class Peer:

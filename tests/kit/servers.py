@@ -20,7 +20,7 @@ from phantomdb.node.world import RealWorld
 #: Where Debian puts it.
 POSTGRES_BIN = Path("/usr/lib/postgresql/15/bin")
 #: How long it may take until it answers, in seconds.
-START_S = 30.0
+START_S = 45.0
 #: Between two attempts to connect, in seconds.
 ATTEMPT_S = 0.02
 #: An oracle needs speed, not safety; and it says what we say of names and places.
