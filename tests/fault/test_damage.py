@@ -13,12 +13,14 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from kit.cluster import ROWS_GROUP, leader_of, running_cluster, session, wait_caught_up, wait_until
+from kit.steady import settled
 
 from phantomdb.demo.processes import Cluster, NodeFailed, NodeProcess
 from phantomdb.demo.sessions import Connection
@@ -48,12 +50,18 @@ def right_answers() -> dict[str, Rows]:
 
 def fill(db: Connection) -> None:
     """Write what `right_answers` says; `wide` comes last and pushes all before it into tables."""
-    db.execute("CREATE TABLE small (k int4 PRIMARY KEY, v text)")
-    db.execute("CREATE TABLE wide (k int4 PRIMARY KEY, v text)")
-    for k, v in right_answers()[SMALL]:
-        db.execute("INSERT INTO small VALUES ($1, $2)", (k, v))
+    for name in ("small", "wide"):
+        sql = f"CREATE TABLE IF NOT EXISTS {name} (k int4 PRIMARY KEY, v text)"
+        settled(partial(db.execute, sql))
+    for row in right_answers()[SMALL]:
+        insert(db, "small", row)
     for k in range(WIDE_ROWS):
-        db.execute("INSERT INTO wide VALUES ($1, $2)", (k, "w" * WIDE_CHARACTERS))
+        insert(db, "wide", (k, "w" * WIDE_CHARACTERS))
+
+
+def insert(db: Connection, table: str, row: tuple[Any, ...]) -> None:
+    sql = f"INSERT INTO {table} VALUES ($1, $2) ON CONFLICT DO NOTHING"
+    settled(lambda: db.execute(sql, row))
 
 
 def tables(node: NodeProcess) -> list[Path]:
@@ -119,7 +127,7 @@ def ask(db: Connection, damaged: Path) -> str:
     outcome = "right"
     for question, right in right_answers().items():
         try:
-            rows = db.execute(question).fetchall()
+            rows = settled(lambda question=question: db.execute(question).fetchall())
         except psycopg.Error as error:
             if error.sqlstate != DAMAGED or not names(str(error), damaged):
                 raise
@@ -205,5 +213,6 @@ def test_a_damaged_table_of_one_node_is_nobody_elses_damage(tmp_path: Path) -> N
                 # Rows are read at their leader, whoever is asked.
                 led_by_sick = leader_of(cluster, ROWS_GROUP) is sick
                 assert outcome == "right" or led_by_sick, node.name
-                db.execute("INSERT INTO small VALUES ($1, 'more')", (1_000 + number,))
-                db.execute("DELETE FROM small WHERE k = $1", (1_000 + number,))
+                insert(db, "small", (1_000 + number, "more"))
+                delete = "DELETE FROM small WHERE k = $1"
+                settled(partial(db.execute, delete, (1_000 + number,)))

@@ -13,6 +13,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -20,7 +21,7 @@ import pytest
 from kit.cluster import running_cluster, session, wait_caught_up, wait_until
 from kit.frontend import Frontend, query
 from kit.gauges import MIB, folder_bytes, metric, resident_mib
-from kit.ledger import TRANSIENT
+from kit.steady import settled
 
 from phantomdb.demo.processes import Cluster, NodeProcess
 from phantomdb.demo.sessions import Connection
@@ -60,20 +61,16 @@ def batches(draw: random.Random) -> Iterator[range]:
 
 
 def insert(db: Connection, keys: range) -> None:
-    """Insert rows in one statement, until they are known to be there.
-
-    A leader that the machine starves may lose its office meanwhile.
-    """
+    """Insert rows in one statement, until they are known to be there."""
     places = ", ".join(f"(${2 * n + 1}, ${2 * n + 2})" for n in range(len(keys)))
     values = [part for key in keys for part in (key, value(key))]
-    while True:
-        try:
-            db.execute(f"INSERT INTO rows VALUES {places} ON CONFLICT DO NOTHING", values)
-        except psycopg.Error as error:
-            if error.sqlstate not in TRANSIENT - {None}:
-                raise
-        else:
-            return
+    sql = f"INSERT INTO rows VALUES {places} ON CONFLICT DO NOTHING"
+    settled(lambda: db.execute(sql, values))
+
+
+def create(db: Connection, name: str) -> None:
+    sql = f"CREATE TABLE IF NOT EXISTS {name} (k int4 PRIMARY KEY, v text NOT NULL)"
+    settled(lambda: db.execute(sql))
 
 
 def load(cluster: Cluster) -> None:
@@ -112,13 +109,13 @@ def loaded_cluster(directory: Path) -> Iterator[Cluster]:
     """Run three small nodes that hold the rows."""
     with running_cluster(directory, memory_bytes=ENGINE_BYTES) as cluster:
         with session(cluster.nodes[0]) as db:
-            db.execute("CREATE TABLE rows (k int4 PRIMARY KEY, v text NOT NULL)")
+            create(db, "rows")
         load(cluster)
         with session(cluster.nodes[0]) as db:
             # So that memory holds something, though the last row may have filled a memtable.
-            db.execute("CREATE TABLE afterwards (k int4 PRIMARY KEY)")
+            create(db, "afterwards")
         for node in cluster.nodes:
-            wait_caught_up(cluster, node)
+            wait_caught_up(cluster, node, seconds=STATEMENT_S)
         yield cluster
 
 
@@ -137,6 +134,7 @@ def wait_for_a_short_log(cluster: Cluster) -> None:
             node,
             f"the log of {node.name} is at most {LOG_BYTES_MAX // MIB} MiB",
             lambda log=log: folder_bytes(log) <= LOG_BYTES_MAX,
+            seconds=STATEMENT_S,
         )
 
 
@@ -150,22 +148,24 @@ def start_again(cluster: Cluster) -> None:
         replayed = metric(node, "phantomdb_replayed_bytes")
         assert 0 < replayed < REPLAYED_BYTES_MAX, f"{node.name} applied {replayed:,} bytes of log"
     for node in cluster.nodes:
-        wait_caught_up(cluster, node)
+        wait_caught_up(cluster, node, seconds=STATEMENT_S)
 
 
 def check_rows(node: NodeProcess, *, rows: int = ROWS, text: Callable[[int], str] = value) -> None:
     """Check that all rows are there, by their sums and by some of them."""
     draw = random.Random(SEED)
     with session(node, statement_timeout_s=STATEMENT_S) as db:
-        found = db.execute("SELECT count(*), sum(length(v)), min(k), max(k) FROM rows").fetchone()
+        sums = "SELECT count(*), sum(length(v)), min(k), max(k) FROM rows"
+        found = settled(lambda: db.execute(sums).fetchone())
         assert found == (rows, rows * ROW_BYTES, 0, rows - 1)
         for key in draw.sample(range(rows), 50):
-            row = db.execute("SELECT v FROM rows WHERE k = $1", (key,)).fetchone()
+            one = partial(db.execute, "SELECT v FROM rows WHERE k = $1", (key,))
+            row = settled(lambda one=one: one().fetchone())
             assert row == (text(key),), f"row {key} through {node.name}"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_rows_of_three_times_the_memory_leave_a_small_process_and_a_short_log(
     tmp_path: Path,
 ) -> None:
@@ -186,14 +186,14 @@ def test_rows_of_three_times_the_memory_leave_a_small_process_and_a_short_log(
         assert_small(cluster, "a kill and a start")
 
         for node in cluster.nodes:
-            read_everything(node)
+            settled(partial(read_everything, node))
         assert_small(cluster, "reads of everything")
         for node in cluster.nodes:
             leave_a_result_unread(node)
         assert_small(cluster, "clients that did not read")
         too_much = pytest.raises(psycopg.errors.ProgramLimitExceeded, match="can write at most")
         with session(cluster.nodes[0], statement_timeout_s=STATEMENT_S) as db, too_much:
-            db.execute("UPDATE rows SET v = v || 'x'")
+            settled(lambda: db.execute("UPDATE rows SET v = v || 'x'"))
         assert_small(cluster, "a write of everything")
 
 
@@ -222,13 +222,13 @@ def read_everything(node: NodeProcess) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_changes_of_every_row_leave_a_small_process_and_a_short_log(tmp_path: Path) -> None:
     """Nothing collects old versions yet: tables grow by each, memory and log do not."""
     with running_cluster(tmp_path, memory_bytes=ENGINE_BYTES) as cluster:
         rows = ROWS // 10
         with session(cluster.nodes[0], statement_timeout_s=STATEMENT_S) as db:
-            db.execute("CREATE TABLE rows (k int4 PRIMARY KEY, v text NOT NULL)")
+            create(db, "rows")
             for version in range(CHANGES + 1):
                 for first in range(0, rows, CHANGED_ROWS):
                     change(db, first, min(first + CHANGED_ROWS, rows) - 1, version)
@@ -251,4 +251,5 @@ def change(db: Connection, first: int, last: int, version: int) -> None:
         insert(db, range(first, last + 1))
         return
     text = value(first, version)
-    db.execute("UPDATE rows SET v = $1 WHERE k BETWEEN $2 AND $3", (text, first, last))
+    sql = "UPDATE rows SET v = $1 WHERE k BETWEEN $2 AND $3"
+    settled(lambda: db.execute(sql, (text, first, last)))
