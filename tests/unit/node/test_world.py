@@ -8,7 +8,8 @@ import trio
 import trio.testing
 
 from phantomdb.base.world import Address, Stream
-from phantomdb.node.world import RealNetwork
+from phantomdb.demo.processes import free_ports
+from phantomdb.node.world import RealNetwork, RealWorld
 
 #: More than sockets buffer.
 LARGE = bytes(range(256)) * (64 << 10)
@@ -93,7 +94,9 @@ async def test_sending_can_be_cancelled() -> None:
 
 async def test_an_address_in_use_is_refused() -> None:
     network = RealNetwork()
-    listener = await network.listen(Address("127.0.0.1", 0))
+    # Out of the range of outgoing connections: dialling it must not connect to itself below.
+    [port] = free_ports(1, RealWorld.make().random)
+    listener = await network.listen(Address("127.0.0.1", port))
     with pytest.raises(OSError, match="in use"):
         await network.listen(listener.address)
     await listener.aclose()
