@@ -22,6 +22,8 @@ from kit.frontend import (
     execute,
     parse,
     query,
+    serves,
+    table_in,
 )
 from kit.gauges import metric
 from kit.steady import settled, undisturbed
@@ -34,12 +36,6 @@ def reset(sock: socket.socket) -> None:
     """Close with RST instead of FIN, as the kernel does for a program that crashed unread."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
-
-
-def serves(node: NodeProcess) -> bool:
-    """Whether a new session is answered."""
-    with Frontend.connect(node.pg.port) as frontend:
-        return frontend.query("SELECT 1").values() == [("1",)]
 
 
 # Connections that end before, or without, a word.
@@ -56,7 +52,7 @@ def test_connections_reset_in_the_backlog_are_passed_over(node: NodeProcess, doo
     finally:
         node.resume()
     socket.create_connection((address.host, address.port), timeout=10).close()
-    assert serves(node)
+    assert serves(node.pg.port)
 
 
 # Clients that close their half, and are answered.
@@ -67,14 +63,8 @@ def ports(oracle: int, node: NodeProcess) -> Iterator[tuple[int, int]]:
     """Give the doors of PostgreSQL and of ours, with a table of 200 rows, `hostile`, in each."""
     rows = ", ".join(f"({k}, '{'x' * 1_000}')" for k in range(200))
     both = (oracle, node.pg.port)
-    for port in both:
-        with Frontend.connect(port) as db:
-            assert not db.query("CREATE TABLE hostile (k int PRIMARY KEY, v text)").errors
-            assert not db.query(f"INSERT INTO hostile VALUES {rows}").errors
-    yield both
-    for port in both:
-        with Frontend.connect(port) as db:
-            assert not db.query("DROP TABLE hostile").errors
+    with table_in(both, "hostile", rows):
+        yield both
 
 
 #: What is sent before the half is closed. Some take a while: the end comes before their answers.

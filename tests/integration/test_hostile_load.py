@@ -10,11 +10,11 @@ from functools import partial
 
 import pytest
 from kit.cluster import session, wait_until
-from kit.frontend import SYNC, Frontend, bind, execute, parse, query, startup
+from kit.frontend import SYNC, Frontend, bind, execute, parse, query, serves, startup
 from kit.gauges import metric
 from kit.steady import LEADER_CHANGED, settled
 
-from phantomdb.demo.processes import Cluster, NodeProcess
+from phantomdb.demo.processes import Cluster
 
 #: The first word of a cancel request.
 CANCEL = 80_877_102
@@ -148,7 +148,7 @@ def test_a_client_that_pipelines_and_does_not_read_waits_for_itself(
             try:
                 rest = rest[deaf.socket.send(rest) :]
             except BlockingIOError:
-                if serves(node):
+                if serves(node.pg.port):
                     break
         deaf.socket.settimeout(45)
         sent = len(part) * 10 - len(rest)
@@ -158,12 +158,6 @@ def test_a_client_that_pipelines_and_does_not_read_waits_for_itself(
             answer = deaf.answer()
             assert len(answer.rows) == 1 or answer.sqlstate in LEADER_CHANGED, answer.errors
     wait_until(node, "nothing runs", lambda: metric(node, "phantomdb_flows") == 0)
-
-
-def serves(node: NodeProcess) -> bool:
-    """Whether a new session is answered."""
-    with Frontend.connect(node.pg.port) as frontend:
-        return frontend.query("SELECT 1").values() == [("1",)]
 
 
 def test_a_query_read_and_written_byte_by_byte_is_answered(shared_cluster: Cluster) -> None:

@@ -19,6 +19,7 @@ from kit.frontend import (
     message,
     parse,
     query,
+    table_in,
 )
 
 from phantomdb.demo.processes import NodeProcess
@@ -29,14 +30,8 @@ def ports(oracle: int, node: NodeProcess) -> Iterator[tuple[int, int]]:
     """Give the doors of PostgreSQL and of ours, with a table of 50 rows, `messages`, in each."""
     rows = ", ".join(f"({k}, 'x')" for k in range(50))
     both = (oracle, node.pg.port)
-    for port in both:
-        with Frontend.connect(port) as db:
-            assert not db.query("CREATE TABLE messages (k int PRIMARY KEY, v text)").errors
-            assert not db.query(f"INSERT INTO messages VALUES {rows}").errors
-    yield both
-    for port in both:
-        with Frontend.connect(port) as db:
-            assert not db.query("DROP TABLE messages").errors
+    with table_in(both, "messages", rows):
+        yield both
 
 
 Told = tuple[str, list[tuple[str, str]], int]

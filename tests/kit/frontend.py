@@ -6,9 +6,9 @@ are compared byte by byte with PostgreSQL's.
 
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Self
 
 #: How long an answer may take, in seconds.
@@ -212,12 +212,7 @@ class Frontend:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.socket.close()
 
     def send(self, *messages: bytes) -> None:
@@ -309,3 +304,22 @@ class Frontend:
             SYNC,
         )
         return self.answer()
+
+
+def serves(port: int) -> bool:
+    """Whether a new session is answered."""
+    with Frontend.connect(port) as db:
+        return db.query("SELECT 1").values() == [("1",)]
+
+
+@contextmanager
+def table_in(ports: Sequence[int], name: str, rows: str) -> Iterator[None]:
+    """Have a table of these rows, `name (k int PRIMARY KEY, v text)`, behind each of the ports."""
+    for port in ports:
+        with Frontend.connect(port) as db:
+            assert not db.query(f"CREATE TABLE {name} (k int PRIMARY KEY, v text)").errors
+            assert not db.query(f"INSERT INTO {name} VALUES {rows}").errors
+    yield
+    for port in ports:
+        with Frontend.connect(port) as db:
+            assert not db.query(f"DROP TABLE {name}").errors
