@@ -3,7 +3,6 @@
 Each node has an ext4 disk of 700 MiB, of which it keeps 256 in reserve; a file of ballast fills it.
 """
 
-import http.client
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -22,6 +21,7 @@ from kit.cluster import (
     wait_until,
 )
 from kit.disks import SmallDisk, small_disks
+from kit.gauges import metric
 from kit.ledger import TRANSIENT, Clients, Ledger, check, prepare
 
 from phantomdb.demo import view
@@ -63,16 +63,6 @@ def wait_for_state(cluster: Cluster, node: NodeProcess, state: str) -> None:
             f"{asked.name} calls {node.name} {state}",
             partial(is_called, node, state, asked),
         )
-
-
-def metric(node: NodeProcess, name: str) -> float:
-    connection = http.client.HTTPConnection(node.admin.host, node.admin.port, timeout=LOOK_S)
-    try:
-        connection.request("GET", "/metrics")
-        lines = connection.getresponse().read().decode().splitlines()
-    finally:
-        connection.close()
-    return next(float(line.split()[1]) for line in lines if line.startswith(f"phantomdb_{name} "))
 
 
 def term(asked: NodeProcess) -> int:
@@ -120,8 +110,8 @@ def test_a_leader_with_a_full_disk_hands_over_and_writes_go_on(tmp_path: Path) -
             # Clients read back what they write all the time, through the full node too.
             ledger.wait_for(200, through=cluster.nodes)
             assert leader_of(cluster, ROWS_GROUP) is not full, "it does not come back"
-            assert metric(full, "disk_short") == 1
-            assert metric(full, "disk_free_bytes") <= SHORT
+            assert metric(full, "phantomdb_disk_short") == 1
+            assert metric(full, "phantomdb_disk_free_bytes") <= SHORT
             assert view.is_ready(full.admin, LOOK_S), "a degraded node serves"
             disks[full.name].empty()
             wait_for_state(cluster, full, "running")
@@ -177,11 +167,14 @@ def test_where_no_majority_has_room_writes_are_refused_and_reads_go_on(tmp_path:
             )
         check(cluster, ledger)
         errors: list[psycopg.Error] = []
-        wait_until(
-            cluster.nodes[2],
-            "it says why",
-            lambda: bool(errors.extend(filter(None, [refusal(cluster.nodes[2])])) or errors),
-        )
+
+        def is_told_why() -> bool:
+            error = refusal(cluster.nodes[2])
+            if error is not None:
+                errors.append(error)
+            return error is not None
+
+        wait_until(cluster.nodes[2], "it says why", is_told_why)
         [error] = errors
         assert 'could not extend table "counter"' in str(error)
         assert error.diag.message_detail is not None

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -83,10 +83,9 @@ def postgres(**overrides: str) -> Iterator[int]:
 def _wait(server: "subprocess.Popen[bytes]", port: int) -> None:
     end = time.monotonic() + START_S
     while True:
-        try:
-            with Frontend.connect(port):
+        with suppress(OSError, EOFError), Frontend.connect(port) as db:
+            if not db.greeting.errors:  # It listens before it serves, and says so.
                 return
-        except (OSError, EOFError, AssertionError):
-            assert server.poll() is None, "PostgreSQL ended before it was ready"
-            assert time.monotonic() < end, f"PostgreSQL is not ready after {START_S:g} s"
-            time.sleep(ATTEMPT_S)
+        assert server.poll() is None, "PostgreSQL ended before it was ready"
+        assert time.monotonic() < end, f"PostgreSQL is not ready after {START_S:g} s"
+        time.sleep(ATTEMPT_S)
