@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Self
 
 import psycopg
@@ -23,6 +24,7 @@ import pytest
 from kit.cluster import ROWS_GROUP, SYSTEM_GROUP, leader_of, running_cluster, session, wait_until
 from kit.frontend import Frontend, query
 from kit.gauges import metric
+from kit.steady import settled
 
 from phantomdb.demo import flights, view
 from phantomdb.demo.processes import Cluster, NodeProcess
@@ -36,7 +38,7 @@ BATCH_ROWS = 1_000
 POINTS = 1_000
 #: How long a statement over all flights may take.
 STATEMENT_S = 120
-LOOK_S = 5.0
+LOOK_S = 10.0
 #: Keys of new points, never the same twice.
 NEW_KEYS = itertools.count(POINTS)
 
@@ -152,13 +154,16 @@ def load(cluster: Cluster) -> None:
     folder = flights.find()
     table = flights.FLIGHTS
     with session(leader_of(cluster, ROWS_GROUP), statement_timeout_s=STATEMENT_S) as db:
-        db.execute(table.create())
+        create = table.create().replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1)
+        settled(lambda: db.execute(create))
         for batch in flights.batches(table, folder, batch_rows=BATCH_ROWS, rows_max=FLIGHTS):
             values = [value for row in batch for value in row]
-            db.execute(table.insert(len(batch)), values, prepare=True)
-        db.execute("CREATE TABLE points (k int4 PRIMARY KEY, n int8 NOT NULL)")
+            insert = f"{table.insert(len(batch))} ON CONFLICT DO NOTHING"
+            settled(partial(db.execute, insert, values, prepare=True))
+        points = "CREATE TABLE IF NOT EXISTS points (k int4 PRIMARY KEY, n int8 NOT NULL)"
+        settled(lambda: db.execute(points))
         places = ", ".join(f"({k}, 0)" for k in range(POINTS))
-        db.execute(f"INSERT INTO points VALUES {places}")
+        settled(lambda: db.execute(f"INSERT INTO points VALUES {places} ON CONFLICT DO NOTHING"))
 
 
 def terms(cluster: Cluster) -> dict[int, int]:

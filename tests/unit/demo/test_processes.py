@@ -4,9 +4,11 @@ import socket
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 from kit import stand_in
 from kit.cluster import leader_of, running_cluster, wait_ready
+from kit.steady import LEADER_CHANGED, settled
 
 from phantomdb.demo import view
 from phantomdb.demo.processes import Cluster, Deadline, NodeFailed, free_ports
@@ -223,3 +225,13 @@ class TestTheKit:
             told = json.dumps({"members": [], "groups": groups})
             other.directory.with_suffix(".cluster").write_text(told)
             assert leader_of(cluster, 2, without=[gone]) is other
+
+    def test_what_a_lost_leader_leaves_open_is_run_again_and_nothing_else(self):
+        answers = [*sorted(LEADER_CHANGED), "23505", "never asked"]
+
+        def run() -> None:
+            raise psycopg.errors.lookup(answers.pop(0))
+
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            settled(run)
+        assert answers == ["never asked"]
