@@ -160,6 +160,20 @@ def test_a_client_that_pipelines_and_does_not_read_waits_for_itself(
     wait_until(node, "nothing runs", lambda: metric(node, "phantomdb_flows") == 0)
 
 
+@pytest.mark.usefixtures("table")
+def test_an_answer_larger_than_any_message_comes_through_every_node(
+    shared_cluster: Cluster,
+) -> None:
+    """80 MB in eight rows: nodes send each other at most 64 MiB at once."""
+    sql = "SELECT k, repeat(v, 10000) FROM loaded WHERE k IN (1, 2, 3, 4, 5, 6, 7, 8)"
+    for node in shared_cluster.nodes:
+        with session(node) as db:
+            rows = settled(partial(lambda db: db.execute(sql).fetchall(), db))
+            assert sorted((k, len(v)) for k, v in rows) == [(k, 10_000_000) for k in range(1, 9)]
+            # Nobody else's statements were lost with a link.
+            settled(partial(db.execute, "UPDATE loaded SET v = v WHERE k = 9"))
+
+
 def test_a_query_read_and_written_byte_by_byte_is_answered(shared_cluster: Cluster) -> None:
     with Frontend.connect(shared_cluster.nodes[2].pg.port) as db:
         for byte in query("SELECT repeat('x', 500)"):

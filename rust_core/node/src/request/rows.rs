@@ -221,7 +221,9 @@ mod tests {
     fn rows_travel_in_parts_whatever_their_sizes() {
         let texts = [1, PART_BYTES / 2, PART_BYTES, 5, 3 * PART_BYTES, 7].map(|n| "x".repeat(n));
         let mut column = Column::with_capacity(TypeId::TEXT, texts.len());
-        texts.iter().for_each(|text| column.push(&Datum::text(text)));
+        for text in &texts {
+            column.push(&Datum::text(text));
+        }
         let parts = encode_rows(&Batch::new(vec![column], texts.len())).unwrap();
         let counts: Vec<u64> = parts.iter().map(|(count, _)| *count).collect();
         assert_eq!(counts, [3, 2, 1]);
