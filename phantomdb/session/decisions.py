@@ -17,6 +17,8 @@ from phantomdb.planning import route
 from phantomdb.planning.plan import Query
 from phantomdb.session.schema import Remark, SchemaChanges, wanted_table
 
+GIVEN_UP = "the schema change was given up"
+
 
 class Withdrawn(PhantomError, sqlstate="57014"):
     """A statement was given up before it had done anything."""
@@ -30,7 +32,10 @@ class _Change:
         self._is_committing = False
 
     def begin_commit(self) -> None:
-        """Say that it goes to its end from here on."""
+        """Say that it goes to its end from here on; raises `Withdrawn` if it must not."""
+        if self.scope.cancel_called:
+            # What it last waited for was there already, so no wait has told it yet.
+            raise Withdrawn(GIVEN_UP)
         self._is_committing = True
 
     def withdraw(self) -> None:
@@ -92,4 +97,4 @@ class Decisions:
                 )
         finally:
             del self._changes[event]
-        raise Withdrawn("the schema change was given up")
+        raise Withdrawn(GIVEN_UP)

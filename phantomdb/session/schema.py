@@ -9,7 +9,8 @@ between them leaves something harmless:
   that no new statement finds and old ones may still use.
 
 Whoever wants a change given up may cancel it until it calls `begin_commit`, right before the first
-write that statements can see. From there on it goes to its end, and that end is its answer.
+write that statements can see; that raises if the cancellation came too late for the wait before it.
+From there on the change goes to its end, and that end is its answer.
 
 `finish_leftovers` runs on the leader of the system group and ends what was begun. Every write is
 conditional on what was read, so that running twice, or against a live CREATE, changes nothing.
