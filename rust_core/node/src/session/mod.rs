@@ -72,6 +72,7 @@ pub struct Sessions {
     live: Map<SessionId, Session>,
     next: SessionId,
     next_event: u64,
+    next_run: u64,
     ready: Set<SessionId>,
     /// Sessions that have something for their connection.
     notify: Set<SessionId>,
@@ -97,6 +98,8 @@ struct Session {
 
 /// A statement that runs.
 struct Running {
+    /// No other run of this node has it.
+    number: u64,
     statement: Arc<Prepared>,
     parameters: Vec<Datum>,
     flow: Option<FlowId>,
@@ -134,6 +137,7 @@ impl Sessions {
             live: Map::new(),
             next: 1,
             next_event: 1,
+            next_run: 1,
             ready: Set::new(),
             notify: Set::new(),
             deadlines: Set::new(),

@@ -27,7 +27,8 @@ const LOCAL_MEMORY_BYTES: usize = 16 << 20;
 /// A query without tables that a worker has run.
 pub(super) struct LocalRun {
     session: SessionId,
-    statement: Arc<Prepared>,
+    /// The run that it is of: the session may be at its next by now.
+    run: u64,
     result: Result<(Vec<Batch>, u64), Error>,
 }
 
@@ -50,7 +51,9 @@ impl Sessions {
         );
         let kept = session.running.as_ref().and_then(|running| running.deadline);
         let deadline = kept.or_else(|| (timeout > 0).then(|| engine.now + timeout * 1_000_000));
+        self.next_run += 1;
         session.running = Some(Running {
+            number: self.next_run,
             statement: statement.clone(),
             parameters: parameters.clone(),
             flow: None,
@@ -214,10 +217,10 @@ impl Sessions {
             hidden_keys: Vec::new(),
             memory_bytes: LOCAL_MEMORY_BYTES,
         };
-        let (local, statement) = (self.local.clone(), statement.clone());
+        let (local, run) = (self.local.clone(), running.number);
         let job = move || {
             let result = run_without_tables(input);
-            local.post(LocalRun { session: id, statement, result });
+            local.post(LocalRun { session: id, run, result });
         };
         self.runtime.submit(Pool::Sql, Box::new(job));
     }
@@ -225,10 +228,7 @@ impl Sessions {
     pub(super) fn was_run_here(&mut self, engine: &mut Engine<'_>, local: LocalRun) {
         let id = local.session;
         let running = self.live.get_mut(&id).and_then(|session| session.running.as_mut());
-        let Some(running) = running.filter(|run| Arc::ptr_eq(&run.statement, &local.statement))
-        else {
-            return;
-        };
+        let Some(running) = running.filter(|running| running.number == local.run) else { return };
         match local.result {
             Ok((batches, rows)) => {
                 running.batches.extend(batches.into_iter().map(|batch| (batch, 0)));

@@ -3,7 +3,7 @@
 //! As a real connection it takes what its session has only when the session says so, or right after
 //! it was given bytes: a wake-up that is lost here is one that a client would wait for in vain.
 
-use phantom_base::Error;
+use phantom_base::{Error, sqlstate};
 
 use super::cluster::Cluster;
 use super::control;
@@ -75,6 +75,12 @@ impl Client {
         self.out.extend(message(b'B', &bind));
         self.out.extend(message(b'E', &[0; 5]));
         self.out.extend(message(b'S', &[]));
+    }
+
+    /// Ends what it waits for, as a cancel request or a timeout does.
+    pub fn cancel(&self, cluster: &mut Cluster) {
+        let error = Error::new(sqlstate::QUERY_CANCELED, "canceling statement");
+        cluster.core(self.node).cancel_session(self.session, error);
     }
 
     /// Closes the connection, whatever it waits for.

@@ -7,6 +7,7 @@
 //! ```text
 //! scenario    clients under trouble, and what must hold when it has ended
 //! workload    clients that insert, add, read and scan, and are told what became of it
+//! cancels     what was cancelled answers nothing that comes after it
 //! checker     what may be read after what was told; knows no node
 //! client      one connection: messages out, one answer in
 //! cluster     whole nodes on machines
@@ -16,6 +17,7 @@
 //! resets      a link goes at every step of a statement
 //! ```
 
+mod cancels;
 mod checker;
 pub mod client;
 pub mod cluster;
