@@ -179,3 +179,15 @@ SELECT repeat('x', 2000000000)
 SELECT ceil(1e30), floor(-1e30), trunc(1e30, 5), round(1e30, -20)
 
 SELECT ceil('Infinity'::float8), floor('NaN'::numeric), round('-Infinity'::numeric, 2), trunc('NaN'::float8)
+
+SELECT timestamptz '10001-01-01 BC'
+
+SELECT timestamptz '10001-01-01 BC Europe/Berlin', 1
+
+SELECT ('10001-01-01'||' BC')::timestamptz
+
+SELECT timestamptz '4714-11-24 00:00+00 BC', date '4714-11-24 BC', timestamptz '4714-11-23 BC'
+
+SELECT date_trunc('millennium', timestamptz '4714-11-24 00:00+00 BC', 'Europe/Berlin')
+
+SELECT timestamptz(date '5874897-12-31')

@@ -1,7 +1,8 @@
 //! Time zones: the session's, and those named inside a timestamp.
 //!
 //! The rules come from the tz database that is compiled in (crate `jiff`), never from the
-//! machine's. Beyond year 9999, where that library ends, the rules repeat every 400 years.
+//! machine's. That library ends with year 9999, of either era; beyond, the rules of the last 400
+//! years within repeat, so that every integer is an instant of every zone.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -15,6 +16,8 @@ const EPOCH_SECONDS: i64 = 946_684_800;
 const CYCLE_SECONDS: i64 = 146_097 * 86_400;
 /// A little before the library's last second, at the end of year 9999.
 const LIBRARY_MAX_SECONDS: i64 = 253_402_000_000;
+/// A little after the library's first second, at the beginning of year 9999 before Christ.
+const LIBRARY_MIN_SECONDS: i64 = -377_705_000_000;
 /// How far from UTC a number of hours may set the zone: PostgreSQL's 167:59:59.
 const HOURS_MAX: f64 = 168.0;
 
@@ -105,9 +108,7 @@ impl TimeZone {
             }
             Rules::Named(rules) => rules,
         };
-        let second = in_library_range(micros.div_euclid(MICROS_PER_SECOND) + EPOCH_SECONDS);
-        let instant = jiff::Timestamp::from_second(second).expect("within the library's range");
-        let info = rules.to_offset_info(instant);
+        let info = rules.to_offset_info(in_library(micros));
         LocalOffset {
             seconds: info.offset().seconds(),
             abbreviation: info.abbreviation().to_owned(),
@@ -119,13 +120,12 @@ impl TimeZone {
     pub(crate) fn offset_of_abbreviation(&self, abbreviation: &str, local_micros: i64) -> i32 {
         let own = self.offset_of_local(local_micros);
         let Rules::Named(rules) = &self.rules else { return own };
-        let instant = local_micros - i64::from(own) * MICROS_PER_SECOND;
+        let instant = local_micros.saturating_sub(i64::from(own) * MICROS_PER_SECOND);
         let here = self.offset_at(instant);
         if here.abbreviation.eq_ignore_ascii_case(abbreviation) {
             return here.seconds;
         }
-        let second = in_library_range(instant.div_euclid(MICROS_PER_SECOND) + EPOCH_SECONDS);
-        let instant = jiff::Timestamp::from_second(second).expect("within the library's range");
+        let instant = in_library(instant);
         rules
             .preceding(instant)
             .chain(rules.following(instant).take(1))
@@ -140,10 +140,7 @@ impl TimeZone {
             Rules::Fixed { seconds, .. } => return *seconds,
             Rules::Named(rules) => rules,
         };
-        let second = local_micros.div_euclid(MICROS_PER_SECOND) + EPOCH_SECONDS;
-        let reading = Offset::UTC.to_datetime(
-            jiff::Timestamp::from_second(in_library_range(second)).expect("within the range"),
-        );
+        let reading = Offset::UTC.to_datetime(in_library(local_micros));
         let offset = match rules.to_ambiguous_timestamp(reading).offset() {
             AmbiguousOffset::Unambiguous { offset } => offset,
             AmbiguousOffset::Gap { before, .. } => before,
@@ -153,12 +150,17 @@ impl TimeZone {
     }
 }
 
-fn in_library_range(second: i64) -> i64 {
-    if second <= LIBRARY_MAX_SECONDS {
-        return second;
-    }
-    let cycles = (second - LIBRARY_MAX_SECONDS + CYCLE_SECONDS - 1) / CYCLE_SECONDS;
-    second - cycles * CYCLE_SECONDS
+/// The instant of the library that has the rules of one in microseconds since 2000-01-01 UTC.
+fn in_library(micros: i64) -> jiff::Timestamp {
+    let second = micros.div_euclid(MICROS_PER_SECOND) + EPOCH_SECONDS;
+    let inside = if second > LIBRARY_MAX_SECONDS {
+        LIBRARY_MAX_SECONDS - (LIBRARY_MAX_SECONDS - second).rem_euclid(CYCLE_SECONDS)
+    } else if second < LIBRARY_MIN_SECONDS {
+        LIBRARY_MIN_SECONDS + (second - LIBRARY_MIN_SECONDS).rem_euclid(CYCLE_SECONDS)
+    } else {
+        second
+    };
+    jiff::Timestamp::from_second(inside).expect("between the library's first second and its last")
 }
 
 /// `+03`, `-05:30`: minutes and seconds only where there are some.
@@ -201,6 +203,17 @@ mod tests {
         assert_eq!(berlin.offset_at(micros(july)).abbreviation, "CEST");
         assert_eq!(berlin.offset_at(i64::MAX - 1).seconds, 3600);
         assert_eq!(berlin.offset_at(micros(-30_000_000_000)).abbreviation, "LMT");
+    }
+
+    #[test]
+    fn rules_begin_before_year_9999_before_christ() {
+        let berlin = TimeZone::from_name("Europe/Berlin").unwrap();
+        assert_eq!(berlin.offset_at(i64::MIN).abbreviation, "LMT");
+        assert_eq!(berlin.offset_of_local(i64::MIN), 3208);
+        let rule = TimeZone::from_posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let july = 1_720_000_000 - 40 * CYCLE_SECONDS;
+        assert_eq!(rule.offset_at(micros(july)).abbreviation, "CEST");
+        assert_eq!(rule.offset_of_local(micros(july)), 7200);
     }
 
     #[test]
