@@ -3,8 +3,6 @@
 A number of a type that no value has is an error, as PostgreSQL has it, and never the node's end.
 """
 
-from itertools import batched
-
 import pytest
 from kit.frontend import BINARY, SYNC, TEXT, Frontend, bind, describe, execute, parse
 
@@ -35,7 +33,8 @@ def answers(port: int, scripts: list[bytes]) -> list[tuple[str, list[tuple[str |
     """Return code and rows that each script gets."""
     found = []
     with Frontend.connect(port) as db:
-        for some in batched(scripts, AT_ONCE, strict=False):
+        for first in range(0, len(scripts), AT_ONCE):
+            some = scripts[first : first + AT_ONCE]
             db.send(*some)
             for _ in some:
                 answer = db.answer()

@@ -130,6 +130,11 @@ impl TypeId {
         self.facts().unwrap_or_else(|| panic!("type {} is not one of ours", self.0))
     }
 
+    /// Whether it stands for other types, so that no value has it.
+    pub fn is_pseudo(self) -> bool {
+        self.category() == Category::Pseudo
+    }
+
     /// The type with this OID, if it is one of ours.
     pub fn from_oid(oid: u32) -> Option<Self> {
         Self(oid).facts().map(|_| Self(oid))

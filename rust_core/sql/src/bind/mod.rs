@@ -156,14 +156,7 @@ impl<'a> Binder<'a> {
     fn new(text: &'a str, declared: &[u32], context: Context<'a>) -> Result<Self> {
         let mut parameters = Vec::with_capacity(declared.len());
         for oid in declared {
-            parameters.push(match oid {
-                0 => None,
-                oid if TypeId(*oid) == TypeId::UNKNOWN => None,
-                oid => Some(
-                    TypeId::from_oid(*oid)
-                        .ok_or_else(|| Error::unsupported(format!("type with OID {oid}")))?,
-                ),
-            });
+            parameters.push(declared_type(*oid)?);
         }
         Ok(Self {
             text,
@@ -227,6 +220,20 @@ impl<'a> Binder<'a> {
             })?);
         }
         Ok(types)
+    }
+}
+
+/// The type that a client declared for a parameter; `None` is left to the statement.
+fn declared_type(oid: u32) -> Result<Option<TypeId>> {
+    match TypeId::from_oid(oid) {
+        Some(TypeId::UNKNOWN) => Ok(None),
+        Some(ty) if ty.is_pseudo() => {
+            let message = format!("cannot accept a value of type {}", ty.name());
+            Err(Error::new(sqlstate::FEATURE_NOT_SUPPORTED, message))
+        }
+        Some(ty) => Ok(Some(ty)),
+        None if oid == 0 => Ok(None),
+        None => Err(Error::unsupported(format!("type with OID {oid}"))),
     }
 }
 
