@@ -113,3 +113,21 @@ UPDATE keyless SET a = a + 1 WHERE a = 1
 DELETE FROM keyless WHERE a = 2 RETURNING a
 
 SELECT * FROM keyless
+
+CREATE TABLE long_keys (k text PRIMARY KEY, n int)
+
+INSERT INTO long_keys VALUES ('a', 1), ('b', 2)
+
+SELECT n FROM long_keys WHERE k = repeat('x', 9000)
+
+SELECT n FROM long_keys WHERE k IN (repeat('x', 9000), 'a', NULL)
+
+SELECT n FROM long_keys WHERE k >= repeat('a', 9000) AND k < repeat('x', 9000)
+
+UPDATE long_keys SET n = 3 WHERE k = repeat('x', 9000)
+
+DELETE FROM long_keys WHERE k = repeat('x', 9000)
+
+DELETE FROM long_keys WHERE k IN (repeat('x', 9000), 'b') RETURNING n
+
+SELECT count(*) FROM long_keys

@@ -45,7 +45,8 @@ impl PointRun<'_> {
     /// without a primary key are written under `hidden_keys`, one for each.
     ///
     /// # Errors
-    /// What evaluating the key's expressions answers; `54000` for a key over 8 KiB; `23502`.
+    /// What evaluating the key's expressions answers; for a new row `54000`, if its key is over
+    /// 8 KiB, and `23502`.
     pub fn keys(&self, hidden_keys: &[[u8; 12]]) -> Result<Vec<Vec<u8>>> {
         let mut keys = match &self.plan.query.command {
             Command::Insert(_) => {
@@ -69,9 +70,7 @@ impl PointRun<'_> {
             if values.iter().any(Datum::is_null) {
                 continue;
             }
-            let mut key = Vec::new();
-            codec::key::encode(&values, &mut key)?;
-            keys.push(key);
+            keys.extend(codec::key::lookup(&values));
         }
         Ok(keys)
     }

@@ -57,6 +57,16 @@ pub fn encode<'a>(columns: impl IntoIterator<Item = &'a Datum>, out: &mut Vec<u8
     Ok(())
 }
 
+/// The key that rows with these values have; `None` where no row has them: a key is never longer
+/// than it may be.
+pub fn lookup<'a>(columns: impl IntoIterator<Item = &'a Datum>) -> Option<Vec<u8>> {
+    let mut key = Vec::new();
+    for datum in columns {
+        encode_column(datum, &mut key);
+    }
+    (key.len() <= KEY_BYTES_MAX).then_some(key)
+}
+
 /// Appends one column, whatever its length.
 pub fn encode_column<'a>(value: impl Into<ValueRef<'a>>, out: &mut Vec<u8>) {
     match value.into() {
