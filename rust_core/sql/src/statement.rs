@@ -18,6 +18,8 @@ pub struct Prepared {
     pub parameters: Vec<TypeId>,
     /// The columns of its result; empty for a command that returns no rows.
     pub columns: Vec<ResultColumn>,
+    /// Whether a literal in it spoke of the present (`'now'`): it is nobody else's statement.
+    pub of_the_moment: bool,
 }
 
 /// A column of a result, as RowDescription tells it.
@@ -150,7 +152,7 @@ impl Prepared {
         parameters: Vec<TypeId>,
         columns: Vec<ResultColumn>,
     ) -> Self {
-        Self { text: Arc::from(text), body, parameters, columns }
+        Self { text: Arc::from(text), body, parameters, columns, of_the_moment: false }
     }
 
     /// Whether it changes rows or the catalog.

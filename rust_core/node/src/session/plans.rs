@@ -244,11 +244,8 @@ impl Sessions {
             }
             _ => return,
         };
-        if text.len() > TEXT_BYTES_MAX || catalog_version != self.snapshot().version() {
-            return;
-        }
-        // Literals of date and time may depend on the moment that they were read.
-        if mentions_the_moment(text) {
+        let is_stale = statement.of_the_moment || catalog_version != self.snapshot().version();
+        if text.len() > TEXT_BYTES_MAX || is_stale {
             return;
         }
         let tree = match &statement.body {
@@ -301,12 +298,4 @@ pub(super) fn is_current(prepared: &statement::Prepared, catalog: &CatalogSnapsh
         }),
         _ => true,
     }
-}
-
-/// Whether a text has a word that a date or time literal reads as the present.
-fn mentions_the_moment(text: &str) -> bool {
-    let lower = text.to_ascii_lowercase();
-    ["'now", "'today", "'tomorrow", "'yesterday", "now'", "today'", "tomorrow'", "yesterday'"]
-        .iter()
-        .any(|word| lower.contains(word))
 }

@@ -1,9 +1,8 @@
 //! Names that PostgreSQL has: signatures of its functions, and what it has that we do not, so that
 //! asking for it is "not supported" and not "does not exist".
 
-use phantom_base::Result;
+use phantom_types::TypeId;
 use phantom_types::catalog::Procedure;
-use phantom_types::{Datum, EvalContext, NO_TYPMOD, TypeId, format};
 
 /// The types that a procedure takes for so many arguments; of a variadic one the last repeats.
 pub(super) fn signature(procedure: &Procedure, arguments: usize) -> Vec<TypeId> {
@@ -22,11 +21,6 @@ pub(super) fn signature(procedure: &Procedure, arguments: usize) -> Vec<TypeId> 
 /// The aggregates of a name.
 pub(super) fn aggregates(name: &str) -> impl Iterator<Item = &'static phantom_agg::Aggregate> {
     phantom_agg::aggregates_named(name)
-}
-
-/// A literal as a value of a type.
-pub(super) fn input(ty: TypeId, text: &str, eval: &EvalContext) -> Result<Datum> {
-    format::read_text(ty, NO_TYPMOD, text, eval)
 }
 
 /// Whether PostgreSQL 15 has a type of that name that we lack.

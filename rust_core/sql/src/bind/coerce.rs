@@ -4,7 +4,7 @@ use pg_query::protobuf;
 use phantom_base::{Error, Result, sqlstate};
 pub(super) use phantom_types::catalog::CastContext as Context;
 use phantom_types::catalog::{self, CastHow};
-use phantom_types::{Datum, NO_TYPMOD, TypeId};
+use phantom_types::{Datum, NO_TYPMOD, TypeId, format};
 
 use super::{Binder, builtin, strings_of};
 use crate::bound::{Expr, ExprKind};
@@ -104,8 +104,9 @@ impl Binder<'_> {
         let location = if value.typmod >= 0 { value.typmod } else { location };
         let ExprKind::Const(datum) = value.kind else { unreachable!("the caller matched it") };
         let Datum::Text(text) = datum else { return Ok(Expr::constant(Datum::Null, ty)) };
-        let parsed = builtin::input(ty, &text, self.context.eval);
-        let datum = self.at(location, parsed)?;
+        let parsed = format::read_literal(ty, NO_TYPMOD, &text, self.context.eval);
+        let (datum, of_the_moment) = self.at(location, parsed)?;
+        self.of_the_moment |= of_the_moment;
         Ok(Expr::constant(datum, ty))
     }
 

@@ -1,11 +1,13 @@
-//! Immutable calls on constants become constants.
+//! Immutable calls and casts on constants become constants.
 //!
+//! What dates and times mean as text depends on the session and on the moment: such casts are done
+//! anew by each execution.
 //! A call that fails stays a call: its error belongs to the rows that reach it, which a CASE may
 //! prevent.
 
 use phantom_base::Result;
 use phantom_types::catalog::{self, Volatility};
-use phantom_types::{Datum, NO_TYPMOD, format};
+use phantom_types::{Category, Datum, NO_TYPMOD, format};
 
 use super::Binder;
 use crate::bound::{Expr, ExprKind};
@@ -31,7 +33,9 @@ impl Binder<'_> {
             }
             ExprKind::Relabel(value) => Ok(constant(value)?),
             ExprKind::CastByText(value) => {
-                // Forms of time depend on the session, but so does the plan that they fold into.
+                if [value.ty, expr.ty].iter().any(|ty| ty.category() == Category::DateTime) {
+                    return None;
+                }
                 let value = constant(value)?;
                 if value.is_null() {
                     Ok(Datum::Null)

@@ -82,7 +82,8 @@ pub fn prepare(text: &str, parameter_types: &[u32], context: Context<'_>) -> Res
         }
         Bound::Other(body) => body,
     };
-    Ok(Prepared::new(text, body, parameters, columns))
+    let prepared = Prepared::new(text, body, parameters, columns);
+    Ok(Prepared { of_the_moment: binder.of_the_moment, ..prepared })
 }
 
 /// A statement that was bound, its parameters perhaps not yet.
@@ -150,6 +151,8 @@ struct Binder<'a> {
     inside_aggregate: bool,
     /// Where each column was first referred to, in bytes, for errors that are found later.
     first_use: Map<(u16, u16), i32>,
+    /// Whether a literal was read that speaks of the present.
+    of_the_moment: bool,
 }
 
 impl<'a> Binder<'a> {
@@ -168,6 +171,7 @@ impl<'a> Binder<'a> {
             no_aggregates_in: None,
             inside_aggregate: false,
             first_use: Map::new(),
+            of_the_moment: false,
         })
     }
 

@@ -1,5 +1,7 @@
 //! Dates and instants from text: names the errors, and turns fields into values.
 
+use std::cell::Cell;
+
 use phantom_base::{Error, Result, sqlstate};
 
 use super::abbreviations::ABBREVIATIONS;
@@ -16,6 +18,8 @@ use crate::{DateOrder, TimeZone};
 pub(crate) struct Today<'a> {
     /// The transaction's time, in microseconds since 2000-01-01 UTC.
     pub now: i64,
+    /// Set once a text asks for it.
+    pub asked: &'a Cell<bool>,
     /// The session's zone.
     pub zone: &'a TimeZone,
     /// The session's order of day, month and year.
@@ -25,6 +29,7 @@ pub(crate) struct Today<'a> {
 impl Today<'_> {
     /// What the session's clock shows.
     pub(super) fn civil(&self) -> (Civil, i32) {
+        self.asked.set(true);
         let (civil, offset) = civil_of_instant(self.now, self.zone);
         (civil, offset.seconds)
     }
@@ -172,7 +177,8 @@ mod tests {
         // 2000-01-01 20:30 UTC is 2000-01-02 in Tokyo.
         let now = 20 * 3600 * MICROS_PER_SECOND + 1_800 * MICROS_PER_SECOND;
         let tokyo = TimeZone::from_name("Asia/Tokyo").unwrap();
-        let today = Today { now, zone: &tokyo, order: DateOrder::Mdy };
+        let asked = Cell::new(false);
+        let today = Today { now, asked: &asked, zone: &tokyo, order: DateOrder::Mdy };
         for (text, days) in [("today", 1), ("now", 1), ("tomorrow", 2), (" Yesterday ", 0)] {
             assert_eq!(read_date(text, today).unwrap(), days, "{text}");
         }

@@ -7,7 +7,7 @@ mod zone;
 
 pub use binary::{read_binary, write_binary};
 pub use float::{parse_float, write_float};
-pub use text::{read_text, validate_utf8, write_text};
+pub use text::{read_literal, read_text, validate_utf8, write_text};
 pub use zone::{LocalOffset, TimeZone};
 
 /// What a session's settings say about the form of values.

@@ -1,5 +1,6 @@
 //! Values as text: each type's input and output function.
 
+use std::cell::Cell;
 use std::fmt::Write as _;
 
 use phantom_base::{Error, Result, sqlstate};
@@ -29,12 +30,25 @@ pub fn write_text<'a>(value: impl Into<ValueRef<'a>>, format: &SessionFormat, ou
 
 /// Reads a value of `ty`, and fits it into the modifier as an assignment would.
 pub fn read_text(ty: TypeId, typmod: i32, text: &str, cx: &EvalContext) -> Result<Datum> {
+    read_literal(ty, typmod, text, cx).map(|(value, _)| value)
+}
+
+/// The same, and whether the text speaks of the present (`now`, `today`): it means something else
+/// at another time.
+pub fn read_literal(
+    ty: TypeId,
+    typmod: i32,
+    text: &str,
+    cx: &EvalContext,
+) -> Result<(Datum, bool)> {
+    let asked = Cell::new(false);
     let today = || Today {
         now: cx.transaction_time,
+        asked: &asked,
         zone: &cx.format.time_zone,
         order: cx.format.date_order,
     };
-    Ok(match ty {
+    let value = match ty {
         TypeId::BOOL => Datum::Bool(parse_bool(text)?),
         TypeId::INT2 => Datum::Int2(parse_integer(text, ty)?),
         TypeId::INT4 => Datum::Int4(parse_integer(text, ty)?),
@@ -49,7 +63,8 @@ pub fn read_text(ty: TypeId, typmod: i32, text: &str, cx: &EvalContext) -> Resul
             Datum::TimestampTz(fit_instant(read_instant(text, today())?, typmod))
         }
         _ => panic!("no value has type {ty}"),
-    })
+    };
+    Ok((value, asked.get()))
 }
 
 /// Bytes from a client as text: valid UTF-8 without NUL, else 22021.
