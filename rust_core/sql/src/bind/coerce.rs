@@ -92,12 +92,14 @@ impl Binder<'_> {
     }
 
     /// Gives an unknown value the type that PostgreSQL falls back to: text.
-    pub(super) fn settle(&mut self, value: Expr) -> Expr {
+    ///
+    /// # Errors
+    /// `42P08`, at `location`, for a parameter that has got another type since it was bound.
+    pub(super) fn settle(&mut self, value: Expr, location: i32) -> Result<Expr> {
         if value.ty != TypeId::UNKNOWN {
-            return value;
+            return Ok(value);
         }
-        self.coerce(value, TypeId::TEXT, NO_TYPMOD, Context::Implicit, -1)
-            .expect("every literal is text")
+        self.coerce(value, TypeId::TEXT, NO_TYPMOD, Context::Implicit, location)
     }
 
     fn literal(&mut self, value: Expr, ty: TypeId, location: i32) -> Result<Expr> {

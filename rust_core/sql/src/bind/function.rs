@@ -98,7 +98,8 @@ impl Binder<'_> {
         let wanted = builtin::signature(row, types.len());
         let mut coerced = Vec::with_capacity(arguments.len());
         for (argument, ty) in arguments.into_iter().zip(wanted) {
-            let argument = if ty == TypeId::ANY { self.settle(argument) } else { argument };
+            let argument =
+                if ty == TypeId::ANY { self.settle(argument, location)? } else { argument };
             coerced.push(self.coerce(argument, ty, NO_TYPMOD, Context::Implicit, location)?);
         }
         let kind = ExprKind::Call(row.oid, coerced);
@@ -184,7 +185,8 @@ impl Binder<'_> {
         }
         let mut coerced = Vec::with_capacity(arguments.len());
         for (argument, ty) in arguments.into_iter().zip(row.args) {
-            let argument = if *ty == TypeId::ANY { self.settle(argument) } else { argument };
+            let argument =
+                if *ty == TypeId::ANY { self.settle(argument, call.location)? } else { argument };
             coerced.push(self.coerce(
                 argument,
                 *ty,

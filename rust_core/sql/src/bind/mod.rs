@@ -16,6 +16,8 @@ mod fold;
 mod from;
 mod function;
 mod grouping;
+#[cfg(test)]
+mod hostile;
 mod names;
 mod operator;
 mod scope;

@@ -75,7 +75,7 @@ impl Binder<'_> {
                 continue;
             }
             let bound = self.expr(value)?;
-            let bound = self.settle(bound);
+            let bound = self.settle(bound, location_of(value))?;
             let name = if item.name.is_empty() { column_name(value) } else { item.name.clone() };
             let origin = self.origin(&bound);
             targets.push(Target { expr: bound, name, hidden: false, origin });
@@ -190,7 +190,7 @@ impl Binder<'_> {
             return Ok(at);
         }
         let bound = self.expr(node)?;
-        let bound = self.settle(bound);
+        let bound = self.settle(bound, location_of(node))?;
         if let Some(at) = targets.iter().position(|target| target.expr == bound) {
             return Ok(at);
         }
@@ -295,7 +295,7 @@ impl Binder<'_> {
             return Ok(target.expr.clone());
         }
         let bound = self.expr(node)?;
-        Ok(self.settle(bound))
+        self.settle(bound, location_of(node))
     }
 
     /// Puts a grouping between the rows and the targets, which from here on are over groups.

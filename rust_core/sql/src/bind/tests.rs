@@ -46,7 +46,7 @@ fn catalog() -> CatalogSnapshot {
     CatalogSnapshot::default().with(1, tables)
 }
 
-fn bind_with(text: &str, types: &[u32]) -> Result<Prepared, Error> {
+pub(super) fn bind_with(text: &str, types: &[u32]) -> Result<Prepared, Error> {
     let eval = EvalContext {
         transaction_time: 0,
         statement_time: 0,
