@@ -68,6 +68,7 @@ WRONG: dict[str, list[bytes]] = {
     "Close of neither": [message(b"C", b"X\0"), SYNC],
     "Execute without a limit": [message(b"E", b"\0"), SYNC],
     "Sync with a body": [message(b"S", b"more")],
+    "a Sync with a body behind an error": [parse("SELECT nope"), message(b"S", b"more")],
     "wrong behind an error": [parse("SELECT nope"), message(b"B"), message(b"D", b"X\0"), SYNC],
 }
 ODD: dict[str, list[bytes]] = {
@@ -77,6 +78,17 @@ ODD: dict[str, list[bytes]] = {
         *(ROWS, bind(), execute("", 2), describe("P"), execute("", 2), close("S")),
         *(execute("", 1), SYNC),
     ],
+    "Flush behind a write, as in pipelines": [
+        *(parse("UPDATE messages SET v = 'y' WHERE k < 3 RETURNING k"), bind(), describe("P")),
+        *(execute(), FLUSH, parse("SELECT $1::int"), FLUSH, describe("S"), SYNC),
+    ],
+    "types declared for an empty statement": [
+        *(parse("", types=(23, 25)), describe("S"), bind([b"1", b"x"]), execute(), SYNC),
+    ],
+    "types declared for a command": [
+        *(parse("SHOW work_mem", types=(23,)), describe("S"), bind([b"1"]), execute(), SYNC),
+    ],
+    "a type left open in a command": [parse("SHOW work_mem", types=(0,)), SYNC],
     "a limit below zero": [ROWS, bind(), execute("", -1), SYNC],
     "a statement closed behind its portal": [
         *(parse("SELECT k FROM messages", "s"), bind(name="s", portal="p"), execute("p", 1)),

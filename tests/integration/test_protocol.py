@@ -265,7 +265,6 @@ ALONE = [
         SYNC,
     ],
     [parse("DELETE FROM numbers"), bind(), execute(), bind(), execute(), SYNC],
-    [parse("DELETE FROM numbers"), bind(), execute(), FLUSH, SYNC],
     [parse("DELETE FROM numbers"), bind(), execute(), query("SELECT 1")],
 ]
 

@@ -61,7 +61,8 @@ pub struct Context<'a> {
 pub fn prepare(text: &str, parameter_types: &[u32], context: Context<'_>) -> Result<Prepared> {
     let mut statements = parse::parse(text)?.into_iter();
     let Some(statement) = statements.next() else {
-        return Ok(Prepared::new(text, Body::Empty, Vec::new(), Vec::new()));
+        let parameters = Binder::new(text, parameter_types, context)?.finish_parameters()?;
+        return Ok(Prepared::new(text, Body::Empty, parameters, Vec::new()));
     };
     if statements.next().is_some() {
         return Err(Error::new(

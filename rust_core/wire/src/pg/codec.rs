@@ -103,6 +103,8 @@ pub enum Frontend {
         error: Error,
         /// Whether it is of the extended protocol, where what follows is skipped to a Sync.
         is_extended: bool,
+        /// Whether it is a Sync, which ends that skipping however wrong it is.
+        is_sync: bool,
     },
 }
 
@@ -189,6 +191,7 @@ pub fn read_message(input: &[u8]) -> Result<Option<(Frontend, usize)>, Error> {
     let message = read_body(*kind, body).unwrap_or_else(|error| Frontend::Wrong {
         error: error.with_severity(Severity::Error),
         is_extended: matches!(kind, b'P' | b'B' | b'D' | b'E' | b'C' | b'H'),
+        is_sync: *kind == b'S',
     });
     Ok(Some((message, length + 1)))
 }
@@ -371,7 +374,7 @@ mod tests {
         // A Bind with one value that claims 100 bytes.
         let body = b"\0\0\0\0\0\x01\0\0\0\x64ab\0\0";
         let (read, _) = read_message(&message(b'B', body)).expect("a message").expect("whole");
-        let Frontend::Wrong { error, is_extended: true } = read else { panic!("{read:?}") };
+        let Frontend::Wrong { error, is_extended: true, .. } = read else { panic!("{read:?}") };
         assert_eq!(error.sqlstate, sqlstate::PROTOCOL_VIOLATION);
         assert_eq!(error.severity, Severity::Error, "the next message is where it should be");
     }

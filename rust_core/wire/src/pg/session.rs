@@ -277,8 +277,10 @@ impl PgSession {
             Frontend::Terminate => self.phase = Phase::Closing,
             Frontend::Sync if self.deferred.is_some() => self.run_deferred(),
             Frontend::Sync => self.sync(),
+            // It ends the skipping like any Sync.
+            Frontend::Wrong { error, is_sync: true, .. } => self.wrong(&error, false),
             _ if self.skipping => {}
-            Frontend::Wrong { error, is_extended } => self.wrong(&error, is_extended),
+            Frontend::Wrong { error, is_extended, .. } => self.wrong(&error, is_extended),
             message if self.deferred.is_some() => self.hold(message),
             Frontend::Query(text) => self.simple_query(text),
             Frontend::Parse { name, text, parameter_types } => {
