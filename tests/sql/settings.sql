@@ -237,3 +237,159 @@ UNLISTEN *
 PREPARE a AS SELECT 1
 
 VACUUM
+
+SET timezone = '+05:30'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = '05:30'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = '-05:30'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = '-5:30:15'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = '+5'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = '5.5'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = '5.55'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = '0530'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = '+0530'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = 'xyz5'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = 'XYZ+5:30'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = '<+03>-03'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = '<ab>5'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = 'UTC+3'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = 'Etc/GMT-3'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = '+25:00'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = '100'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = 'XYZ167'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = 'XYZ168'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = '+05:60'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = '+5:3'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = '5:'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = '+'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = 'utc '
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SET timezone = 'CET-1CEST,M3.5.0,M10.5.0/3'
+
+SHOW timezone
+
+SELECT timestamptz '2020-07-01 00:00+00', timestamptz '2020-07-01 12:00'
+
+SELECT timestamptz '2020-07-01 12:00 +05:30', timestamptz '2020-07-01 12:00 XYZ+05:30', date_trunc('day', timestamptz '2020-07-01 12:00', '+05:30')
+
+SELECT date_trunc('day', timestamptz '2020-07-01 12:00', '-05:30:15'), date_trunc('day', timestamptz '2020-07-01 12:00', '100')
+
+RESET timezone

@@ -265,7 +265,18 @@ impl Settings {
                 if value.eq_ignore_ascii_case("default") || value.eq_ignore_ascii_case("local") {
                     return Ok(known.default.to_owned());
                 }
-                let zone = TimeZone::from_setting(value).ok_or_else(|| invalid(known, value))?;
+                let zone = TimeZone::from_setting(value).ok_or_else(|| {
+                    match value.trim_start().parse::<f64>() {
+                        Ok(_) => invalid(known, value)
+                            .with_detail("UTC timezone offset is out of range."),
+                        Err(_) => invalid(known, value),
+                    }
+                })?;
+                if !zone.has_whole_minutes() {
+                    let message = format!("time zone \"{value}\" appears to use leap seconds");
+                    return Err(Error::new(sqlstate::INVALID_PARAMETER_VALUE, message)
+                        .with_detail("PostgreSQL does not support leap seconds."));
+                }
                 Ok(zone.name().to_owned())
             }
             Kind::Fixed => unreachable!("the caller refuses fixed settings"),

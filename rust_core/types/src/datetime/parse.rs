@@ -133,7 +133,6 @@ pub(crate) fn zone_offset(name: &str) -> Result<TimeZone> {
         // A bare offset is POSIX's, which counts to the west.
         _ => TimeZone::from_name(name)
             .or_else(|| TimeZone::from_posix(name))
-            .or_else(|| TimeZone::from_posix(&format!("XXX{name}")))
             .ok_or_else(|| unknown_zone(name)),
     }
 }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use jiff::tz::{AmbiguousOffset, Offset};
 
+use super::is_space;
+
 const MICROS_PER_SECOND: i64 = 1_000_000;
 /// 2000-01-01 00:00 UTC in seconds since 1970.
 const EPOCH_SECONDS: i64 = 946_684_800;
@@ -20,6 +22,10 @@ const LIBRARY_MAX_SECONDS: i64 = 253_402_000_000;
 const LIBRARY_MIN_SECONDS: i64 = -377_705_000_000;
 /// How far from UTC a number of hours may set the zone: PostgreSQL's 167:59:59.
 const HOURS_MAX: f64 = 168.0;
+/// The same in a POSIX zone, without what is less than an hour.
+const POSIX_HOURS_MAX: i32 = 167;
+/// The longest POSIX zone, in bytes.
+const POSIX_BYTES_MAX: usize = 255;
 
 /// A zone that a setting names.
 #[derive(Clone, Debug)]
@@ -56,9 +62,9 @@ impl TimeZone {
     }
 
     /// Reads a value of `TimeZone`: a name of the database, hours east of Greenwich, or a POSIX
-    /// zone (`XYZ+3`, west is positive). `None` if it is none of these.
+    /// zone (`XYZ+3`, `+05:30`, west is positive). `None` if it is none of these.
     pub fn from_setting(text: &str) -> Option<Self> {
-        match text.trim().parse::<f64>() {
+        match text.trim_start_matches(is_space).parse::<f64>() {
             Ok(hours) if hours.abs() < HOURS_MAX => {
                 return Some(Self::fixed((hours * 3600.0) as i32));
             }
@@ -68,10 +74,24 @@ impl TimeZone {
         Self::from_name(text).or_else(|| Self::from_posix(text))
     }
 
-    /// A POSIX zone: `XYZ+3` is three hours west.
+    /// A POSIX zone: `XYZ+3` is three hours west, and so is `+03:00`, which has no abbreviation.
     pub(crate) fn from_posix(text: &str) -> Option<Self> {
-        let rules = jiff::tz::TimeZone::posix(text).ok()?;
-        Some(Self { name: Arc::from(text), rules: Rules::Named(rules) })
+        if text.len() > POSIX_BYTES_MAX {
+            return None;
+        }
+        let text = text.to_ascii_uppercase();
+        let rules = match without_summer(&text) {
+            Some((abbreviation, west)) => {
+                Rules::Fixed { seconds: -west, abbreviation: Arc::from(abbreviation) }
+            }
+            None => Rules::Named(jiff::tz::TimeZone::posix(&text).ok()?),
+        };
+        Some(Self { name: Arc::from(text), rules })
+    }
+
+    /// Whether its minutes begin with UTC's, as PostgreSQL wants it of a session's zone.
+    pub fn has_whole_minutes(&self) -> bool {
+        self.offset_at(0).seconds % 60 == 0
     }
 
     /// A zone of the database, in any case.
@@ -163,6 +183,29 @@ fn in_library(micros: i64) -> jiff::Timestamp {
     jiff::Timestamp::from_second(inside).expect("between the library's first second and its last")
 }
 
+/// The abbreviation of a POSIX zone that has one offset all year, and its seconds west.
+fn without_summer(text: &str) -> Option<(&str, i32)> {
+    let (abbreviation, offset) = if let Some(quoted) = text.strip_prefix('<') {
+        quoted.split_once('>')?
+    } else {
+        let ends = |c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | ',');
+        text.split_at(text.find(ends)?)
+    };
+    let (sign, offset) = match offset.strip_prefix('-') {
+        Some(offset) => (-1, offset),
+        None => (1, offset.strip_prefix('+').unwrap_or(offset)),
+    };
+    let mut parts = offset.split(':');
+    let mut seconds = 0;
+    for (length, max) in [(3600, POSIX_HOURS_MAX), (60, 59), (1, 60)] {
+        let Some(part) = parts.next() else { break };
+        let is_number = part.bytes().all(|byte| byte.is_ascii_digit());
+        let number: i32 = is_number.then(|| part.parse().ok())??;
+        seconds += (number <= max).then_some(number * length)?;
+    }
+    parts.next().is_none().then_some((abbreviation, sign * seconds))
+}
+
 /// `+03`, `-05:30`: minutes and seconds only where there are some.
 fn short_offset(seconds: i32) -> String {
     let sign = if seconds < 0 { '-' } else { '+' };
@@ -222,7 +265,30 @@ mod tests {
         assert_eq!(shown("3").as_deref(), Some("<+03>-03"));
         assert_eq!(shown("-5.5").as_deref(), Some("<-05:30>+05:30"));
         assert_eq!(shown("utc").as_deref(), Some("UTC"));
-        assert_eq!(TimeZone::from_setting("XYZ+3").unwrap().offset_at(0).seconds, -3 * 3600);
+        for (text, west) in [
+            ("XYZ+3", 3 * 3600),
+            ("+05:30", 19_800),
+            ("-5:30", -19_800),
+            ("05:30:15", 19_815),
+            ("<+100>-100", -360_000),
+            ("UTC+167:59", 604_740),
+        ] {
+            let zone = TimeZone::from_setting(text).unwrap();
+            assert_eq!(zone.offset_at(0).seconds, -west, "{text}");
+            assert_eq!(zone.offset_of_local(0), -west, "{text}");
+        }
+        // Its name is what other nodes are told.
+        for text in ["167.999", "-0.01", "+05:30", "cet-1cest,m3.5.0,m10.5.0/3"] {
+            let zone = TimeZone::from_setting(text).unwrap();
+            let again = TimeZone::from_setting(zone.name()).unwrap();
+            assert_eq!(again.name(), zone.name());
+            assert_eq!(again.offset_at(0), zone.offset_at(0), "{text}");
+        }
+        for text in
+            ["+", "5:", "+05:60", "XYZ168", "abc", "<ab", "5 ", "+5:3:2:1", "XYZ99999999999"]
+        {
+            assert_eq!(shown(text), None, "{text}");
+        }
         assert_eq!(shown("Mars/Olympus"), None);
         assert_eq!(shown("500"), None);
     }
