@@ -124,6 +124,9 @@ pub enum BadFrame {
     /// A parcel that is none.
     #[error("a message: {0}")]
     Parcel(#[from] phantom_raft::MalformedParcel),
+    /// A message that cannot be true.
+    #[error("a message: {0}")]
+    Contradiction(#[from] phantom_raft::Contradiction),
     /// Pieces that do not fit together.
     #[error("a piece out of place")]
     Piece,

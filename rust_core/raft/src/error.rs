@@ -1,6 +1,35 @@
-//! Why a verb was refused. A refusal has changed nothing.
+//! Why a verb was refused, or a peer's message. A refusal has changed nothing.
 
-use phantom_base::{NodeId, SqlState, sqlstate};
+use phantom_base::{GroupId, LogIndex, NodeId, ReplicaId, SqlState, Term, sqlstate};
+
+/// A message that cannot be true: its sender has a bug, or has lost what it told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Contradiction {
+    /// A second replica says that it leads a term.
+    #[error("{gid}: replica {other} and replica {leader} both lead term {term}")]
+    TwoLeaders {
+        /// The group.
+        gid: GroupId,
+        /// The term.
+        term: Term,
+        /// Who is known to lead it.
+        leader: ReplicaId,
+        /// Who says so too.
+        other: ReplicaId,
+    },
+    /// Entries are counted that are not in the log.
+    #[error("{gid}: replica {from} counts entries up to {index}, the log ends at {last}")]
+    NotHeld {
+        /// The group.
+        gid: GroupId,
+        /// Who counted them.
+        from: ReplicaId,
+        /// Up to where.
+        index: LogIndex,
+        /// The last entry here.
+        last: LogIndex,
+    },
+}
 
 /// A typed no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -10,8 +10,8 @@
 //!   log address of what it promises, and the own vote and own entries count only then (R1, R2).
 //! - Records come out in the order in which they must stand in the log: a term before its entries,
 //!   a commit index before the entries that it came with (R5).
-//! - A refusal changes nothing. What a peer can send wrong is dropped; what only we can do wrong
-//!   is an assert.
+//! - A refusal changes nothing. What a peer can send wrong is dropped, or refused if it cannot be
+//!   true; what only we can do wrong is an assert.
 //! - Configuration is fixed per group, one to five voters.
 //!
 //! It must not know what a command means, files, sockets, or any clock but the one it is given.
@@ -27,7 +27,7 @@ mod types;
 mod wire;
 
 pub use entries::{Entries, Entry, Position};
-pub use error::Refused;
+pub use error::{Contradiction, Refused};
 pub use group::{GroupStatus, MemberStatus, RoleName};
 pub use machine::Machine;
 pub use message::{Body, Heartbeat, HeartbeatAnswer, Line, LineAnswer, Message, Parcel};

@@ -30,12 +30,15 @@ pub enum MalformedParcel {
     /// A flag that is neither 0 nor 1.
     #[error("{0} is no yes or no")]
     BadFlag(u8),
-    /// Entries whose terms fall.
+    /// Entries whose terms fall, or rise above that of who sends them.
     #[error("entries out of order")]
     BadEntries,
     /// An index that no log reaches.
     #[error("index {0} is out of range")]
     BadIndex(u64),
+    /// A term that no elections reach.
+    #[error("term {0} is out of range")]
+    BadTerm(u64),
 }
 
 const HEARTBEAT: u8 = 32;
@@ -197,13 +200,14 @@ pub fn decode_parcel(reader: &mut Reader<'_>) -> Result<Parcel, MalformedParcel>
         }
         _ => {
             let (gid, from, to, term) = route(reader)?;
-            let body = decode_body(kind, reader)?;
+            let body = decode_body(kind, term, reader)?;
             Ok(Parcel::Group(Message { gid, from, to, term, body }))
         }
     }
 }
 
-fn decode_body(kind: u8, r: &mut Reader<'_>) -> Result<Body, MalformedParcel> {
+/// `sent_in` is the sender's term.
+fn decode_body(kind: u8, sent_in: Term, r: &mut Reader<'_>) -> Result<Body, MalformedParcel> {
     Ok(match kind {
         1 => Body::PreVote { last: position(r)? },
         2 => Body::PreVoteAnswer { granted: flag(r)? },
@@ -213,10 +217,10 @@ fn decode_body(kind: u8, r: &mut Reader<'_>) -> Result<Body, MalformedParcel> {
             let (prev, commit) = (position(r)?, index(r)?);
             let mut before = prev;
             let entries = repeat(r, |r| {
-                let term = Term(r.u64()?);
+                let term = term(r)?;
                 let length = r.u32()? as usize;
                 let data = Arc::from(r.take(length)?);
-                if term < before.term {
+                if term < before.term || term > sent_in {
                     return Err(MalformedParcel::BadEntries);
                 }
                 before = Position { index: before.index.next(), term };
@@ -264,16 +268,23 @@ fn index(reader: &mut Reader<'_>) -> Result<LogIndex, MalformedParcel> {
     if index > INDEX_MAX { Err(MalformedParcel::BadIndex(index)) } else { Ok(LogIndex(index)) }
 }
 
+fn term(reader: &mut Reader<'_>) -> Result<Term, MalformedParcel> {
+    // As an index: whoever takes a term from a peer may have to count on from it.
+    const TERM_MAX: u64 = 1 << 62;
+    let term = reader.u64()?;
+    if term > TERM_MAX { Err(MalformedParcel::BadTerm(term)) } else { Ok(Term(term)) }
+}
+
 fn position(reader: &mut Reader<'_>) -> Result<Position, MalformedParcel> {
     let index = index(reader)?;
-    Ok(Position { index, term: Term(reader.u64()?) })
+    Ok(Position { index, term: term(reader)? })
 }
 
 type Route = (GroupId, ReplicaId, ReplicaId, Term);
 
 fn route(reader: &mut Reader<'_>) -> Result<Route, MalformedParcel> {
     let gid = GroupId(reader.u64()?);
-    Ok((gid, ReplicaId(reader.u32()?), ReplicaId(reader.u32()?), Term(reader.u64()?)))
+    Ok((gid, ReplicaId(reader.u32()?), ReplicaId(reader.u32()?), term(reader)?))
 }
 
 #[cfg(test)]
@@ -347,6 +358,26 @@ mod tests {
             for length in 0..bytes.len() {
                 assert!(decode_parcel(&mut Reader::new(&bytes[..length])).is_err(), "{parcel:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_term_that_leaves_no_room_or_entries_of_the_future_are_refused() {
+        let at = |index, term| Position { index: LogIndex(index), term: Term(term) };
+        let data: Arc<[u8]> = Arc::from(&b"x"[..]);
+        let entry = |index, term| Entry { index: LogIndex(index), term: Term(term), data };
+        let (future, vote) = (entry(8, 5), Body::Vote { last: at(7, 3) });
+        let append = Body::Append { prev: at(7, 3), commit: LogIndex(6), entries: vec![future] };
+        let refused = [
+            (4, append, MalformedParcel::BadEntries),
+            (u64::MAX, vote, MalformedParcel::BadTerm(u64::MAX)),
+        ];
+        for (term, body, why) in refused {
+            let (gid, from, to) = (GroupId(5), ReplicaId(2), ReplicaId(3));
+            let message = Message { gid, from, to, term: Term(term), body };
+            let mut bytes = Vec::new();
+            encode_parcel(&Parcel::Group(message), &mut bytes);
+            assert_eq!(decode_parcel(&mut Reader::new(&bytes)), Err(why));
         }
     }
 

@@ -66,7 +66,7 @@ impl Replication {
         for inbound in self.link(peer)?.open_frame(frame)? {
             match inbound {
                 Inbound::Parcel(parcel) if self.stamps.is_settled() => {
-                    self.machine.step(now, peer, parcel);
+                    self.machine.step(now, peer, parcel)?;
                 }
                 Inbound::Parcel(_) => phantom_base::mark!("parcel_dropped_before_hlc_bound"),
                 Inbound::Payload(section, bytes) => {

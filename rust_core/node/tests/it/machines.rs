@@ -305,6 +305,8 @@ impl<L: Life> Machines<L> {
                     return false;
                 }
                 Ok(taken) => rest = &rest[taken..],
+                // Not trouble of the network's making: a replica has broken a rule.
+                Err(BadFrame::Contradiction(lie)) => panic!("{peer} to node {to}: {lie}"),
                 Err(_) => {
                     self.reset(from, to);
                     return false;

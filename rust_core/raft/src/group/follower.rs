@@ -4,7 +4,7 @@ use phantom_base::{LogIndex, ReplicaId, mark};
 
 use super::{Context, Group};
 use crate::machine::Act;
-use crate::{Body, Entry, Line, LineAnswer, LogRecord, LostWhy, Position, Room};
+use crate::{Body, Contradiction, Entry, Line, LineAnswer, LogRecord, LostWhy, Position, Room};
 
 impl Group {
     pub(super) fn on_append(
@@ -75,18 +75,20 @@ impl Group {
         self.commit = self.commit.max(commit);
     }
 
-    /// A line of a heartbeat; the answer, unless the line is for somebody else.
+    /// A line of a heartbeat; the answer, unless the line is for somebody else. One that cannot be
+    /// true is refused and has changed nothing.
     pub fn on_line(
         &mut self,
         from: phantom_base::NodeId,
         line: &Line,
         cx: &mut Context<'_>,
-    ) -> Option<LineAnswer> {
+    ) -> Result<Option<LineAnswer>, Contradiction> {
         let stranger = self.member_of(line.from).is_none_or(|member| member.node != from);
         if stranger || line.to != self.me.replica {
             mark!("message_of_another_replica_dropped");
-            return None;
+            return Ok(None);
         }
+        self.doubt_line(line)?;
         if line.term > self.term {
             self.become_follower(line.term, None, LostWhy::NewerTerm, cx);
         }
@@ -95,12 +97,12 @@ impl Group {
             self.learn_commit(line.commit);
             self.all_have = self.all_have.max(line.all_have);
         }
-        Some(LineAnswer {
+        Ok(Some(LineAnswer {
             gid: self.gid,
             from: self.me.replica,
             to: line.from,
             term: self.term,
             applied: self.applied,
-        })
+        }))
     }
 }

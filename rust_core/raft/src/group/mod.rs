@@ -1,10 +1,11 @@
 //! One group's replica on this node: its role, term, log and what waits on it.
 //!
 //! The files below each hold one part of it: `election` (campaigns, votes, timers), `leader`
-//! (proposals, appends, commit), `follower` (what a leader says), `barrier` (reads), `room` (full
-//! disks), `check` (what must always be true). All of them act on the outside through `Context` alone.
+//! (proposals, appends, commit), `follower` (what a leader says), `belief` (what cannot be true of
+//! it), `barrier` (reads), `room` (full disks), `check` (what must always be true). All of them act on the outside through `Context` alone.
 
 mod barrier;
+mod belief;
 mod check;
 mod election;
 mod follower;
@@ -19,8 +20,8 @@ use phantom_base::{GroupId, LogIndex, Map, Nanos, NodeId, Random, ReplicaId, Set
 use crate::entries::GroupLog;
 use crate::machine::{Act, Batch, Out};
 use crate::{
-    Body, Done, Entries, HardState, Identity, Limits, LogRecord, LostWhy, Member, Message, Outcome,
-    Parcel, Refused, Restored, Room, Token,
+    Body, Contradiction, Done, Entries, HardState, Identity, Limits, LogRecord, LostWhy, Member,
+    Message, Outcome, Parcel, Refused, Restored, Room, Token,
 };
 
 use barrier::Barriers;
@@ -165,14 +166,26 @@ impl Group {
         self.members.iter().copied().filter(|member| *member != self.me)
     }
 
-    /// Takes a message; one for another replica, or from a stranger, is dropped (R9).
-    pub fn step(&mut self, from: NodeId, message: Message, cx: &mut Context<'_>) {
+    /// Takes a message; one for another replica, or from a stranger, is dropped (R9). One that
+    /// cannot be true is refused and has changed nothing.
+    pub fn step(
+        &mut self,
+        from: NodeId,
+        message: Message,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Contradiction> {
         let stranger = self.member_of(message.from).is_none_or(|member| member.node != from);
         if message.to != self.me.replica || stranger || message.from == self.me.replica {
             phantom_base::mark!("message_of_another_replica_dropped");
-            return;
+            return Ok(());
         }
         let Message { from, term, body, .. } = message;
+        self.doubt(from, term, &body)?;
+        self.step_believed(from, term, body, cx);
+        Ok(())
+    }
+
+    fn step_believed(&mut self, from: ReplicaId, term: Term, body: Body, cx: &mut Context<'_>) {
         match body {
             Body::PreVote { last } => return self.on_pre_vote(from, term, last, cx),
             Body::PreVoteAnswer { granted: true } => {

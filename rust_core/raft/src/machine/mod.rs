@@ -17,8 +17,8 @@ pub use out::{Act, Batch, Out};
 use crate::group::{Context, Group, GroupStatus};
 use crate::types::Noop;
 use crate::{
-    Committed, Entries, Event, Heartbeat, HeartbeatAnswer, Identity, Limits, LostWhy, Message,
-    Parcel, Ready, Refused, Restored, Room, Token,
+    Committed, Contradiction, Entries, Event, Heartbeat, HeartbeatAnswer, Identity, Limits,
+    LostWhy, Message, Parcel, Ready, Refused, Restored, Room, Token,
 };
 
 /// How many bits of a context count within one start of the node.
@@ -112,11 +112,12 @@ impl Machine {
         answer
     }
 
-    /// Takes a parcel from a peer. Parcels for groups that are not here are dropped.
-    pub fn step(&mut self, now: Nanos, from: NodeId, parcel: Parcel) {
+    /// Takes a parcel from a peer. Parcels for groups that are not here are dropped. After an error
+    /// the peer is not to be believed: close its link.
+    pub fn step(&mut self, now: Nanos, from: NodeId, parcel: Parcel) -> Result<(), Contradiction> {
         assert!(from != self.identity.node, "nobody writes to itself");
         if self.stopped {
-            return;
+            return Ok(());
         }
         match parcel {
             Parcel::Group(message) => self.step_group(now, from, message),
@@ -129,36 +130,57 @@ impl Machine {
                     }
                 }
                 self.touched.extend(answer.lines.iter().map(|line| line.gid));
+                Ok(())
             }
         }
     }
 
-    fn step_group(&mut self, now: Nanos, from: NodeId, message: Message) {
+    fn step_group(
+        &mut self,
+        now: Nanos,
+        from: NodeId,
+        message: Message,
+    ) -> Result<(), Contradiction> {
         let gid = message.gid;
         let (mut cx, groups) = self.split(now);
         let Some(group) = groups.get_mut(&gid) else {
             phantom_base::mark!("message_of_unknown_group_dropped");
-            return;
+            return Ok(());
         };
-        group.step(from, message, &mut cx);
+        group.step(from, message, &mut cx)?;
         let next = group.next_tick(&cx);
         self.next_tick = self.next_tick.min(next);
         self.touched.insert(gid);
+        Ok(())
     }
 
-    fn step_heartbeat(&mut self, now: Nanos, from: NodeId, beat: &Heartbeat) {
+    fn step_heartbeat(
+        &mut self,
+        now: Nanos,
+        from: NodeId,
+        beat: &Heartbeat,
+    ) -> Result<(), Contradiction> {
         let (mut cx, groups) = self.split(now);
         let mut lines = Vec::with_capacity(beat.lines.len());
+        let mut believed = Ok(());
         for line in &beat.lines {
-            let group = groups.get_mut(&line.gid);
-            lines.extend(group.and_then(|group| group.on_line(from, line, &mut cx)));
+            let Some(group) = groups.get_mut(&line.gid) else { continue };
+            match group.on_line(from, line, &mut cx) {
+                Ok(answer) => lines.extend(answer),
+                Err(lie) => {
+                    believed = Err(lie);
+                    break;
+                }
+            }
         }
         self.touched.extend(lines.iter().map(|line| line.gid));
+        believed?;
         if !lines.is_empty() {
             let short_of_room = self.room != Room::Enough;
             let answer = Parcel::HeartbeatAnswer(HeartbeatAnswer { short_of_room, lines });
             self.out.messages.push((from, answer));
         }
+        Ok(())
     }
 
     /// Proposes an entry in a group that this node leads; `token` comes back in `Ready::done`.

@@ -262,7 +262,8 @@ impl Cluster {
         if self.is_up(to) {
             let parcel = decode_parcel(&mut Reader::new(&bytes)).expect("our own bytes");
             let now = self.now;
-            self.machine(to).step(now, NodeId(from), parcel);
+            let taken = self.machine(to).step(now, NodeId(from), parcel);
+            taken.expect("nobody lies here");
             self.pump(to);
         }
     }

@@ -11,7 +11,7 @@ use phantom_raft::{
 use crate::cluster::{Cluster, FakeLog, GROUP};
 
 /// A cluster whose first node leads.
-fn led(nodes: u32, limits: Limits) -> Cluster {
+pub fn led(nodes: u32, limits: Limits) -> Cluster {
     let mut cluster = Cluster::new(nodes, limits, 1);
     (1..=nodes).for_each(|n| cluster.start(n, 0));
     let now = cluster.now;
@@ -121,7 +121,7 @@ fn an_entry_that_was_cut_and_comes_again_is_durable_only_with_its_second_record(
         let body = Body::Append { prev, commit, entries };
         let (from, to, term) = (ReplicaId(leader), me.replica, Term(term));
         let message = Message { gid: GROUP, from, to, term, body };
-        machine.step(0, NodeId(leader), Parcel::Group(message));
+        machine.step(0, NodeId(leader), Parcel::Group(message)).expect("it may be true");
         machine.ready(0, stamp, &log).records.into_iter().for_each(|record| log.take(record));
         machine.pushed(Lsn(end));
     }
@@ -144,13 +144,14 @@ fn messages_of_another_replica_change_nothing() {
     for (from, to) in [(ReplicaId(1), new), (new, old), (ReplicaId(3), old), (old, old)] {
         let body = Body::Farewell;
         let message = Message { gid: GROUP, from, to, term: Term(99), body };
-        cluster.machine(2).step(now, NodeId(1), Parcel::Group(message));
+        let taken = cluster.machine(2).step(now, NodeId(1), Parcel::Group(message));
+        assert_eq!(taken, Ok(()));
     }
     assert_eq!(marks::count("message_of_another_replica_dropped"), 4);
     let body = Body::Farewell;
     let (from, to) = (ReplicaId(1), ReplicaId(2));
     let message = Message { gid: GroupId(9), from, to, term: Term(99), body };
-    cluster.machine(2).step(now, NodeId(1), Parcel::Group(message));
+    assert_eq!(cluster.machine(2).step(now, NodeId(1), Parcel::Group(message)), Ok(()));
     assert_eq!(marks::count("message_of_unknown_group_dropped"), 1);
     assert_eq!(cluster.machine(2).status(GROUP), before);
 }
@@ -195,7 +196,7 @@ fn all_groups_share_one_heartbeat_to_a_peer() {
                 assert_eq!(beat.lines.len() as u64, GROUPS, "every group has its line");
                 beats += 1;
             }
-            machines[1 - n].step(0, NodeId(n as u32 + 1), parcel);
+            machines[1 - n].step(0, NodeId(n as u32 + 1), parcel).expect("it is true");
         }
         let due = |event: &Event| matches!(event, Event::ElectionDue(_));
         assert!(!ready.events.iter().any(due));
