@@ -86,6 +86,8 @@ class Launcher:
         self._world = world
         self._cores = cores
         self._drain = trio.Event()
+        # Never set: peers are served to the end, for statements that still run need the links.
+        self._until_ended = trio.Event()
         # Set while nobody is served: before the clients' door opens, and after it has closed.
         self._clients_gone = trio.Event()
         self._clients_gone.set()
@@ -154,12 +156,14 @@ class Launcher:
         settings = self._settings
         door = PeerDoor(self._answer_formation, handshake_s=settings.limits.handshake_s)
         slots = self._slots
-        nursery.start_soon(self._serve_door, peer_door, door.sessions(), slots.peer, 0.0)
+        nursery.start_soon(
+            self._serve_door, peer_door, door.sessions(), slots.peer, self._until_ended
+        )
         self._health = Starting(
             settings.name, pg_door.address, admin_door.address, missing=self._missing
         )
         asked = admin.sessions(lambda: self._health, settings.limits)
-        nursery.start_soon(self._serve_door, admin_door, asked, slots.admin, 0.0)
+        nursery.start_soon(self._serve_door, admin_door, asked, slots.admin, self._drain)
         own = Self(b"", settings.name, peer_door.address, pg_door.address, admin_door.address)
         node = self._node = await self._open(own)
         await self._serve_node(nursery, node, door, own, pg_door, say_ready)
@@ -212,15 +216,15 @@ class Launcher:
         return answer_as_member(form, message)
 
     async def _serve_door(
-        self, door: Listener, session: listener.Session, slots: int, grace_s: float
+        self, door: Listener, session: listener.Session, slots: int, drain: trio.Event
     ) -> None:
-        await listener.serve(door, session, self._drain, slots=slots, grace_s=grace_s)
+        await listener.serve(door, session, drain, slots=slots, grace_s=0.0)
 
     async def _serve_clients(
         self, door: Listener, session: listener.Session, slots: int, grace_s: float
     ) -> None:
         gone = self._clients_gone = trio.Event()
-        await self._serve_door(door, session, slots, grace_s)
+        await listener.serve(door, session, self._drain, slots=slots, grace_s=grace_s)
         gone.set()
 
     async def _serve_node(

@@ -15,6 +15,7 @@ import pytest
 from kit.cluster import running_cluster, session, wait_ready, wait_until
 from kit.frontend import Frontend, query
 from kit.ledger import Clients, Ledger, check, prepare
+from kit.peers import Founding
 
 from phantomdb.base.world import Address
 from phantomdb.demo import view
@@ -147,6 +148,12 @@ def test_a_node_that_cannot_say_that_it_is_ready_serves(tmp_path: Path, script: 
 # Told to stop.
 
 
+def lets_in(door: Address) -> bool:
+    """Whether anybody listens."""
+    with socket.socket() as probe:
+        return probe.connect_ex((door.host, door.port)) == 0
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_nodes_told_to_stop_under_load_have_what_was_acknowledged(tmp_path: Path) -> None:
@@ -174,5 +181,21 @@ def test_a_node_told_twice_stops_whatever_its_clients_do(tmp_path: Path) -> None
             assert deaf.receive()[0] == "T"
             node.ask_to_stop()
             wait_until(node, "it was told", lambda: "told to stop" in node.log.read_text())
+            node.ask_to_stop()
+            assert node.wait_stopped() == 0
+
+
+def test_a_node_told_to_stop_keeps_its_peers_while_it_serves_clients(tmp_path: Path) -> None:
+    with running_cluster(tmp_path, nodes=1) as cluster:
+        [node] = cluster.nodes
+        with Frontend.connect(node.pg.port) as deaf:
+            deaf.query("CREATE TABLE wide (k int PRIMARY KEY, v text)")
+            rows = ", ".join(f"({k}, '{'x' * 1_000}')" for k in range(300))
+            deaf.query(f"INSERT INTO wide VALUES {rows}")
+            deaf.send(query("SELECT a.v, b.v FROM wide a, wide b"))
+            assert deaf.receive()[0] == "T"
+            node.ask_to_stop()
+            wait_until(node, "no client is let in", lambda: not lets_in(node.pg))
+            assert Founding.of(node.peer).form.members, "its statement needs the links"
             node.ask_to_stop()
             assert node.wait_stopped() == 0
