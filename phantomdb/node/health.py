@@ -8,6 +8,9 @@ from phantomdb.base.world import Address
 from phantomdb.core import Node
 from phantomdb.node.disks import Disks
 
+#: Terms and indexes have 64 bits. A larger number could be too long to be shown at all.
+_NUMBER_MAX = (1 << 64) - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -91,11 +94,15 @@ class NodeHealth:
 
     def heard(self, groups: list[Any]) -> None:
         """Take a leader's report; raises `ValueError` or `TypeError` for one that is none."""
+        own = {group["id"] for group in self._node.status()}
         for group, term, commit, members in groups:
             numbers = [group, term, commit, *(number for pair in members for number in pair)]
             if not all(type(number) is int for number in numbers):
                 raise TypeError("a report of a group is numbers")
-            self._reports[group] = (term, commit, dict(members))
+            if not all(0 <= number <= _NUMBER_MAX for number in numbers):
+                raise ValueError("a report of a group has numbers that no log reaches")
+            if group in own:
+                self._reports[group] = (term, commit, dict(members))
 
     def is_ready(self) -> bool:
         """Whether sessions are served and every group has a leader."""

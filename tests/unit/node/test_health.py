@@ -28,6 +28,10 @@ class StubbornNode:
         return [group]
 
 
+#: No index of a log; the first is too long to be written in decimals.
+OUT_OF_RANGE = [[[2, 5, 10**5_000, [[1, 8]]]], [[2, 5, 10, [[1, -1]]]]]
+
+
 def health() -> NodeHealth:
     members = {n: Member(n, f"n{n}", "", "", "") for n in (1, 2)}
     node: Any = StubbornNode()
@@ -47,7 +51,9 @@ def test_a_follower_shows_what_the_leader_of_this_term_has_told() -> None:
     assert own == [{"node": "n1", "applied": 8, "lag": 1}], "a report of an older term is none"
 
 
-@pytest.mark.parametrize("report", [[[2, 5, "x", []]], [[2, 5, 1, [[1, None]]]], [5], [[2, 5]]])
+@pytest.mark.parametrize(
+    "report", [[[2, 5, "x", []]], [[2, 5, 1, [[1, None]]]], [5], [[2, 5]], *OUT_OF_RANGE]
+)
 def test_what_is_no_report_is_refused_and_nothing_is_shown_of_it(report: list[Any]) -> None:
     told = health()
     with pytest.raises((TypeError, ValueError)):
