@@ -28,12 +28,21 @@ class Address:
                 raise ValueError(f"{text!r} is not HOST:PORT")
             host, port = text, str(default_port)
         host = host.removeprefix("[").removesuffix("]")
-        if not host or not port.isdecimal() or not 0 <= int(port) <= _PORT_MAX:
+        if not _is_host(host) or not port.isdecimal() or not 0 <= int(port) <= _PORT_MAX:
             raise ValueError(f"{text!r} is not HOST:PORT")
         return cls(host, int(port))
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _is_host(text: str) -> bool:
+    """Whether a resolver can be asked for it: what it cannot encode is no `OSError` to it."""
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        return False
+    return bool(text) and "\0" not in text
 
 
 class Clock(Protocol):

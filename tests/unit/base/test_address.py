@@ -21,7 +21,23 @@ def test_an_address_is_read(text: str, host: str, port: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", ":", "host", "host:", ":1", "host:x", "host:-1", "host:65536", "::1", "a:b:1", "[]:1"],
+    [
+        *(
+            "",
+            ":",
+            "host",
+            "host:",
+            ":1",
+            "host:x",
+            "host:-1",
+            "host:65536",
+            "::1",
+            "a:b:1",
+            "[]:1",
+        ),
+        # No resolver takes these: it would raise what is no `OSError`.
+        *("a..b:1", ".a:1", f"{'a' * 64}.b:1", "a\0b:1", "\udcff:1"),
+    ],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not HOST:PORT"):
@@ -48,6 +64,7 @@ def test_any_text_is_an_address_or_refused(text: str, default_port: int | None) 
         return
     assert address.host
     assert 0 <= address.port <= 65_535
+    address.host.encode("idna")
 
 
 def test_addresses_sort_by_host_and_port() -> None:
