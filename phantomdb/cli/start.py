@@ -45,6 +45,23 @@ class _Bytes(click.ParamType[int]):
         return size
 
 
+class _Text(click.ParamType[str]):
+    """Text as it can be sent and stored: the system takes any bytes for an argument."""
+
+    name = "text"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Read it."""
+        text = str(value)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            self.fail(f"{text!r} is not UTF-8", param, ctx)
+        return text
+
+
 class _Address(click.ParamType[Address]):
     """HOST:PORT."""
 
@@ -83,9 +100,18 @@ class _Addresses(click.ParamType[tuple[Address, ...]]):
     context_settings={"auto_envvar_prefix": "PHANTOMDB"},
     epilog="Example: phantomdb start --data ./n1 --listen-pg 127.0.0.1:5432",
 )
-@click.option("--data", default="phantomdb-data", show_default=True, help="The data directory.")
 @click.option(
-    "--name", default=None, help="The node's name, for people.  [default: its directory's]"
+    "--data",
+    type=_Text(),
+    default="phantomdb-data",
+    show_default=True,
+    help="The data directory.",
+)
+@click.option(
+    "--name",
+    type=_Text(),
+    default=None,
+    help="The node's name, for people.  [default: its directory's]",
 )
 @click.option(
     "--memory",

@@ -69,6 +69,9 @@ def test_a_port_in_use_is_named(node: NodeProcess, tmp_path: Path, door: str) ->
         ["--join", "127.0.0.1:1,127.0.0.1:1,127.0.0.1:2"],
         ["--join", "127.0.0.1:1,127.0.0.1:2,127.0.0.1:3"],
         ["--join", "here"],
+        ["--join", "127.0.0.1:1,a..b:2,127.0.0.1:3"],
+        ["--name", "\udcff"],
+        ["--data", "\udcff"],
         ["argument"],
     ],
     ids=" ".join,
@@ -78,6 +81,7 @@ def test_what_cannot_be_meant_is_usage(tmp_path: Path, options: list[str]) -> No
     code, said = refused("--data", str(tmp_path / "data"), *ports, *options, cwd=tmp_path)
     assert code == 2
     assert said
+    assert "Traceback" not in said
 
 
 def test_a_file_is_no_directory(tmp_path: Path) -> None:
