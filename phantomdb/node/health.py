@@ -141,7 +141,11 @@ class NodeHealth:
     ) -> dict[str, Any]:
         address = Address.parse(member.pg) if member.pg else None
         known = [self._replicas(group) for group in groups]
-        lags = [commit - applied.get(member.node, commit) for commit, applied in known]
+        lags = [
+            commit - applied[member.node] for commit, applied in known if member.node in applied
+        ]
+        # What its leader has not told yet is no lag of 0.
+        is_known = member.node in alive and len(lags) == len(known)
         return {
             "name": member.name,
             "role": "leader" if member.node == leader else "replica",
@@ -150,7 +154,7 @@ class NodeHealth:
             "port": address.port if address else 0,
             "api_url": f"http://{member.admin}/" if member.admin else "",
             "timeline": term,
-            "lag": max([0, *lags]) if member.node in alive else "unknown",
+            "lag": max([0, *lags]) if is_known else "unknown",
             "disk": self.disks.shown(member.node),
         }
 

@@ -46,6 +46,7 @@ def test_a_follower_shows_what_the_leader_of_this_term_has_told() -> None:
         {"node": "n1", "applied": 8, "lag": 2},
         {"node": "n2", "applied": 10, "lag": 0},
     ]
+    assert [member["lag"] for member in told.cluster()["members"]] == [2, 0]
     told.heard([[2, 4, 99, [[1, 99]]]])
     own = told.cluster()["groups"][0]["replicas"]
     assert own == [{"node": "n1", "applied": 8, "lag": 1}], "a report of an older term is none"
@@ -59,6 +60,11 @@ def test_what_is_no_report_is_refused_and_nothing_is_shown_of_it(report: list[An
     with pytest.raises((TypeError, ValueError)):
         told.heard(report)
     assert told.cluster()["groups"][0]["replicas"] == [{"node": "n1", "applied": 8, "lag": 1}]
+
+
+def test_a_lag_that_nobody_has_told_is_unknown() -> None:
+    own, other = health().cluster()["members"]
+    assert (own["lag"], other["lag"]) == (1, "unknown"), "its leader has not told of it yet"
 
 
 def test_a_full_disk_degrades_its_node_and_is_told_of_the_others(
