@@ -17,8 +17,15 @@ logger = logging.getLogger(__name__)
 #: What a connection is served by. It closes nothing: the listener does.
 Session = Callable[[Stream, Address], Awaitable[None]]
 
-#: Errors of `accept` that pass: the client left, or descriptors are short for a moment.
-_PASSING = {errno.ECONNABORTED, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+#: Errors of `accept` that are one client's: it left, a firewall refused it, or its network failed
+#: before it was taken (Linux hands such an error on as its own).
+_OF_ONE_CLIENT = {
+    *(errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENOPROTOOPT, errno.EOPNOTSUPP),
+    *(errno.ENETDOWN, errno.ENETUNREACH, errno.ENONET, errno.EHOSTDOWN, errno.EHOSTUNREACH),
+    errno.ETIMEDOUT,
+}
+#: Errors that pass: these, or descriptors and memory are short for a moment.
+_PASSING = _OF_ONE_CLIENT | {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 #: How long to wait when descriptors are short, in seconds.
 _SHORTAGE_S = 0.1
 #: How often it is said at most that a door is full, in seconds.
