@@ -127,6 +127,9 @@ pub enum BadFrame {
     /// A message that cannot be true.
     #[error("a message: {0}")]
     Contradiction(#[from] phantom_raft::Contradiction),
+    /// An entry that this release could never apply.
+    #[error("a message with an entry that does not read: {0}")]
+    Entry(#[from] crate::replication::entry::MalformedEntry),
     /// Pieces that do not fit together.
     #[error("a piece out of place")]
     Piece,

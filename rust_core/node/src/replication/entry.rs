@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Little endian; the ops are `phantom_lsm`'s packed batch. Entries are final bytes: whoever
-//! applies one evaluates nothing. An entry is checked before it is proposed, so that one which
-//! does not read back is damage, never a client's doing.
+//! applies one evaluates nothing. An entry is checked before it is proposed, and a peer's before it
+//! is logged, so that one which does not read back is damage and nobody's doing.
 
 use std::sync::Arc;
 
@@ -126,6 +126,14 @@ pub fn decode_entry(bytes: &[u8]) -> Result<Decoded<'_>, MalformedEntry> {
     }
 }
 
+/// Checks an entry to its last operation.
+pub fn check_entry(bytes: &[u8]) -> Result<(), MalformedEntry> {
+    match decode_entry(bytes)? {
+        Decoded::Noop => Ok(()),
+        Decoded::Batch(batch) => check_ops(batch.ops),
+    }
+}
+
 /// Takes a batch's body apart.
 pub fn decode_batch(body: &[u8]) -> Result<BatchBody<'_>, MalformedEntry> {
     let mut r = Reader::new(body);
@@ -140,8 +148,11 @@ pub fn decode_batch(body: &[u8]) -> Result<BatchBody<'_>, MalformedEntry> {
 
 /// Checks a batch's body to its last operation.
 pub fn check_batch(body: &[u8]) -> Result<(), MalformedEntry> {
-    let batch = decode_batch(body)?;
-    let whole = Ops::new(batch.ops).all(|op| op.is_ok());
+    check_ops(decode_batch(body)?.ops)
+}
+
+fn check_ops(ops: &[u8]) -> Result<(), MalformedEntry> {
+    let whole = Ops::new(ops).all(|op| op.is_ok());
     if whole { Ok(()) } else { Err(MalformedEntry::Ops) }
 }
 

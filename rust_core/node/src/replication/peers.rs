@@ -1,8 +1,10 @@
 //! Links to peers: bytes in, bytes out, and the messages that travel beside Raft's.
 
 use phantom_base::NodeId;
+use phantom_raft::{Body, Message, Parcel};
 
 use super::Replication;
+use super::entry::{MalformedEntry, check_entry};
 use crate::frame::{BadFrame, Frame, Section};
 use crate::link::{Inbound, Link, QueueFull};
 
@@ -15,6 +17,17 @@ pub struct Received {
     pub section: Section,
     /// What it says.
     pub bytes: Vec<u8>,
+}
+
+/// Checks what would be logged. An entry that does not read must never be: once it is, each start
+/// of this node ends at it.
+fn check_entries(parcel: &Parcel) -> Result<(), MalformedEntry> {
+    match parcel {
+        Parcel::Group(Message { body: Body::Append { entries, .. }, .. }) => {
+            entries.iter().try_for_each(|entry| check_entry(&entry.data))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Replication {
@@ -66,6 +79,7 @@ impl Replication {
         for inbound in self.link(peer)?.open_frame(frame)? {
             match inbound {
                 Inbound::Parcel(parcel) if self.stamps.is_settled() => {
+                    check_entries(&parcel)?;
                     self.machine.step(now, peer, parcel)?;
                 }
                 Inbound::Parcel(_) => phantom_base::mark!("parcel_dropped_before_hlc_bound"),

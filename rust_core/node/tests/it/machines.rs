@@ -306,7 +306,9 @@ impl<L: Life> Machines<L> {
                 }
                 Ok(taken) => rest = &rest[taken..],
                 // Not trouble of the network's making: a replica has broken a rule.
-                Err(BadFrame::Contradiction(lie)) => panic!("{peer} to node {to}: {lie}"),
+                Err(lie @ (BadFrame::Contradiction(_) | BadFrame::Entry(_))) => {
+                    panic!("{peer} to node {to}: {lie}")
+                }
                 Err(_) => {
                     self.reset(from, to);
                     return false;

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use phantom_base::{GroupId, NodeId, Random, SeededRandom};
-use phantom_node::frame::{BadFrame, Section};
+use phantom_base::{GroupId, NodeId, Random, ReplicaId, SeededRandom};
+use phantom_node::frame::{BadFrame, FrameBuilder, Route, Section};
 use phantom_node::replication::entry::EntryKind;
 use phantom_node::replication::{Effects, form};
 use phantom_node::replication::{Error, Formation, FormedMember, Refused, Replication, Settings};
 use phantom_node::runtime::Runtime;
 use phantom_node::runtime::real::RealSpawner;
-use phantom_raft::Event;
+use phantom_raft::{Body, Entry, Event, Message, Parcel, Position, encode_parcel};
 use phantom_vfs::{Crash, FaultScript, SimFs, Vfs};
 
 use crate::machines::{MS, NodeClock};
@@ -107,6 +107,37 @@ fn a_restarted_node_says_nothing_before_its_clock_has_passed_its_former_bound() 
         assert!(waited <= 1_100, "the bound is at most a second ahead");
     }
     assert!(waited >= 400, "it is extended at half way, so half a second is left at least");
+}
+
+/// Logged, it would end this node now and at each start: nothing can be done with it.
+#[test]
+fn an_entry_that_this_release_cannot_read_is_never_logged() {
+    let mut world = started(3);
+    let (gid, n) = (GROUPS[1], leader(&world, GROUPS[1]));
+    let other = (n + 1) % 3;
+    let (from, to) = (NodeId(n as u32 + 1), NodeId(other as u32 + 1));
+    let up = &world.nodes[n].up.as_ref().unwrap().replication;
+    let (cluster, incarnation) = (up.formation().frame_cluster(), up.incarnation());
+    let (hlc, status) = (up.hlc(), up.status(gid).unwrap().group);
+    let (term, index) = (status.term, status.last);
+    for data in [&b""[..], &[9; 32], &[1, 0, 0, 0, 0, 0, 0, 0]] {
+        let entry = Entry { index: index.next(), term, data: data.into() };
+        let prev = Position { term, index };
+        let body = Body::Append { prev, commit: status.commit, entries: vec![entry] };
+        let (from_replica, to_replica) = (ReplicaId(from.0), ReplicaId(to.0));
+        let message = Message { gid, from: from_replica, to: to_replica, term, body };
+        let mut bytes = Vec::new();
+        encode_parcel(&Parcel::Group(message), &mut bytes);
+        let mut frame = FrameBuilder::new(&Route { cluster, from, to, incarnation }, hlc);
+        frame.add(Section::Raft, &bytes);
+
+        let follower = &mut world.nodes[other].up.as_mut().unwrap().replication;
+        follower.connected(from, incarnation).unwrap();
+        let refused = follower.feed(from, 0, &frame.finish());
+        assert!(matches!(refused, Err(BadFrame::Entry(_))), "{refused:?}");
+        assert!(!follower.is_connected(from));
+        assert_eq!(follower.status(gid).unwrap().group.last, index);
+    }
 }
 
 #[test]
