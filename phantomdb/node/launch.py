@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from importlib.metadata import version
+from ipaddress import ip_address
 from typing import Any
 
 import cbor2
@@ -363,13 +364,18 @@ class Launcher:
 
 def check_loopback(address: Address) -> None:
     """Refuse an address that others could reach: there is no TLS yet."""
-    if address.host not in ("127.0.0.1", "::1", "localhost") and not address.host.startswith(
-        "127."
-    ):
+    if not _is_loopback(address.host):
         raise UsageError(
             f"{address} is not a loopback address",
             hint="Nodes speak without encryption so far; use 127.0.0.1.",
         )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False  # A name: who it belongs to is for others to say.
 
 
 def check_descriptors(descriptors: int) -> None:
