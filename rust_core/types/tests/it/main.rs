@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::cast_sign_loss, reason = "tests may end where they stand")]
 
 mod codecs;
+mod extremes;
 mod golden;
 mod range;
