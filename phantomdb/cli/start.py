@@ -23,6 +23,9 @@ _UNITS = {
     "gb": 10**9,
 }
 
+#: As long as the path of a file may be.
+_TEXT_MAX = 4_096
+
 
 class _Bytes(click.ParamType[int]):
     """A size: bytes, or a number with KiB, MiB, GiB, kB, MB or GB."""
@@ -59,6 +62,8 @@ class _Text(click.ParamType[str]):
             text.encode()
         except UnicodeEncodeError:
             self.fail(f"{text!r} is not UTF-8", param, ctx)
+        if len(text) > _TEXT_MAX:
+            self.fail(f"{text[:20]}... has more than {_TEXT_MAX} characters", param, ctx)
         return text
 
 

@@ -4,7 +4,7 @@ Tags are never reused. A newer node may append fields to a message, which an old
 an appended field has a default, so that the older form still reads.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar, cast, dataclass_transform, get_origin
 
@@ -19,6 +19,8 @@ MESSAGE_BYTES_MAX = 1 << 20
 
 #: A member's name and its three addresses.
 _MEMBER_TEXTS = 4
+#: A formation is kept with names and addresses of at most so many bytes.
+_TEXT_BYTES_MAX = (1 << 16) - 1
 #: The core takes 64 bits at most.
 _NUMBER_MAX = (1 << 64) - 1
 #: Process ids and secrets of sessions have 32, as PostgreSQL's protocol does.
@@ -86,6 +88,13 @@ def _check_types(value: Message) -> None:
             raise ValueError(f"{field.name} is {found}")
 
 
+def _check_texts(texts: Sequence[object]) -> None:
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a name or an address is no text")
+    if any(len(str(text).encode()) > _TEXT_BYTES_MAX for text in texts):
+        raise ValueError(f"a name or an address has more than {_TEXT_BYTES_MAX} bytes")
+
+
 @message(tag=1)
 class Probe(Message):
     """Ask an address of the `--join` list who it is; answered by `Candidate`."""
@@ -110,6 +119,10 @@ class Candidate(Message):
     pg_address: str
     admin_address: str
 
+    def __post_init__(self) -> None:
+        """Refuse a member that no formation could hold."""
+        _check_texts([self.name, self.peer_address, self.pg_address, self.admin_address])
+
 
 @message(tag=3)
 class Form(Message):
@@ -128,6 +141,7 @@ class Form(Message):
             shapes = isinstance(number, int), isinstance(uuid, bytes), len(texts) == _MEMBER_TEXTS
             if not all(shapes) or not all(isinstance(text, str) for text in texts):
                 raise TypeError("a member is [node id, uuid, name, peer, pg, admin address]")
+            _check_texts(texts)
 
 
 @message(tag=4)

@@ -71,6 +71,7 @@ def test_a_port_in_use_is_named(node: NodeProcess, tmp_path: Path, door: str) ->
         ["--join", "here"],
         ["--join", "127.0.0.1:1,a..b:2,127.0.0.1:3"],
         ["--name", "\udcff"],
+        ["--name", "x" * 5_000],
         ["--data", "\udcff"],
         ["argument"],
     ],

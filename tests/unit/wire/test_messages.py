@@ -139,3 +139,17 @@ def test_fields_of_the_wrong_type_are_malformed(value: object) -> None:
 def test_deep_nesting_is_malformed() -> None:
     with pytest.raises(MalformedMessage):
         decode(b"\x81" * 100_000)
+
+
+def test_a_text_that_no_formation_holds_is_malformed() -> None:
+    long = "x" * ((1 << 16) - 2) + "\xe4"
+    member = [1, b"u", "n1", "127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]
+    for at in range(5, 9):
+        candidate = [2, b"u", b"", b"", 1, 1, *member[2:]]
+        messages.decode(cbor2.dumps(candidate))
+        candidate[at + 1] = long
+        with pytest.raises(MalformedMessage):
+            messages.decode(cbor2.dumps(candidate))
+    messages.decode(cbor2.dumps([3, b"", b"", [member]]))
+    with pytest.raises(MalformedMessage):
+        messages.decode(cbor2.dumps([3, b"", b"", [[*member[:2], long, *member[3:]]]]))
