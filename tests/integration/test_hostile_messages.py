@@ -78,10 +78,6 @@ ODD: dict[str, list[bytes]] = {
         *(ROWS, bind(), execute("", 2), describe("P"), execute("", 2), close("S")),
         *(execute("", 1), SYNC),
     ],
-    "Flush behind a write, as in pipelines": [
-        *(parse("UPDATE messages SET v = 'y' WHERE k < 3 RETURNING k"), bind(), describe("P")),
-        *(execute(), FLUSH, parse("SELECT $1::int"), FLUSH, describe("S"), SYNC),
-    ],
     "types declared for an empty statement": [
         *(parse("", types=(23, 25)), describe("S"), bind([b"1", b"x"]), execute(), SYNC),
     ],

@@ -265,6 +265,7 @@ ALONE = [
         SYNC,
     ],
     [parse("DELETE FROM numbers"), bind(), execute(), bind(), execute(), SYNC],
+    [parse("DELETE FROM numbers"), bind(), execute(), FLUSH, SYNC],
     [parse("DELETE FROM numbers"), bind(), execute(), query("SELECT 1")],
 ]
 

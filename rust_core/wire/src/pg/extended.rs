@@ -261,8 +261,8 @@ impl PgSession {
         self.ask(Request::More, Activity::Executing { portal: name, rows_max });
     }
 
-    /// Holds what follows a write until its Sync, or finds out that it is not alone. Flush too: what
-    /// it asks for is not known before the Sync.
+    /// Holds what follows a write until its Sync, or finds out that it is not alone. Flush asks for
+    /// an answer that is not known before the Sync: who waits for it would wait for ever.
     pub(super) fn hold(&mut self, message: Frontend) {
         let deferred = self.deferred.as_mut().expect("the caller looked");
         let is_harmless = matches!(
@@ -271,7 +271,6 @@ impl PgSession {
                 | Frontend::Bind { .. }
                 | Frontend::Describe(..)
                 | Frontend::Close(..)
-                | Frontend::Flush
         );
         if is_harmless && deferred.held.len() < HELD_MAX {
             deferred.held.push_back(message);
