@@ -143,6 +143,15 @@ impl Datum {
         matches!(self, Self::Null)
     }
 
+    /// Bytes beside the value itself: of a text or a long numeric.
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Numeric(value) => value.size_bytes() - size_of::<Numeric>(),
+            _ => 0,
+        }
+    }
+
     /// Whether the value can stand in a column of `ty`; NULL always can.
     pub fn fits(&self, ty: TypeId) -> bool {
         match self {

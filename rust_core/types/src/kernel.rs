@@ -7,7 +7,12 @@ use std::sync::Arc;
 
 use phantom_base::Result;
 
-use crate::{Column, Datum, Selection, SessionFormat, TypeId};
+use crate::{Column, Datum, Meter, Selection, SessionFormat, TypeId};
+
+/// What a call costs beside what it looks at, in steps.
+const CALL_STEPS: usize = 32;
+/// Bytes of produced values after which the meter is told.
+pub(crate) const GROWN_BYTES: usize = 64 << 10;
 
 /// What an expression may know of its statement.
 #[derive(Clone, Debug)]
@@ -22,6 +27,8 @@ pub struct EvalContext {
     pub database: Arc<str>,
     /// `version()`
     pub server_version: Arc<str>,
+    /// What the evaluation may spend.
+    pub meter: Meter,
 }
 
 /// An argument of a kernel over a batch.
@@ -79,15 +86,19 @@ impl Kernel {
         Self { scalar, vector: Some(vector) }
     }
 
-    /// One row; a strict kernel is not run when an argument is NULL.
+    /// One row; a strict kernel is not run when an argument is NULL. The meter has the steps then;
+    /// the bytes of the value are the caller's to take.
     pub fn call(&self, strict: bool, arguments: &[Datum], cx: &EvalContext) -> Result<Datum> {
         if strict && arguments.iter().any(Datum::is_null) {
             return Ok(Datum::Null);
         }
+        let bytes: usize = arguments.iter().map(Datum::heap_bytes).sum();
+        cx.meter.spend(CALL_STEPS + bytes)?;
         (self.scalar)(arguments, cx)
     }
 
-    /// The rows of `selection`; the column has type `returns` and the length of the batch.
+    /// The rows of `selection`; the column has type `returns` and the length of the batch. The meter
+    /// has its bytes then, where those vary.
     pub fn evaluate(
         &self,
         (strict, returns): (bool, TypeId),
@@ -95,6 +106,7 @@ impl Kernel {
         selection: Selection<'_>,
         cx: &EvalContext,
     ) -> Result<Column> {
+        cx.meter.spend(selection.len())?;
         if let Some(vector) = self.vector {
             let column = vector(arguments, selection, cx)?;
             assert_eq!(column.len(), selection.of(), "a kernel returns a column of the batch");
@@ -102,6 +114,7 @@ impl Kernel {
         }
         let mut out = Column::with_capacity(returns, selection.of());
         let mut row_arguments = vec![Datum::Null; arguments.len()];
+        let mut grown = 0;
         for row in selection.iter() {
             while out.len() < row {
                 out.push_null();
@@ -109,8 +122,14 @@ impl Kernel {
             for (slot, argument) in row_arguments.iter_mut().zip(arguments) {
                 *slot = argument.datum(row);
             }
-            out.push(&self.call(strict, &row_arguments, cx)?);
+            let value = self.call(strict, &row_arguments, cx)?;
+            grown += value.heap_bytes();
+            if grown >= GROWN_BYTES {
+                cx.meter.grow(std::mem::take(&mut grown))?;
+            }
+            out.push(&value);
         }
+        cx.meter.grow(grown)?;
         while out.len() < selection.of() {
             out.push_null();
         }

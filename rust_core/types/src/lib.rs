@@ -29,6 +29,7 @@ pub mod datum;
 pub mod format;
 pub mod functions;
 pub mod kernel;
+mod meter;
 pub mod numeric;
 mod type_id;
 
@@ -36,5 +37,6 @@ pub use batch::{BATCH_ROWS, Batch, Column, Nulls, Selection, TextVector, Values}
 pub use datum::{Datum, ValueRef};
 pub use format::{DateOrder, DateOutput, SessionFormat, TimeZone};
 pub use kernel::{Argument, EvalContext, Kernel};
+pub use meter::{Meter, Pace};
 pub use numeric::Numeric;
 pub use type_id::{Category, NO_TYPMOD, TypeId};

@@ -50,7 +50,7 @@ pub struct Run {
 #[derive(Clone, Debug)]
 pub enum Work {
     /// A query, as a point plan or as a fragment.
-    Query(QueryWork),
+    Query(Box<QueryWork>),
     /// Reads of system rows.
     ReadRows(Vec<RowSpan>),
     /// Writes of system rows, all in one entry.
@@ -327,7 +327,7 @@ fn write_work(work: &Work, out: &mut Out<'_>) -> Written {
 fn read_work(input: &mut Decoder<'_>) -> Read<Work> {
     let fields = counted(input)?;
     Ok(match (input.u8()?, fields) {
-        (0, 6) => Work::Query(QueryWork {
+        (0, 6) => Work::Query(Box::new(QueryWork {
             is_point: input.bool()?,
             hash: u128::from_be_bytes(
                 input.bytes()?.try_into().map_err(|_| Wrong::message("a plan's hash"))?,
@@ -335,7 +335,7 @@ fn read_work(input: &mut Decoder<'_>) -> Read<Work> {
             tree: maybe(input, |input| input.bytes().map(Arc::from))?,
             parameters: list(input, |input| maybe(input, |input| Ok(input.bytes()?.to_vec())))?,
             eval: read_eval(input)?,
-        }),
+        })),
         (1, 2) => Work::ReadRows(list(input, |input| {
             expect_fields(input, 2)?;
             let relation = input.u64()?;
@@ -403,6 +403,7 @@ fn read_eval(input: &mut Decoder<'_>) -> Read<EvalContext> {
         format: SessionFormat { date_output, date_order, time_zone, extra_float_digits },
         database: Arc::from("postgres"),
         server_version: Arc::from(phantom_sql::settings::version_text()),
+        meter: phantom_types::Meter::default(),
     })
 }
 
@@ -514,19 +515,20 @@ mod tests {
             format: SessionFormat::default(),
             database: Arc::from("postgres"),
             server_version: Arc::from("x"),
+            meter: phantom_types::Meter::default(),
         };
         ToLeader::Run(Run {
             dispatch: 7,
             group: GroupId(2),
             txn: [3; 16],
             catalog_version: 9,
-            work: Work::Query(QueryWork {
+            work: Work::Query(Box::new(QueryWork {
                 is_point: true,
                 hash: 1 << 100,
                 tree: Some(Arc::from([1, 2, 3].as_slice())),
                 parameters: encode_values(&[Datum::Int4(5), Datum::Null]),
                 eval,
-            }),
+            })),
         })
     }
 

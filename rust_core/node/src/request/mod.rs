@@ -185,7 +185,7 @@ impl Requests {
                     return;
                 }
             },
-            Work::Query(query) => match self.query_job(replication, origin, query) {
+            Work::Query(query) => match self.query_job(replication, origin, *query) {
                 Ok(Some(job)) => job,
                 Ok(None) => return,
                 Err(error) => {

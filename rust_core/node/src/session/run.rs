@@ -140,13 +140,13 @@ impl Sessions {
         };
         let types: Vec<TypeId> =
             planned.query.visible_targets().map(|target| target.expr.ty).collect();
-        let work = Work::Query(QueryWork {
+        let work = Work::Query(Box::new(QueryWork {
             is_point,
             hash: planned.hash,
             tree: Some(planned.encoded.clone()),
             parameters: encode_values(&running.parameters),
             eval: session.pg.eval(),
-        });
+        }));
         let start = Start {
             owner: Owner::Session(id),
             group,

@@ -3,7 +3,8 @@
 //! What dates and times mean as text depends on the session and on the moment: such casts are done
 //! anew by each execution.
 //! A call that fails stays a call: its error belongs to the rows that reach it, which a CASE may
-//! prevent.
+//! prevent. So does one that costs more than the meter has, or whose value is large: plans are
+//! kept, and nobody can cancel what the parse pool does.
 
 use phantom_base::Result;
 use phantom_types::catalog::{self, Volatility};
@@ -15,7 +16,11 @@ use crate::bound::{Expr, ExprKind};
 impl Binder<'_> {
     /// The constant that an expression is, or the expression.
     pub(super) fn fold(&self, expr: Expr) -> Expr {
-        match self.folded(&expr) {
+        let meter = &self.context.eval.meter;
+        let held = meter.held();
+        let folded = self.folded(&expr);
+        meter.settle(held);
+        match folded {
             Some(Ok(constant)) => constant,
             Some(Err(_)) | None => expr,
         }
@@ -29,7 +34,7 @@ impl Binder<'_> {
                     return None;
                 }
                 let values: Option<Vec<Datum>> = arguments.iter().map(constant).collect();
-                procedure.call(&values?, self.context.eval)
+                procedure.call(&values?, self.context.eval).and_then(|value| self.small(value))
             }
             ExprKind::Relabel(value) => Ok(constant(value)?),
             ExprKind::CastByText(value) => {
@@ -43,11 +48,17 @@ impl Binder<'_> {
                     let mut text = String::new();
                     format::write_text(&value, &self.context.eval.format, &mut text);
                     format::read_text(expr.ty, NO_TYPMOD, &text, self.context.eval)
+                        .and_then(|value| self.small(value))
                 }
             }
             _ => return None,
         };
         Some(value.map(|value| Expr { kind: ExprKind::Const(value), ..*expr }))
+    }
+
+    fn small(&self, value: Datum) -> Result<Datum> {
+        self.context.eval.meter.grow(value.heap_bytes())?;
+        Ok(value)
     }
 }
 

@@ -30,7 +30,7 @@ mod write;
 use pg_query::protobuf::node::Node;
 use phantom_base::sync::Arc;
 use phantom_base::{Error, Map, Result, sqlstate};
-use phantom_types::{EvalContext, TypeId};
+use phantom_types::{EvalContext, Meter, TypeId};
 
 use crate::bound::{Aggregate, Query, Relation};
 use crate::catalog::CatalogSnapshot;
@@ -70,6 +70,8 @@ pub fn prepare(text: &str, parameter_types: &[u32], context: Context<'_>) -> Res
             "cannot insert multiple commands into a prepared statement",
         ));
     }
+    let eval = EvalContext { meter: Meter::folding(), ..context.eval.clone() };
+    let context = Context { eval: &eval, ..context };
     let mut binder = Binder::new(text, parameter_types, context)?;
     let (body, columns) = binder.statement(&statement.node)?;
     let parameters = binder.finish_parameters()?;

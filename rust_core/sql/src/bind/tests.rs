@@ -53,6 +53,7 @@ pub(super) fn bind_with(text: &str, types: &[u32]) -> Result<Prepared, Error> {
         format: SessionFormat::default(),
         database: "postgres".into(),
         server_version: "x".into(),
+        meter: phantom_types::Meter::default(),
     };
     let (catalog, settings) = (catalog(), Settings::new("ada"));
     prepare(
@@ -233,6 +234,23 @@ fn constants_fold_and_their_errors_stay_with_their_rows() {
     assert_eq!(first("select 1 + 2 * 3").kind, ExprKind::Const(Datum::Int4(7)));
     assert!(matches!(first("select 1 / 0").kind, ExprKind::Call(..)));
     assert!(matches!(first("select now()").kind, ExprKind::Call(..)));
+}
+
+#[test]
+fn constants_that_cost_much_or_take_much_are_left_to_those_who_run_them() {
+    let first = |text: &str| planned(text).query.targets[0].expr.clone();
+    assert!(matches!(first("select repeat('x', 8000)").kind, ExprKind::Const(_)));
+    assert!(matches!(first("select repeat('x', 100000000)").kind, ExprKind::Call(..)));
+    // The next one is folded again: only what is large is left out.
+    assert!(matches!(
+        first("select length(repeat('x', 8000)) + length(repeat('x', 100000))").kind,
+        ExprKind::Call(..)
+    ));
+    let long = "select repeat('a', 8000) like '%' || repeat('a', 4000) || 'b' \
+                or repeat('a', 8000) like '%' || repeat('a', 4000) || 'c'";
+    let ExprKind::Or(of) = first(long).kind else { panic!("an OR") };
+    assert!(of.iter().all(|like| matches!(like.kind, ExprKind::Call(..))), "{of:?}");
+    assert!(matches!(first("select (1e131000 + 1) * (1e131000 + 1)").kind, ExprKind::Call(..)));
 }
 
 #[test]

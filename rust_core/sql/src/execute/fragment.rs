@@ -5,7 +5,7 @@ use phantom_base::{Error, Result};
 use phantom_types::{BATCH_ROWS, Batch, Datum, EvalContext};
 
 use super::build::Builder;
-use super::memory::Memory;
+use super::memory::{Memory, Reservation};
 use super::op::{Operator, Progress, StepContext, Writer, value_bytes};
 use super::program::Compiler;
 use super::{RowWrite, StepBudget, Storage};
@@ -23,7 +23,7 @@ pub struct FragmentInput {
     pub tables: Vec<Arc<Table>>,
     /// A value for each parameter.
     pub parameters: Vec<Datum>,
-    /// What its expressions may know.
+    /// What its expressions may know. Their meter gets the fragment's memory.
     pub eval: EvalContext,
     /// Row ids for an INSERT into a table without a primary key, one a row.
     pub hidden_keys: Vec<[u8; 12]>,
@@ -74,7 +74,8 @@ impl Fragment {
     ///
     /// # Errors
     /// `XX000` for a query that the binder would not make; `54001` for one that joins too many
-    /// tables; `2201W`, `2201X` and whatever else LIMIT and OFFSET answer.
+    /// tables; `2201W`, `2201X` and whatever else LIMIT and OFFSET answer. They may take long: it is
+    /// for a worker.
     pub fn new(input: FragmentInput) -> Result<Self> {
         let FragmentInput { query, tables, parameters, eval, hidden_keys, memory_bytes } = input;
         let is_bound = tables.len() == query.relations.len()
@@ -83,6 +84,8 @@ impl Fragment {
             return Err(Error::internal("a query comes with the tables that it was bound to"));
         }
         let parameters: Arc<[Datum]> = parameters.into();
+        let mut memory = Memory::new(memory_bytes);
+        eval.meter.begin(memory.free());
         let builder = Builder {
             query: &query,
             tables: &tables,
@@ -96,7 +99,8 @@ impl Fragment {
         };
         let visible = builder.visible();
         let visible = (visible.len() < query.targets.len()).then_some(visible);
-        let memory = Memory::new(memory_bytes);
+        // The constants of its programs live as long as it does.
+        memory.resize(&mut Reservation::new("Constants"), eval.meter.held())?;
         let (pending, returned, has_ended) = (None, 0, false);
         Ok(Self { root, eval, memory, visible, pending, returned, has_ended })
     }
@@ -111,6 +115,8 @@ impl Fragment {
             return Ok(Step::Batch(batch));
         }
         assert!(!self.has_ended, "a fragment ends once");
+        // Batches do not outlive a step, but for the one that a join may be in the middle of.
+        self.eval.meter.begin(self.memory.free());
         let mut cx = StepContext {
             storage,
             eval: &self.eval,

@@ -25,6 +25,11 @@ impl Memory {
         Self { used: 0, limit: limit.min(LIMIT_BYTES_MAX) }
     }
 
+    /// Bytes that are not held.
+    pub fn free(&self) -> usize {
+        self.limit - self.used
+    }
+
     /// Lets a reservation be of `bytes`, more or fewer than before.
     ///
     /// # Errors

@@ -63,9 +63,12 @@ impl Scope<'_> {
                 Err(Error::internal("a group is read where there is a row"))
             }
             ExprKind::Call(oid, arguments) => {
+                let held = self.eval.meter.held();
                 let values: Result<Vec<Datum>> =
                     arguments.iter().map(|argument| self.value(argument, row)).collect();
-                self.call(*oid, &values?)
+                let value = self.call(*oid, &values?)?;
+                self.eval.meter.keep(held, value.heap_bytes())?;
+                Ok(value)
             }
             ExprKind::CastByText(value) => self.cast_by_text(value, expr, row),
             ExprKind::Relabel(value) => self.value(value, row),
@@ -141,6 +144,8 @@ impl Scope<'_> {
         }
         let mut text = String::new();
         format::write_text(&datum, &self.eval.format, &mut text);
+        self.eval.meter.spend(text.len())?;
+        self.eval.meter.grow(text.len())?;
         format::read_text(expr.ty, NO_TYPMOD, &text, self.eval)
     }
 

@@ -10,7 +10,10 @@ use crate::catalog::Table;
 use crate::execute::scalar::{NoColumns, Scope};
 use crate::execute::{RowWrite, Seen, StoredRow, check_not_null, duplicate_key, key_of};
 
-/// One execution of a point plan.
+/// Bytes that are copied in a step.
+const BYTES_A_STEP: usize = 4;
+
+/// One execution of a point plan. Where its meter runs out it can be run again with another.
 pub struct PointRun<'a> {
     plan: &'a PointPlan,
     parameters: &'a [Datum],
@@ -199,9 +202,17 @@ impl PointRun<'_> {
     }
 
     fn write(&self, key: Vec<u8>, values: &[Datum], seen: Seen) -> Result<RowWrite> {
+        self.copies(values)?;
         let mut bytes = Vec::new();
         self.plan.layout.encode(values, &mut bytes)?;
         Ok(RowWrite { table: self.table().clone(), key, row: Some(bytes), seen })
+    }
+
+    /// Values are copied into a row. Until then a large one may stand in many places at no cost.
+    fn copies(&self, values: &[Datum]) -> Result<()> {
+        let bytes: usize = values.iter().map(Datum::heap_bytes).sum();
+        self.eval.meter.spend(bytes / BYTES_A_STEP)?;
+        self.eval.meter.grow(bytes)
     }
 
     fn return_row<C: crate::execute::scalar::Columns + ?Sized>(
@@ -214,6 +225,7 @@ impl PointRun<'_> {
         for target in self.plan.query.visible_targets() {
             values.push(scope.value(&target.expr, row)?);
         }
+        self.copies(&values)?;
         if !values.is_empty() || !self.plan.is_write() {
             effect.rows.push_row(&values);
         }

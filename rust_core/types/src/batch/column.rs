@@ -335,6 +335,14 @@ impl Column {
             .collect()
     }
 
+    /// Bytes of texts and numerics, whose size varies; of other types none.
+    pub fn heap_bytes(&self) -> usize {
+        match &self.values {
+            Values::Text(_) | Values::Numeric(_) => self.size_bytes(),
+            _ => 0,
+        }
+    }
+
     /// Bytes of memory that the values take, for accounts.
     pub fn size_bytes(&self) -> usize {
         let values = match &self.values {

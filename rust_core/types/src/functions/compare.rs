@@ -67,7 +67,7 @@ macro_rules! date_and_instant {
                 Ok(Bool::datum(compare_date_timestamptz(date, instant, &cx.format).$test()))
             },
             |arguments, selection, cx| {
-                map2::<Date, TimestampTz, Bool>(arguments, selection, |date, instant| {
+                map2::<Date, TimestampTz, Bool>(arguments, selection, &cx.meter, |date, instant| {
                     Ok(compare_date_timestamptz(date, instant, &cx.format).$test())
                 })
             },
@@ -79,7 +79,7 @@ macro_rules! date_and_instant {
                 Ok(Bool::datum(order.$test()))
             },
             |arguments, selection, cx| {
-                map2::<TimestampTz, Date, Bool>(arguments, selection, |instant, date| {
+                map2::<TimestampTz, Date, Bool>(arguments, selection, &cx.meter, |instant, date| {
                     Ok(compare_date_timestamptz(date, instant, &cx.format).reverse().$test())
                 })
             },

@@ -37,14 +37,18 @@ unary! {
 pub(crate) const DATE_TIMESTAMPTZ: Kernel = Kernel::vector(
     |arguments, cx| Ok(Datum::TimestampTz(midnight(Date::of(&arguments[0]), &cx.format)?)),
     |arguments, selection, cx| {
-        map1::<Date, TimestampTz>(arguments, selection, |date| midnight(date, &cx.format))
+        map1::<Date, TimestampTz>(arguments, selection, &cx.meter, |date| {
+            midnight(date, &cx.format)
+        })
     },
 );
 
 pub(crate) const TIMESTAMPTZ_DATE: Kernel = Kernel::vector(
     |arguments, cx| Ok(Datum::Date(date_of(TimestampTz::of(&arguments[0]), &cx.format))),
     |arguments, selection, cx| {
-        map1::<TimestampTz, Date>(arguments, selection, |micros| Ok(date_of(micros, &cx.format)))
+        map1::<TimestampTz, Date>(arguments, selection, &cx.meter, |micros| {
+            Ok(date_of(micros, &cx.format))
+        })
     },
 );
 

@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use phantom_base::Result;
 
-use crate::{Argument, Column, Datum, Nulls, Numeric, Selection, TextVector, TypeId, Values};
+use crate::kernel::GROWN_BYTES;
+use crate::{
+    Argument, Column, Datum, Meter, Nulls, Numeric, Selection, TextVector, TypeId, Values,
+};
 
 /// A type as kernels see it: how to read it from a datum or a lane, and how to make columns of it.
 pub(crate) trait Kind {
@@ -16,15 +19,26 @@ pub(crate) trait Kind {
     /// Many of them.
     type Lane<'a>: Copy;
     /// A value that is made.
-    type Owned: Clone + Default;
+    type Owned;
+    /// Many that are made.
+    type Made;
 
     const TYPE: TypeId;
+    /// Whether values have sizes of their own, which a meter wants to know.
+    const VARIES: bool = false;
 
     fn of(datum: &Datum) -> Self::Ref<'_>;
     fn lane(values: &Values) -> Self::Lane<'_>;
     fn at(lane: Self::Lane<'_>, row: usize) -> Self::Ref<'_>;
     fn datum(value: Self::Owned) -> Datum;
-    fn values(values: Vec<Self::Owned>) -> Values;
+    fn made(rows: usize) -> Self::Made;
+    fn put(made: &mut Self::Made, value: Self::Owned);
+    /// Adds what stands in rows that do not count, until there are so many.
+    fn pad(made: &mut Self::Made, rows: usize);
+    fn values(made: Self::Made) -> Values;
+    fn bytes(_value: &Self::Owned) -> usize {
+        0
+    }
 }
 
 macro_rules! native {
@@ -35,6 +49,7 @@ macro_rules! native {
             type Ref<'a> = $native;
             type Lane<'a> = &'a [$native];
             type Owned = $native;
+            type Made = Vec<$native>;
 
             const TYPE: TypeId = TypeId::$type;
 
@@ -61,8 +76,22 @@ macro_rules! native {
                 Datum::$variant(value)
             }
 
-            fn values(values: Vec<$native>) -> Values {
-                Values::$variant(values)
+            fn made(rows: usize) -> Vec<$native> {
+                Vec::with_capacity(rows)
+            }
+
+            #[inline]
+            fn put(made: &mut Vec<$native>, value: $native) {
+                made.push(value);
+            }
+
+            #[inline]
+            fn pad(made: &mut Vec<$native>, rows: usize) {
+                made.resize(rows, <$native>::default());
+            }
+
+            fn values(made: Vec<$native>) -> Values {
+                Values::$variant(made)
             }
         }
     )+ };
@@ -84,8 +113,10 @@ impl Kind for Decimal {
     type Ref<'a> = &'a Numeric;
     type Lane<'a> = &'a [Numeric];
     type Owned = Numeric;
+    type Made = Vec<Numeric>;
 
     const TYPE: TypeId = TypeId::NUMERIC;
+    const VARIES: bool = true;
 
     fn of(datum: &Datum) -> &Numeric {
         match datum {
@@ -110,8 +141,24 @@ impl Kind for Decimal {
         Datum::Numeric(value)
     }
 
-    fn values(values: Vec<Numeric>) -> Values {
-        Values::Numeric(values)
+    fn made(rows: usize) -> Vec<Numeric> {
+        Vec::with_capacity(rows)
+    }
+
+    fn put(made: &mut Vec<Numeric>, value: Numeric) {
+        made.push(value);
+    }
+
+    fn pad(made: &mut Vec<Numeric>, rows: usize) {
+        made.resize(rows, Numeric::ZERO);
+    }
+
+    fn values(made: Vec<Numeric>) -> Values {
+        Values::Numeric(made)
+    }
+
+    fn bytes(value: &Numeric) -> usize {
+        value.size_bytes()
     }
 }
 
@@ -121,8 +168,10 @@ impl Kind for Text {
     type Ref<'a> = &'a str;
     type Lane<'a> = &'a TextVector;
     type Owned = String;
+    type Made = TextVector;
 
     const TYPE: TypeId = TypeId::TEXT;
+    const VARIES: bool = true;
 
     fn of(datum: &Datum) -> &str {
         datum.as_str().unwrap_or_else(|| panic!("{datum:?} is no text"))
@@ -144,8 +193,26 @@ impl Kind for Text {
         Datum::Text(Arc::from(value))
     }
 
-    fn values(values: Vec<String>) -> Values {
-        Values::Text(values.iter().map(String::as_str).collect())
+    fn made(rows: usize) -> TextVector {
+        TextVector::with_capacity(rows)
+    }
+
+    fn put(made: &mut TextVector, value: String) {
+        made.push(&value);
+    }
+
+    fn pad(made: &mut TextVector, rows: usize) {
+        while made.len() < rows {
+            made.push("");
+        }
+    }
+
+    fn values(made: TextVector) -> Values {
+        Values::Text(made)
+    }
+
+    fn bytes(value: &String) -> usize {
+        value.len()
     }
 }
 
@@ -153,18 +220,19 @@ impl Kind for Text {
 pub(crate) fn map1<A: Kind, R: Kind>(
     arguments: &[Argument<'_>],
     selection: Selection<'_>,
+    meter: &Meter,
     f: impl for<'a> Fn(A::Ref<'a>) -> Result<R::Owned>,
 ) -> Result<Column> {
     let [argument] = arguments else { panic!("one argument, not {}", arguments.len()) };
     match argument {
         Argument::Column(column) => {
             let lane = A::lane(column.values());
-            run::<R>(selection, column.nulls().clone(), |row| f(A::at(lane, row)))
+            run::<R>(selection, column.nulls().clone(), meter, |row| f(A::at(lane, row)))
         }
         Argument::Constant(Datum::Null) => Ok(all_null::<R>(selection)),
         Argument::Constant(datum) => {
             let value = A::of(datum);
-            run::<R>(selection, Nulls::none(selection.of()), |_| f(value))
+            run::<R>(selection, Nulls::none(selection.of()), meter, |_| f(value))
         }
     }
 }
@@ -173,6 +241,7 @@ pub(crate) fn map1<A: Kind, R: Kind>(
 pub(crate) fn map2<A: Kind, B: Kind, R: Kind>(
     arguments: &[Argument<'_>],
     selection: Selection<'_>,
+    meter: &Meter,
     f: impl for<'a, 'b> Fn(A::Ref<'a>, B::Ref<'b>) -> Result<R::Owned>,
 ) -> Result<Column> {
     use Argument::{Column as Col, Constant};
@@ -182,19 +251,19 @@ pub(crate) fn map2<A: Kind, B: Kind, R: Kind>(
         (Col(left), Col(right)) => {
             let (a, b) = (A::lane(left.values()), B::lane(right.values()));
             let nulls = left.nulls().union(right.nulls());
-            run::<R>(selection, nulls, |row| f(A::at(a, row), B::at(b, row)))
+            run::<R>(selection, nulls, meter, |row| f(A::at(a, row), B::at(b, row)))
         }
         (Col(left), Constant(right)) => {
             let (a, b) = (A::lane(left.values()), B::of(right));
-            run::<R>(selection, left.nulls().clone(), |row| f(A::at(a, row), b))
+            run::<R>(selection, left.nulls().clone(), meter, |row| f(A::at(a, row), b))
         }
         (Constant(left), Col(right)) => {
             let (a, b) = (A::of(left), B::lane(right.values()));
-            run::<R>(selection, right.nulls().clone(), |row| f(a, B::at(b, row)))
+            run::<R>(selection, right.nulls().clone(), meter, |row| f(a, B::at(b, row)))
         }
         (Constant(left), Constant(right)) => {
             let (a, b) = (A::of(left), B::of(right));
-            run::<R>(selection, Nulls::none(selection.of()), |_| f(a, b))
+            run::<R>(selection, Nulls::none(selection.of()), meter, |_| f(a, b))
         }
     }
 }
@@ -202,73 +271,97 @@ pub(crate) fn map2<A: Kind, B: Kind, R: Kind>(
 fn run<R: Kind>(
     selection: Selection<'_>,
     nulls: Nulls,
+    meter: &Meter,
     f: impl Fn(usize) -> Result<R::Owned>,
 ) -> Result<Column> {
     assert_eq!(nulls.len(), selection.of(), "a column of the batch");
-    let values = match selection {
-        Selection::All(rows) if !nulls.any() => {
-            let mut values = Vec::with_capacity(rows);
-            for row in 0..rows {
-                values.push(f(row)?);
+    let mut made = R::made(selection.of());
+    let mut grown = 0;
+    let mut measured = |value: R::Owned| -> Result<R::Owned> {
+        if R::VARIES {
+            grown += R::bytes(&value);
+            if grown >= GROWN_BYTES {
+                meter.spend(grown)?;
+                meter.grow(std::mem::take(&mut grown))?;
             }
-            values
+        }
+        Ok(value)
+    };
+    match selection {
+        Selection::All(rows) if !nulls.any() => {
+            for row in 0..rows {
+                R::put(&mut made, measured(f(row)?)?);
+            }
         }
         _ => {
-            let mut values = vec![R::Owned::default(); selection.of()];
             for row in selection.iter().filter(|&row| !nulls.get(row)) {
-                values[row] = f(row)?;
+                R::pad(&mut made, row);
+                R::put(&mut made, measured(f(row)?)?);
             }
-            values
+            R::pad(&mut made, selection.of());
         }
-    };
-    Ok(Column::from_parts(R::TYPE, R::values(values), nulls))
+    }
+    meter.grow(grown)?;
+    Ok(Column::from_parts(R::TYPE, R::values(made), nulls))
 }
 
 fn all_null<R: Kind>(selection: Selection<'_>) -> Column {
     let rows = selection.of();
-    Column::from_parts(R::TYPE, R::values(vec![R::Owned::default(); rows]), Nulls::all(rows))
+    let mut made = R::made(rows);
+    R::pad(&mut made, rows);
+    Column::from_parts(R::TYPE, R::values(made), Nulls::all(rows))
 }
 
-/// Defines kernels of one argument: `NAME(Kind) -> Kind = |a| expression;`
+/// Defines kernels of one argument: `NAME(Kind) -> Kind = |a| expression;`, or `|a, meter|` where
+/// it costs more than a look at the argument.
 macro_rules! unary {
-    ($($name:ident($a:ident) -> $r:ident = |$x:ident| $body:expr;)+) => { $(
+    ($($name:ident($a:ident) -> $r:ident = |$x:ident $(, $meter:ident)?| $body:expr;)+) => { $(
         pub(crate) const $name: $crate::Kernel = {
             #[allow(clippy::unnecessary_wraps, reason = "most of its siblings can fail")]
             #[inline]
             fn apply(
                 $x: <$a as Kind>::Ref<'_>,
+                _spent: &$crate::Meter,
             ) -> phantom_base::Result<<$r as Kind>::Owned> {
+                $(let $meter = _spent;)?
                 $body
             }
             $crate::Kernel::vector(
-                |arguments, _| Ok($r::datum(apply($a::of(&arguments[0]))?)),
-                |arguments, selection, _| {
-                    $crate::functions::lanes::map1::<$a, $r>(arguments, selection, |a| apply(a))
+                |arguments, cx| Ok($r::datum(apply($a::of(&arguments[0]), &cx.meter)?)),
+                |arguments, selection, cx| {
+                    use $crate::functions::lanes::map1;
+                    map1::<$a, $r>(arguments, selection, &cx.meter, |a| apply(a, &cx.meter))
                 },
             )
         };
     )+ };
 }
 
-/// Defines kernels of two arguments: `NAME(Kind, Kind) -> Kind = |a, b| expression;`
+/// Defines kernels of two arguments: `NAME(Kind, Kind) -> Kind = |a, b| expression;`, or
+/// `|a, b, meter|`.
 macro_rules! binary {
-    ($($name:ident($a:ident, $b:ident) -> $r:ident = |$x:ident, $y:ident| $body:expr;)+) => { $(
+    ($($name:ident($a:ident, $b:ident) -> $r:ident =
+       |$x:ident, $y:ident $(, $meter:ident)?| $body:expr;)+) => { $(
         pub(crate) const $name: $crate::Kernel = {
             #[allow(clippy::unnecessary_wraps, reason = "most of its siblings can fail")]
             #[inline]
             fn apply(
                 $x: <$a as Kind>::Ref<'_>,
                 $y: <$b as Kind>::Ref<'_>,
+                _spent: &$crate::Meter,
             ) -> phantom_base::Result<<$r as Kind>::Owned> {
+                $(let $meter = _spent;)?
                 $body
             }
             $crate::Kernel::vector(
-                |arguments, _| {
-                    Ok($r::datum(apply($a::of(&arguments[0]), $b::of(&arguments[1]))?))
+                |arguments, cx| {
+                    let (a, b) = ($a::of(&arguments[0]), $b::of(&arguments[1]));
+                    Ok($r::datum(apply(a, b, &cx.meter)?))
                 },
-                |arguments, selection, _| {
+                |arguments, selection, cx| {
                     use $crate::functions::lanes::map2;
-                    map2::<$a, $b, $r>(arguments, selection, |a, b| apply(a, b))
+                    let meter = &cx.meter;
+                    map2::<$a, $b, $r>(arguments, selection, meter, |a, b| apply(a, b, meter))
                 },
             )
         };

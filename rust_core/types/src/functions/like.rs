@@ -7,43 +7,48 @@ use phantom_base::{Error, Result, sqlstate};
 
 use super::lanes::{Bool, Kind, Text, binary, map1, map2};
 use super::text::lower;
-use crate::kernel::VectorFn;
-use crate::{Argument, Column, Datum, EvalContext, Kernel, Selection};
+use crate::{Argument, Column, Datum, EvalContext, Kernel, Meter, Selection};
 
 pub(crate) const TEXTLIKE: Kernel = Kernel::vector(
-    |arguments, _| Ok(Datum::Bool(like(Text::of(&arguments[0]), Text::of(&arguments[1]))?)),
-    LIKE_VECTOR,
+    |arguments, cx| scalar(arguments, false, cx),
+    |arguments, selection, cx| like_column(arguments, selection, false, cx),
 );
 pub(crate) const TEXTNLIKE: Kernel = Kernel::vector(
-    |arguments, _| Ok(Datum::Bool(!like(Text::of(&arguments[0]), Text::of(&arguments[1]))?)),
-    NOT_LIKE_VECTOR,
+    |arguments, cx| scalar(arguments, true, cx),
+    |arguments, selection, cx| like_column(arguments, selection, true, cx),
 );
 
 binary! {
-    TEXTICLIKE(Text, Text) -> Bool = |text, pattern| like(&lower(text), &lower(pattern));
-    TEXTICNLIKE(Text, Text) -> Bool = |text, pattern| Ok(!like(&lower(text), &lower(pattern))?);
+    TEXTICLIKE(Text, Text) -> Bool = |text, pattern, meter| {
+        like(&lower(text), &lower(pattern), meter)
+    };
+    TEXTICNLIKE(Text, Text) -> Bool = |text, pattern, meter| {
+        Ok(!like(&lower(text), &lower(pattern), meter)?)
+    };
     LIKE_ESCAPE(Text, Text) -> Text = |pattern, escape| with_backslashes(pattern, escape);
 }
 
-const LIKE_VECTOR: VectorFn =
-    |arguments, selection, _: &EvalContext| like_column(arguments, selection, false);
-const NOT_LIKE_VECTOR: VectorFn =
-    |arguments, selection, _: &EvalContext| like_column(arguments, selection, true);
+fn scalar(arguments: &[Datum], negated: bool, cx: &EvalContext) -> Result<Datum> {
+    let (text, pattern) = (Text::of(&arguments[0]), Text::of(&arguments[1]));
+    Ok(Datum::Bool(like(text, pattern, &cx.meter)? != negated))
+}
 
 /// A constant pattern of a common shape becomes a search of the standard library.
 fn like_column(
     arguments: &[Argument<'_>],
     selection: Selection<'_>,
     negated: bool,
+    cx: &EvalContext,
 ) -> Result<Column> {
+    let meter = &cx.meter;
     let Some(Argument::Constant(Datum::Text(pattern))) = arguments.get(1) else {
-        return map2::<Text, Text, Bool>(arguments, selection, |text, pattern| {
-            Ok(like(text, pattern)? != negated)
+        return map2::<Text, Text, Bool>(arguments, selection, meter, |text, pattern| {
+            Ok(like(text, pattern, meter)? != negated)
         });
     };
     let texts = &arguments[..1];
     let shape = Shape::of(pattern);
-    map1::<Text, Bool>(texts, selection, |text| Ok(shape.matches(text)? != negated))
+    map1::<Text, Bool>(texts, selection, meter, |text| Ok(shape.matches(text, meter)? != negated))
 }
 
 enum Shape<'a> {
@@ -69,23 +74,26 @@ impl<'a> Shape<'a> {
         }
     }
 
-    fn matches(&self, text: &str) -> Result<bool> {
+    fn matches(&self, text: &str, meter: &Meter) -> Result<bool> {
         Ok(match self {
             Self::Equal(part) => text == *part,
             Self::Prefix(part) => text.starts_with(part),
             Self::Suffix(part) => text.ends_with(part),
             Self::Contains(part) => text.contains(part),
-            Self::Other(pattern) => return like(text, pattern),
+            Self::Other(pattern) => return like(text, pattern, meter),
         })
     }
 }
 
 /// Whether `text` matches `pattern`. 22025 when matching gets to a backslash at the end.
-pub fn like(text: &str, pattern: &str) -> Result<bool> {
+///
+/// What goes back is told to the meter: two texts of n and m characters may take n * m steps.
+pub fn like(text: &str, pattern: &str, meter: &Meter) -> Result<bool> {
     let (text, pattern) = (text.as_bytes(), pattern.as_bytes());
     let (mut t, mut p) = (0, 0);
     // Where the last % was: what follows it in the pattern, and how far it reaches in the text.
     let mut star: Option<(usize, usize)> = None;
+    let mut pace = meter.pace();
     while t < text.len() {
         let matched = match pattern.get(p) {
             Some(b'%') => {
@@ -119,12 +127,14 @@ pub fn like(text: &str, pattern: &str) -> Result<bool> {
             p += 1;
         } else if let Some((star_pattern, star_text)) = star {
             let reach = next_char(text, star_text);
+            pace.step(1 + t - star_text)?;
             star = Some((star_pattern, reach));
             (t, p) = (reach, star_pattern);
         } else {
             return Ok(false);
         }
     }
+    pace.end()?;
     Ok(pattern[p..].iter().all(|&byte| byte == b'%'))
 }
 
@@ -172,6 +182,7 @@ mod tests {
 
     #[test]
     fn patterns_match_as_sql_says() {
+        let meter = Meter::default();
         for (text, pattern, expected) in [
             ("abc", "abc", true),
             ("abc", "a%", true),
@@ -190,17 +201,33 @@ mod tests {
             ("mississippi", "%is%ip%", true),
             ("mississippi", "%is%ix%", false),
         ] {
-            assert_eq!(like(text, pattern).unwrap(), expected, "{text} like {pattern}");
-            assert_eq!(Shape::of(pattern).matches(text).unwrap(), expected, "{text} by shape");
+            assert_eq!(like(text, pattern, &meter).unwrap(), expected, "{text} like {pattern}");
+            assert_eq!(
+                Shape::of(pattern).matches(text, &meter).unwrap(),
+                expected,
+                "{text} by shape"
+            );
         }
     }
 
     #[test]
+    fn a_match_that_goes_back_far_ends_with_its_meter() {
+        let text = "a".repeat(100_000);
+        let pattern = format!("%{}b", "a".repeat(20_000));
+        let meter = Meter::brief();
+        assert!(like(&text, &pattern, &meter).is_err());
+        assert!(meter.ran_out());
+        let short = &text[..100];
+        assert!(!like(short, "%aab%", &Meter::brief()).unwrap());
+    }
+
+    #[test]
     fn an_escape_at_the_end_counts_only_where_it_is_reached() {
-        assert!(!like("abc", "x\\").unwrap());
-        assert!(!like("abc", "abc\\").unwrap());
+        let meter = Meter::default();
+        assert!(!like("abc", "x\\", &meter).unwrap());
+        assert!(!like("abc", "abc\\", &meter).unwrap());
         for (text, pattern) in [("abc", "ab\\"), ("abc", "%\\")] {
-            let error = like(text, pattern).unwrap_err();
+            let error = like(text, pattern, &meter).unwrap_err();
             assert_eq!(error.sqlstate, sqlstate::INVALID_ESCAPE_SEQUENCE);
         }
     }

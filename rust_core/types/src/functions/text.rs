@@ -3,12 +3,16 @@
 use phantom_base::{Error, Result, sqlstate};
 
 use super::lanes::{Int4, Kind, Text, binary, unary};
-use crate::{Datum, Kernel, format};
+use crate::{Datum, EvalContext, Kernel, format};
 
 /// Bytes of the longest text that PostgreSQL makes: a gigabyte and its header.
 const TEXT_BYTES_MAX: usize = (1 << 30) - 1;
 /// Bytes of the longest character.
 const CHARACTER_BYTES_MAX: usize = 4;
+/// Bytes of a set of characters in which each is looked for from the start.
+const SHORT_SET_BYTES: usize = 32;
+/// What it costs to find one more place, in steps.
+const MATCH_STEPS: usize = 8;
 
 unary! {
     TEXTLEN(Text) -> Int4 = |text| Ok(length(text) as i32);
@@ -24,25 +28,22 @@ unary! {
 binary! {
     TEXTCAT(Text, Text) -> Text = |a, b| Ok([a, b].concat());
     TEXTPOS(Text, Text) -> Int4 = |text, part| Ok(position(text, part));
-    BTRIM(Text, Text) -> Text = |text, set| Ok(text.trim_matches(|c| set.contains(c)).to_owned());
-    LTRIM(Text, Text) -> Text = |text, set| {
-        Ok(text.trim_start_matches(|c| set.contains(c)).to_owned())
-    };
-    RTRIM(Text, Text) -> Text = |text, set| {
-        Ok(text.trim_end_matches(|c| set.contains(c)).to_owned())
-    };
+    BTRIM(Text, Text) -> Text = |text, set| Ok(trim(text, set, true, true).to_owned());
+    LTRIM(Text, Text) -> Text = |text, set| Ok(trim(text, set, true, false).to_owned());
+    RTRIM(Text, Text) -> Text = |text, set| Ok(trim(text, set, false, true).to_owned());
     TEXT_LEFT(Text, Int4) -> Text = |text, n| Ok(text[..left_end(text, n)].to_owned());
     // The right n are what the left -n leave out.
     TEXT_RIGHT(Text, Int4) -> Text = |text, n| Ok(text[right_start(text, n)..].to_owned());
     TEXT_SUBSTR_NO_LEN(Text, Int4) -> Text = |text, start| {
         Ok(text[offset(text, i64::from(start) - 1)..].to_owned())
     };
-    REPEAT(Text, Int4) -> Text = |text, count| {
+    REPEAT(Text, Int4) -> Text = |text, count, meter| {
         let count = usize::try_from(count).unwrap_or(0);
-        match text.len().checked_mul(count) {
-            Some(bytes) if bytes + 4 <= TEXT_BYTES_MAX => Ok(text.repeat(count)),
-            _ => Err(too_large()),
-        }
+        let bytes = text.len().checked_mul(count).filter(|bytes| bytes + 4 <= TEXT_BYTES_MAX);
+        let bytes = bytes.ok_or_else(too_large)?;
+        meter.afford(bytes)?;
+        meter.spend(bytes)?;
+        Ok(text.repeat(count))
     };
 }
 
@@ -57,12 +58,29 @@ pub(crate) const TEXT_SUBSTR: Kernel = Kernel::scalar(|arguments, _| {
     Ok(Datum::text(&text[from..to]))
 });
 
-pub(crate) const REPLACE_TEXT: Kernel = Kernel::scalar(|arguments, _| {
+pub(crate) const REPLACE_TEXT: Kernel = Kernel::scalar(|arguments, cx| {
     let (text, from) = (Text::of(&arguments[0]), Text::of(&arguments[1]));
     if from.is_empty() || !text.contains(from) {
         return Ok(arguments[0].clone());
     }
-    Ok(Datum::text(&text.replace(from, Text::of(&arguments[2]))))
+    let to = Text::of(&arguments[2]);
+    let (mut pace, mut bytes) = (cx.meter.pace(), text.len());
+    for _ in text.matches(from) {
+        pace.step(MATCH_STEPS)?;
+        bytes = bytes - from.len() + to.len();
+    }
+    // What a text is after all replacements is known before the first is made.
+    cx.meter.afford(bytes)?;
+    let (mut out, mut end) = (String::with_capacity(bytes), 0);
+    for (start, _) in text.match_indices(from) {
+        pace.step(MATCH_STEPS + start - end + to.len())?;
+        out.push_str(&text[end..start]);
+        out.push_str(to);
+        end = start + from.len();
+    }
+    out.push_str(&text[end..]);
+    pace.end()?;
+    Ok(Datum::text(&out))
 });
 
 pub(crate) const SPLIT_PART: Kernel = Kernel::scalar(|arguments, _| {
@@ -70,11 +88,12 @@ pub(crate) const SPLIT_PART: Kernel = Kernel::scalar(|arguments, _| {
     Ok(Datum::text(split_part(text, separator, Int4::of(&arguments[2]))?))
 });
 
-pub(crate) const LPAD: Kernel = Kernel::scalar(|arguments, _| pad(arguments, true));
-pub(crate) const RPAD: Kernel = Kernel::scalar(|arguments, _| pad(arguments, false));
+pub(crate) const LPAD: Kernel = Kernel::scalar(|arguments, cx| pad(arguments, true, cx));
+pub(crate) const RPAD: Kernel = Kernel::scalar(|arguments, cx| pad(arguments, false, cx));
 
 /// `concat`: every value as its text, NULLs left out.
 pub(crate) const TEXT_CONCAT: Kernel = Kernel::scalar(|arguments, cx| {
+    cx.meter.afford(arguments.iter().map(Datum::heap_bytes).sum())?;
     let mut out = String::new();
     for value in arguments.iter().filter(|value| !value.is_null()) {
         // A boolean is `t` here: concat prints, it does not cast.
@@ -171,7 +190,22 @@ fn split_part<'a>(text: &'a str, separator: &str, field: i32) -> Result<&'a str>
     Ok(found.unwrap_or(""))
 }
 
-fn pad(arguments: &[Datum], left: bool) -> Result<Datum> {
+/// The text without the characters of `set` at its ends.
+fn trim<'a>(text: &'a str, set: &str, at_start: bool, at_end: bool) -> &'a str {
+    let mut sorted: Vec<char> = Vec::new();
+    if set.len() > SHORT_SET_BYTES {
+        sorted.extend(set.chars());
+        sorted.sort_unstable();
+        sorted.dedup();
+    }
+    let is_in_set = |c: char| {
+        if sorted.is_empty() { set.contains(c) } else { sorted.binary_search(&c).is_ok() }
+    };
+    let text = if at_start { text.trim_start_matches(is_in_set) } else { text };
+    if at_end { text.trim_end_matches(is_in_set) } else { text }
+}
+
+fn pad(arguments: &[Datum], left: bool, cx: &EvalContext) -> Result<Datum> {
     let text = Text::of(&arguments[0]);
     let width = usize::try_from(Int4::of(&arguments[1])).unwrap_or(0);
     let fill = arguments.get(2).map_or(" ", |fill| Text::of(fill));
@@ -182,16 +216,14 @@ fn pad(arguments: &[Datum], left: bool) -> Result<Datum> {
     if width * CHARACTER_BYTES_MAX + 4 > TEXT_BYTES_MAX {
         return Err(too_large());
     }
-    let padding = fill.chars().cycle().take(width - len);
-    let mut out = String::with_capacity(width);
-    if left {
-        out.extend(padding);
-        out.push_str(text);
-    } else {
-        out.push_str(text);
-        out.extend(padding);
-    }
-    Ok(Datum::text(&out))
+    let (wanted, each) = (width - len, length(fill));
+    let (times, rest) = (wanted / each, &fill[..offset(fill, (wanted % each) as i64)]);
+    let bytes = text.len() + times * fill.len() + rest.len();
+    cx.meter.afford(bytes)?;
+    cx.meter.spend(bytes)?;
+    let padding = fill.repeat(times);
+    let out = if left { [&padding, rest, text] } else { [text, &padding, rest] };
+    Ok(Datum::text(&out.concat()))
 }
 
 fn too_large() -> Error {

@@ -4,6 +4,7 @@ use phantom_base::Result;
 
 use super::big::{Big, GROUP};
 use super::{Numeric, POWERS_OF_TEN, Parts, SCALE_MAX, align, division_by_zero};
+use crate::Meter;
 
 /// Digits that a quotient shows at least, counted from its first.
 pub(super) const SIGNIFICANT_DIGITS_MIN: i64 = 16;
@@ -44,6 +45,11 @@ impl Numeric {
 
     /// `self * other`; 22003 when too long.
     pub fn multiply(&self, other: &Self) -> Result<Self> {
+        self.multiply_within(other, &Meter::default())
+    }
+
+    /// `multiply` within a meter: digits times digits is what it costs.
+    pub fn multiply_within(&self, other: &Self, meter: &Meter) -> Result<Self> {
         if let (Parts::Short(a, s), Parts::Short(b, t)) = (self.parts(), other.parts())
             && s + t <= SCALE_MAX
             && let Some(product) = a.checked_mul(b)
@@ -52,7 +58,7 @@ impl Numeric {
         }
         if self.is_finite() && other.is_finite() {
             let (a, b) = self.bigs(other);
-            let product = a.multiply(&b);
+            let product = a.multiply(&b, meter)?;
             // PostgreSQL rounds away what it could not show, and does not refuse.
             let scale = product.scale.min(SCALE_MAX);
             return Self::from_big(product.round(scale.into()));
@@ -67,6 +73,11 @@ impl Numeric {
 
     /// `self / other`, rounded half away from zero to at least 16 significant digits. 22012.
     pub fn divide(&self, other: &Self) -> Result<Self> {
+        self.divide_within(other, &Meter::default())
+    }
+
+    /// `divide` within a meter: digits times digits is what it costs.
+    pub fn divide_within(&self, other: &Self, meter: &Meter) -> Result<Self> {
         if let Some(special) = self.divide_special(other)? {
             return Ok(special);
         }
@@ -77,7 +88,7 @@ impl Numeric {
             return Ok(Self::from_i128(quotient, scale));
         }
         let (a, b) = self.bigs(other);
-        Self::from_big(a.divide(&b, scale, true))
+        Self::from_big(a.divide(&b, scale, true, meter)?)
     }
 
     /// What `/` answers where a side is not finite, or the divisor zero.
@@ -99,6 +110,11 @@ impl Numeric {
 
     /// What is left of `self` after division by `other`, with the sign of `self`. 22012.
     pub fn remainder(&self, other: &Self) -> Result<Self> {
+        self.remainder_within(other, &Meter::default())
+    }
+
+    /// `remainder` within a meter: digits times digits is what it costs.
+    pub fn remainder_within(&self, other: &Self, meter: &Meter) -> Result<Self> {
         if self.is_nan() || other.is_nan() {
             return Ok(Self::NAN);
         }
@@ -117,9 +133,9 @@ impl Numeric {
             return Ok(Self::from_i128(a % b, scale));
         }
         let (a, b) = self.bigs(other);
-        let whole = a.divide(&b, 0, false);
+        let whole = a.divide(&b, 0, false, meter)?;
         let scale = a.scale.max(b.scale);
-        Self::from_big(a.subtract(&whole.multiply(&b)).with_scale(scale))
+        Self::from_big(a.subtract(&whole.multiply(&b, meter)?).with_scale(scale))
     }
 
     pub(super) fn bigs(&self, other: &Self) -> (Big, Big) {

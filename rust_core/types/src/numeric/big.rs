@@ -1,14 +1,20 @@
 //! Decimals of any length: a sign, base-10^4 digits aligned on the point, and a display scale.
 //!
 //! Schoolbook algorithms (Knuth, TAOCP 4.3.1); long values are rare and their digits few. Nothing
-//! here fails or limits lengths: `Numeric::from_big` does.
+//! here limits lengths: `Numeric::from_big` does. What takes more than a look at each digit fails
+//! where the meter does, and not otherwise.
 
 use std::cmp::Ordering;
 
+use phantom_base::Result;
+
 use super::POWERS_OF_TEN;
+use crate::Meter;
 
 pub(super) const BASE: u32 = 10_000;
 pub(super) const GROUP: i64 = 4;
+/// What a digit of a divisor costs for each digit of a quotient, in steps.
+const QUOTIENT_STEPS: usize = 4;
 
 /// The sum of `digits[i] * 10^(4 * (weight - i))`, shown with `scale` digits after the point. No
 /// zero stands first or last; zero itself has no digits, weight 0 and no sign.
@@ -165,18 +171,21 @@ impl Big {
     }
 
     /// The exact product; its scale is the sum of both.
-    pub fn multiply(&self, other: &Self) -> Self {
+    pub fn multiply(&self, other: &Self, meter: &Meter) -> Result<Self> {
         let scale = self.scale + other.scale;
         if self.is_zero() || other.is_zero() {
-            return Self::zero(scale);
+            return Ok(Self::zero(scale));
         }
+        let mut pace = meter.pace();
         // A sum of at most 2^16 products below 10^8 stays below 2^43.
         let mut sums = vec![0_u64; self.digits.len() + other.digits.len()];
         for (i, &a) in self.digits.iter().enumerate() {
+            pace.step(other.digits.len())?;
             for (sum, &b) in sums[i + 1..].iter_mut().zip(&other.digits) {
                 *sum += u64::from(a) * u64::from(b);
             }
         }
+        pace.end()?;
         let mut carry = 0;
         let mut digits = vec![0; sums.len()];
         for (digit, sum) in digits.iter_mut().zip(&sums).rev() {
@@ -185,25 +194,26 @@ impl Big {
             carry /= u64::from(BASE);
         }
         assert_eq!(carry, 0, "a product has no more digits than its factors");
-        Self::new(self.negative != other.negative, self.weight + other.weight + 1, scale, digits)
+        let weight = self.weight + other.weight + 1;
+        Ok(Self::new(self.negative != other.negative, weight, scale, digits))
     }
 
     /// The quotient with `scale` digits after the point, rounded half away from zero or cut.
     /// `other` is not zero.
-    pub fn divide(&self, other: &Self, scale: u32, round: bool) -> Self {
+    pub fn divide(&self, other: &Self, scale: u32, round: bool, meter: &Meter) -> Result<Self> {
         assert!(!other.is_zero(), "the caller answers division by zero");
         if self.is_zero() {
-            return Self::zero(scale);
+            return Ok(Self::zero(scale));
         }
         // One group behind the last wanted digit decides the rounding.
         let last = -(i64::from(scale) / GROUP) - 2;
         let weight = i64::from(self.weight) - i64::from(other.weight);
         let Ok(count @ 1..) = usize::try_from(weight - last + 1) else {
-            return Self::zero(scale);
+            return Ok(Self::zero(scale));
         };
-        let digits = quotient(&self.digits, &other.digits, count);
+        let digits = quotient(&self.digits, &other.digits, count, meter)?;
         let exact = Self::new(self.negative != other.negative, weight as i32, scale, digits);
-        if round { exact.round(i64::from(scale)) } else { exact.truncate(i64::from(scale)) }
+        Ok(exact.cut(i64::from(scale), round))
     }
 
     /// Half away from zero, to `scale` digits after the point; negative ones stand before it.
@@ -248,7 +258,7 @@ impl Big {
 }
 
 /// The first `count` base-10^4 digits of `a / b`, both read as `d.ddd` (Knuth's algorithm D).
-fn quotient(a: &[u16], b: &[u16], count: usize) -> Vec<u16> {
+fn quotient(a: &[u16], b: &[u16], count: usize, meter: &Meter) -> Result<Vec<u16>> {
     let base = i64::from(BASE);
     // Normalised so that the first digit is at least base / 2 and estimates are off by at most 2.
     let factor = base / (i64::from(b[0]) + 1);
@@ -268,7 +278,9 @@ fn quotient(a: &[u16], b: &[u16], count: usize) -> Vec<u16> {
     let second = divisor.get(1).copied().unwrap_or(0);
     let mut rest = scaled(a, count + b.len());
     let mut digits = Vec::with_capacity(count);
+    let mut pace = meter.pace();
     for at in 0..count {
+        pace.step(QUOTIENT_STEPS * divisor.len())?;
         let window = &mut rest[at..=at + divisor.len()];
         let head = window[0] * base + window[1];
         let mut guess = (head / divisor[0]).min(base - 1);
@@ -282,7 +294,8 @@ fn quotient(a: &[u16], b: &[u16], count: usize) -> Vec<u16> {
         }
         digits.push(guess as u16);
     }
-    digits
+    pace.end()?;
+    Ok(digits)
 }
 
 /// Takes `factor * divisor` from `window`, which is one digit longer; whether that left a debt.

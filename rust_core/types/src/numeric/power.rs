@@ -10,6 +10,7 @@ use phantom_base::{Error, Result, sqlstate};
 use super::arithmetic::{DISPLAY_SCALE_MAX, SIGNIFICANT_DIGITS_MIN};
 use super::big::{Big, GROUP};
 use super::{Numeric, division_by_zero, overflow};
+use crate::Meter;
 
 /// Beyond `exp(6000)` PostgreSQL calls a power an overflow.
 const EXPONENT_MAX: f64 = 6000.0;
@@ -18,7 +19,7 @@ const GUARD_DIGITS: i64 = 12;
 
 impl Numeric {
     /// The square root, to 16 or so significant digits. 2201F for negatives.
-    pub fn sqrt(&self) -> Result<Self> {
+    pub fn sqrt(&self, meter: &Meter) -> Result<Self> {
         if self.is_nan() {
             return Ok(Self::NAN);
         }
@@ -34,11 +35,11 @@ impl Numeric {
         let scale = (SIGNIFICANT_DIGITS_MIN - root_weight)
             .max(self.scale().into())
             .clamp(0, DISPLAY_SCALE_MAX);
-        Self::from_big(square_root(&self.big().expect("finite"), scale))
+        Self::from_big(square_root(&self.big().expect("finite"), scale, meter)?)
     }
 
     /// `self ^ exponent`. 2201F where there is no real result, 22003 where it is too long.
-    pub fn power(&self, exponent: &Self) -> Result<Self> {
+    pub fn power(&self, exponent: &Self, meter: &Meter) -> Result<Self> {
         if self.is_nan() {
             return Ok(if exponent.is_finite() && exponent.signum() == 0 {
                 Self::ONE
@@ -67,13 +68,13 @@ impl Numeric {
             && let Ok(whole) = i32::try_from(whole)
         {
             let scale = SIGNIFICANT_DIGITS_MIN.max(base.scale.into()).min(DISPLAY_SCALE_MAX);
-            return Self::from_big(whole_power(&base, whole, scale)?);
+            return Self::from_big(whole_power(&base, whole, scale, meter)?);
         }
         if base.is_zero() {
             return Ok(Self::short(0, SIGNIFICANT_DIGITS_MIN as u32));
         }
         let odd = power.is_integral() && power.digit(0) % 2 == 1;
-        let result = real_power(&Big { negative: false, ..base }, &power)?;
+        let result = real_power(&Big { negative: false, ..base }, &power, meter)?;
         Self::from_big(if self.signum() < 0 && odd { result.negate() } else { result })
     }
 
@@ -105,39 +106,40 @@ fn power_error(message: &str) -> Error {
 }
 
 /// Rounded to `scale` digits after the point, by Newton's iteration from above on whole numbers.
-fn square_root(value: &Big, scale: i64) -> Big {
+fn square_root(value: &Big, scale: i64, meter: &Meter) -> Result<Big> {
     if value.is_zero() {
-        return Big::zero(scale as u32);
+        return Ok(Big::zero(scale as u32));
     }
     // The root of value * 10^(2k) is a whole number with k digits after the point; k is a
     // multiple of 4 so that shifting moves whole groups, and one group beyond `scale`.
     let groups = scale.div_euclid(GROUP) + 2;
     let shifted = Big { weight: value.weight + 2 * groups as i32, ..value.clone() }.truncate(0);
     if shifted.is_zero() {
-        return Big::zero(scale as u32);
+        return Ok(Big::zero(scale as u32));
     }
     let two = Big::from_i128(2, 0);
     // 10^(2 * (weight + 1)) is above the root of anything below 10^(4 * (weight + 1)).
     let weight = shifted.weight / 2 + 1;
     let mut root = Big::new(false, weight, 0, vec![1]);
     loop {
-        let next = root.add(&shifted.divide(&root, 0, false)).divide(&two, 0, false);
+        let next =
+            root.add(&shifted.divide(&root, 0, false, meter)?).divide(&two, 0, false, meter)?;
         if next.compare(&root).is_ge() {
             break;
         }
         root = next;
     }
     // What was cut off cannot be half of the last digit: the root would have had more digits.
-    Big { weight: root.weight - groups as i32, ..root }.round(scale)
+    Ok(Big { weight: root.weight - groups as i32, ..root }.round(scale))
 }
 
-fn whole_power(base: &Big, exponent: i32, scale: i64) -> Result<Big> {
+fn whole_power(base: &Big, exponent: i32, scale: i64, meter: &Meter) -> Result<Big> {
     match exponent {
         0 => return Ok(Big::from_i128(1, 0).with_scale(scale as u32)),
         1 => return Ok(base.round(scale)),
         -1 if base.is_zero() => return Err(division_by_zero()),
-        -1 => return Ok(Big::from_i128(1, 0).divide(base, scale as u32, true)),
-        2 => return Ok(base.multiply(base).round(scale)),
+        -1 => return Big::from_i128(1, 0).divide(base, scale as u32, true, meter),
+        2 => return Ok(base.multiply(base, meter)?.round(scale)),
         _ if base.is_zero() => return Ok(Big::zero(scale as u32)),
         _ => {}
     }
@@ -157,14 +159,17 @@ fn whole_power(base: &Big, exponent: i32, scale: i64) -> Result<Big> {
     let mut product: Option<Big> = None;
     loop {
         if rest & 1 == 1 {
-            let next = product.map_or_else(|| square.clone(), |p| p.multiply(&square));
+            let next = match product {
+                None => square.clone(),
+                Some(product) => product.multiply(&square, meter)?,
+            };
             product = Some(to_significant(&next, significant));
         }
         rest >>= 1;
         if rest == 0 {
             break;
         }
-        square = to_significant(&square.multiply(&square), significant);
+        square = to_significant(&square.multiply(&square, meter)?, significant);
         if i64::from(square.weight).abs() > 3 * 32_767 {
             // An overflow, or of a negative exponent nothing that is shown.
             return if (square.weight > 0) == (exponent > 0) {
@@ -175,11 +180,10 @@ fn whole_power(base: &Big, exponent: i32, scale: i64) -> Result<Big> {
         }
     }
     let product = product.expect("an exponent other than 0 has a bit");
-    Ok(if exponent < 0 {
-        Big::from_i128(1, 0).divide(&product, scale as u32, true)
-    } else {
-        product.round(scale)
-    })
+    if exponent < 0 {
+        return Big::from_i128(1, 0).divide(&product, scale as u32, true, meter);
+    }
+    Ok(product.round(scale))
 }
 
 /// The logarithm of the magnitude, to a float's precision.
@@ -199,10 +203,10 @@ fn to_significant(value: &Big, digits: i64) -> Big {
 }
 
 /// `base ^ power` of a positive base, by logarithms.
-fn real_power(base: &Big, power: &Big) -> Result<Big> {
+fn real_power(base: &Big, power: &Big, meter: &Meter) -> Result<Big> {
     let place = ln_place(base);
     let coarse = (8 - place).max(0);
-    let estimate = power.multiply(&ln(base, coarse)).round(coarse);
+    let estimate = power.multiply(&ln(base, coarse, meter)?, meter)?.round(coarse);
     let estimate = to_float(&estimate);
     if estimate.abs() > EXPONENT_MAX * 1.003_333_333_333_333_4 {
         return if estimate > 0.0 {
@@ -218,11 +222,12 @@ fn real_power(base: &Big, power: &Big) -> Result<Big> {
         .clamp(0, DISPLAY_SCALE_MAX);
     let significant = (scale + digits).max(0);
     let precise = (significant - place + 8).max(0) + GUARD_DIGITS;
-    let argument = ln(base, precise + i64::from(power.weight.max(0) + 1) * GROUP).multiply(power);
+    let precise = precise + i64::from(power.weight.max(0) + 1) * GROUP;
+    let argument = ln(base, precise, meter)?.multiply(power, meter)?;
     if to_float(&argument).abs() >= EXPONENT_MAX {
         return if argument.negative { Ok(Big::zero(scale as u32)) } else { Err(overflow()) };
     }
-    Ok(exp(&argument, scale, digits))
+    exp(&argument, scale, digits, meter)
 }
 
 /// About where the first digit of `ln(value)` stands: PostgreSQL's estimate.
@@ -259,67 +264,67 @@ fn to_float(value: &Big) -> f64 {
 }
 
 /// The natural logarithm of a positive value, to `scale` digits after the point.
-fn ln(value: &Big, scale: i64) -> Big {
+fn ln(value: &Big, scale: i64, meter: &Meter) -> Result<Big> {
     let working = scale + GUARD_DIGITS;
     // value = mantissa * 10^(4 * weight), the mantissa in 1 .. 10^4.
     let mantissa = Big { weight: 0, ..value.clone() };
-    let mut result = ln_mantissa(mantissa, working);
+    let mut result = ln_mantissa(mantissa, working, meter)?;
     if value.weight != 0 {
         let factor = Big::from_i128(i128::from(value.weight) * i128::from(GROUP), 0);
-        result = result.add(&ln_mantissa(Big::from_i128(10, 0), working).multiply(&factor));
+        let ln_ten = ln_mantissa(Big::from_i128(10, 0), working, meter)?;
+        result = result.add(&ln_ten.multiply(&factor, meter)?);
     }
-    result.round(scale)
+    Ok(result.round(scale))
 }
 
 /// ln of a value in `1 .. 10^4`.
-fn ln_mantissa(mut x: Big, scale: i64) -> Big {
+fn ln_mantissa(mut x: Big, scale: i64, meter: &Meter) -> Result<Big> {
     let one = Big::from_i128(1, 0);
     let near = Big::from_i128(11, 1);
     let mut halvings = 0;
     while x.compare(&near).is_gt() {
-        x = square_root(&x, scale + GUARD_DIGITS);
+        x = square_root(&x, scale + GUARD_DIGITS, meter)?;
         halvings += 1;
     }
     // ln x = 2 artanh z = 2 (z + z^3/3 + z^5/5 ..), z = (x - 1) / (x + 1)
-    let z = x.subtract(&one).divide(&x.add(&one), (scale + GUARD_DIGITS) as u32, true);
-    let square = z.multiply(&z).round(scale + GUARD_DIGITS);
+    let shown = (scale + GUARD_DIGITS) as u32;
+    let z = x.subtract(&one).divide(&x.add(&one), shown, true, meter)?;
+    let square = z.multiply(&z, meter)?.round(scale + GUARD_DIGITS);
     let mut term = z.clone();
     let mut sum = z;
     let mut n = 3;
     while !term.is_zero() {
-        term = term.multiply(&square).round(scale + GUARD_DIGITS);
-        let part = term.divide(&Big::from_i128(n, 0), (scale + GUARD_DIGITS) as u32, true);
+        term = term.multiply(&square, meter)?.round(scale + GUARD_DIGITS);
+        let part = term.divide(&Big::from_i128(n, 0), shown, true, meter)?;
         sum = sum.add(&part);
         n += 2;
     }
-    sum.multiply(&Big::from_i128(2_i128 << halvings, 0))
+    sum.multiply(&Big::from_i128(2_i128 << halvings, 0), meter)
 }
 
 /// `e ^ x` to `scale` digits after the point; the result has about `digits` before it.
-fn exp(x: &Big, scale: i64, digits: i64) -> Big {
+fn exp(x: &Big, scale: i64, digits: i64, meter: &Meter) -> Result<Big> {
     let magnitude = Big { negative: false, ..x.clone() };
     // Halved below 1/128, so that each term of the series gains two digits.
     let halvings = (to_float(&magnitude) * 128.0).log2().ceil().max(0.0) as u32;
     // Squaring back doubles the relative error each time.
     let working = scale + digits.abs() + i64::from(halvings) + 2 * GUARD_DIGITS;
-    let small = magnitude.divide(&Big::from_i128(1 << halvings, 0), working as u32, true);
+    let halved = Big::from_i128(1 << halvings, 0);
+    let small = magnitude.divide(&halved, working as u32, true, meter)?;
     let mut term = Big::from_i128(1, 0);
     let mut result = term.clone();
     let mut n = 1;
     while !term.is_zero() {
-        term = term.multiply(&small).round(working).divide(
-            &Big::from_i128(n, 0),
-            working as u32,
-            true,
-        );
+        let raised = term.multiply(&small, meter)?.round(working);
+        term = raised.divide(&Big::from_i128(n, 0), working as u32, true, meter)?;
         result = result.add(&term);
         n += 1;
     }
     for _ in 0..halvings {
-        result = result.multiply(&result).round(working);
+        result = result.multiply(&result, meter)?.round(working);
     }
     if x.negative {
-        return Big::from_i128(1, 0).divide(&result, scale as u32, true);
+        return Big::from_i128(1, 0).divide(&result, scale as u32, true, meter);
     }
-    result.round(scale)
+    Ok(result.round(scale))
 }

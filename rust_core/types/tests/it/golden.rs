@@ -22,6 +22,7 @@ pub(crate) fn context() -> EvalContext {
         format: SessionFormat::default(),
         database: Arc::from("postgres"),
         server_version: Arc::from("PostgreSQL 15"),
+        meter: phantom_types::Meter::default(),
     }
 }
 

@@ -203,6 +203,7 @@ impl PgSession {
             format: self.settings.format().clone(),
             database: Arc::from("postgres"),
             server_version: Arc::from(phantom_sql::settings::version_text()),
+            meter: phantom_types::Meter::default(),
         }
     }
 

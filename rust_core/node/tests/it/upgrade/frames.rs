@@ -75,10 +75,11 @@ fn query(is_point: bool, tree: Option<&[u8]>) -> ToLeader {
         },
         database: Arc::from("postgres"),
         server_version: Arc::from(phantom_sql::settings::version_text()),
+        meter: phantom_types::Meter::default(),
     };
     let parameters = encode_values(&[Datum::Int4(5), Datum::Null, Datum::text("five")]);
     let tree = tree.map(Arc::from);
-    run(Work::Query(QueryWork { is_point, hash: 0xABCD << 64, tree, parameters, eval }))
+    run(Work::Query(Box::new(QueryWork { is_point, hash: 0xABCD << 64, tree, parameters, eval })))
 }
 
 fn requests() -> Vec<ToLeader> {

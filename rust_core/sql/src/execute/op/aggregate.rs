@@ -191,7 +191,9 @@ impl HashAggregate {
 
 impl Operator for HashAggregate {
     fn step(&mut self, cx: &mut StepContext<'_>) -> Result<Progress> {
+        let held = cx.eval.meter.held();
         while !self.is_read {
+            cx.eval.meter.settle(held);
             match self.input.step(cx)? {
                 Progress::Batch(batch) => self.absorb(&batch, cx)?,
                 Progress::Yield => return Ok(Progress::Yield),

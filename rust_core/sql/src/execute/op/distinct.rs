@@ -26,7 +26,9 @@ impl Distinct {
 
 impl Operator for Distinct {
     fn step(&mut self, cx: &mut StepContext<'_>) -> Result<Progress> {
+        let held = cx.eval.meter.held();
         loop {
+            cx.eval.meter.settle(held);
             let mut batch = match self.input.step(cx)? {
                 Progress::Batch(batch) => batch,
                 other => return Ok(other),

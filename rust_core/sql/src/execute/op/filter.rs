@@ -27,7 +27,9 @@ impl Operator for Filter {
         if self.conditions.iter().any(is_never) {
             return Ok(Progress::Done);
         }
+        let held = cx.eval.meter.held();
         loop {
+            cx.eval.meter.settle(held);
             let mut batch = match self.input.step(cx)? {
                 Progress::Batch(batch) => batch,
                 other => return Ok(other),
@@ -59,14 +61,17 @@ impl Project {
 
 impl Operator for Project {
     fn step(&mut self, cx: &mut StepContext<'_>) -> Result<Progress> {
+        let held = cx.eval.meter.held();
         let batch = match self.input.step(cx)? {
             Progress::Batch(batch) => batch,
             other => return Ok(other),
         };
+        let with_input = cx.eval.meter.held();
         let mut columns = Vec::with_capacity(self.exprs.len());
         for expr in &mut self.exprs {
             columns.push(expr.run(batch.columns(), batch.selection(), cx.eval)?);
         }
+        cx.eval.meter.settle(held + cx.eval.meter.held() - with_input);
         Ok(Progress::Batch(Batch::new(columns, batch.rows())))
     }
 }

@@ -64,7 +64,10 @@ impl InsertRows {
         at: usize,
         cx: &mut StepContext<'_>,
     ) -> Result<Option<Vec<Datum>>> {
+        let held = cx.eval.meter.held();
         let values = self.values(insert, at, cx)?;
+        // The row is of another account as soon as it is encoded.
+        cx.eval.meter.settle(held);
         check_not_null(&self.table, &values)?;
         let key = if self.table.primary_key.is_empty() {
             let hidden = self.hidden_keys.get(at).ok_or_else(|| {

@@ -216,7 +216,9 @@ impl HashJoin {
 
 impl Operator for HashJoin {
     fn step(&mut self, cx: &mut StepContext<'_>) -> Result<Progress> {
+        let held = cx.eval.meter.held();
         while !self.is_built {
+            cx.eval.meter.settle(held);
             match self.parts.right.step(cx)? {
                 Progress::Batch(batch) => self.build(&batch, cx)?,
                 Progress::Yield => return Ok(Progress::Yield),
@@ -227,6 +229,7 @@ impl Operator for HashJoin {
             return Ok(Progress::Done);
         }
         loop {
+            cx.eval.meter.settle(held);
             if let Some(progress) = self.pairs(cx)? {
                 return Ok(progress);
             }

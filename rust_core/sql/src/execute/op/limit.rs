@@ -20,7 +20,9 @@ impl Limit {
 
 impl Operator for Limit {
     fn step(&mut self, cx: &mut StepContext<'_>) -> Result<Progress> {
+        let held = cx.eval.meter.held();
         loop {
+            cx.eval.meter.settle(held);
             if self.left == Some(0) {
                 return Ok(Progress::Done);
             }

@@ -148,7 +148,9 @@ impl Modify {
 
 impl Operator for Modify {
     fn step(&mut self, cx: &mut StepContext<'_>) -> Result<Progress> {
+        let held = cx.eval.meter.held();
         while !self.is_read {
+            cx.eval.meter.settle(held);
             match self.scan.step(cx)? {
                 Progress::Batch(batch) => {
                     let returned = self.change(batch, cx)?;

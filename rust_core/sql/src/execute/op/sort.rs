@@ -78,6 +78,7 @@ impl Sort {
 
 impl Operator for Sort {
     fn step(&mut self, cx: &mut StepContext<'_>) -> Result<Progress> {
+        let held = cx.eval.meter.held();
         while self.order.is_none() {
             if !self.sort(cx) {
                 return Ok(Progress::Yield);
@@ -89,6 +90,7 @@ impl Operator for Sort {
                 Progress::Batch(batch) => {
                     self.rows.push(&batch);
                     self.reserve(cx)?;
+                    cx.eval.meter.settle(held);
                 }
                 Progress::Yield => return Ok(Progress::Yield),
                 Progress::Done => self.is_read = true,

@@ -43,6 +43,7 @@ impl Compiler<'_> {
             result,
             ty: expr.ty,
             registers: std::iter::repeat_with(|| None).take(builder.registers.made).collect(),
+            grown: vec![0; builder.registers.made],
             selections: vec![Vec::new(); builder.selections.made - 1],
             truths: vec![Vec::new(); builder.truths.made],
         })
@@ -225,6 +226,7 @@ impl Builder<'_> {
         if procedure.volatility != Volatility::Volatile
             && let Some(values) = self.values_of(&arguments)
             && let Ok(value) = procedure.call(&values, self.compiler.eval)
+            && self.compiler.eval.meter.grow(value.heap_bytes()).is_ok()
         {
             return Ok(self.constant(value));
         }
@@ -236,6 +238,7 @@ impl Builder<'_> {
         let of = self.expr(of, at)?;
         if let Some(values) = self.values_of(&[of])
             && let Ok(value) = cast_by_text(values.first(), ty, self.compiler.eval)
+            && self.compiler.eval.meter.grow(value.heap_bytes()).is_ok()
         {
             return Ok(self.constant(value));
         }
@@ -481,5 +484,6 @@ pub(super) fn cast_by_text(value: Option<&Datum>, ty: TypeId, eval: &EvalContext
     let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(Datum::Null) };
     let mut text = String::new();
     format::write_text(value, &eval.format, &mut text);
+    eval.meter.spend(text.len())?;
     format::read_text(ty, NO_TYPMOD, &text, eval)
 }

@@ -144,6 +144,8 @@ pub(super) struct Program {
     result: Operand,
     ty: TypeId,
     registers: Vec<Option<Column>>,
+    /// What each register took of the meter.
+    grown: Vec<usize>,
     /// Slots from 1; slot 0 is the caller's.
     selections: Vec<Vec<u32>>,
     truths: Vec<Vec<Truth>>,
@@ -166,7 +168,8 @@ impl Program {
     /// Its values for the rows of `selection`; in other rows they are unspecified.
     ///
     /// # Errors
-    /// What its functions answer for a row of the selection.
+    /// What its functions answer for a row of the selection; `53200` where its values need more than
+    /// the meter has. The meter holds the bytes of the column then.
     pub fn run(
         &mut self,
         columns: &[Column],
@@ -177,12 +180,21 @@ impl Program {
         if selection.is_empty() {
             return Ok(Column::constant(self.ty, &Datum::Null, rows));
         }
-        self.execute(columns, selection, eval)?;
-        let column = match self.result {
-            Operand::Column(at) => column_at(columns, at).clone(),
-            Operand::Constant(at) => return Ok(self.constant_column(at, rows)),
-            Operand::Register(at) => self.take_register(at),
-        };
+        let held = eval.meter.held();
+        let executed = self.execute(columns, selection, eval);
+        let column = executed.and_then(|()| match self.result {
+            Operand::Column(at) => {
+                let column = column_at(columns, at);
+                eval.meter.keep(held, column.heap_bytes())?;
+                Ok(column.clone())
+            }
+            Operand::Constant(at) => self.constant_column(at, rows, held, eval),
+            Operand::Register(at) => Ok(self.take_register(at, held, eval)),
+        });
+        // What only the program has seen is gone, and what a register had of the meter.
+        self.registers.fill(None);
+        self.grown.fill(0);
+        let column = column?;
         assert_eq!(column.len(), rows, "a value for each row of the batch");
         Ok(if column.ty() == self.ty { column } else { column.relabel(self.ty) })
     }
@@ -207,16 +219,27 @@ impl Program {
         if let Operand::Column(at) = self.result {
             return Ok(column_at(columns, at).true_rows(selection));
         }
-        Ok(self.run(columns, selection, eval)?.true_rows(selection))
+        let held = eval.meter.held();
+        let kept = self.run(columns, selection, eval)?.true_rows(selection);
+        eval.meter.settle(held);
+        Ok(kept)
     }
 
-    fn constant_column(&self, at: usize, rows: usize) -> Column {
+    fn constant_column(
+        &self,
+        at: usize,
+        rows: usize,
+        held: usize,
+        eval: &EvalContext,
+    ) -> Result<Column> {
         let value = self.constants.get(at).expect("the compiler made its constants");
-        Column::constant(self.ty, value, rows)
+        eval.meter.keep(held, value.heap_bytes().saturating_mul(rows))?;
+        Ok(Column::constant(self.ty, value, rows))
     }
 
-    fn take_register(&mut self, at: usize) -> Column {
+    fn take_register(&mut self, at: usize, held: usize, eval: &EvalContext) -> Column {
         let register = self.registers.get_mut(at).and_then(Option::take);
+        eval.meter.settle(held + self.grown.get(at).expect("as many as registers"));
         register.expect("the last instruction wrote the result")
     }
 }

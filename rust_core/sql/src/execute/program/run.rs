@@ -27,7 +27,7 @@ impl Program {
         selection: Selection<'_>,
         eval: &EvalContext,
     ) -> Result<()> {
-        let Self { instructions, constants, sets, registers, selections, truths, .. } = self;
+        let Self { instructions, constants, sets, registers, grown, selections, truths, .. } = self;
         for Instruction { op, selection: slot, out } in instructions.iter() {
             let frame = Frame { columns, registers, constants, eval };
             if let Op::Narrow { into, .. } | Op::Decide { into, .. } = op {
@@ -56,9 +56,10 @@ impl Program {
             if rows.is_empty() {
                 continue;
             }
+            let held = eval.meter.held();
             let column = match op {
                 Op::Choose { pieces, ty } => {
-                    frame.choose(pieces, *ty, |slot| slot_of(selections, slot, selection), rows)
+                    frame.choose(pieces, *ty, |slot| slot_of(selections, slot, selection), rows)?
                 }
                 Op::Truth { truth } => {
                     truth_column(truths.get(*truth).expect("the compiler counted truths"))
@@ -69,6 +70,10 @@ impl Program {
                 op => frame.compute(op, rows)?,
             };
             *registers.get_mut(*out).expect("the compiler counted registers") = Some(column);
+            // What was there before is gone only now.
+            let grown = grown.get_mut(*out).expect("as many as registers");
+            let taken = eval.meter.held() - held;
+            eval.meter.settle(held + taken - std::mem::replace(grown, taken));
         }
         Ok(())
     }
@@ -108,7 +113,9 @@ impl<'a> Frame<'a> {
             Op::Call { procedure, arguments } => self.call(procedure, arguments, rows)?,
             Op::CastByText { of, ty } => {
                 let of = self.argument(*of);
-                per_row(*ty, rows, |row| cast_by_text(Some(&of.datum(row)), *ty, self.eval))?
+                per_row(*ty, rows, self.eval, |row| {
+                    cast_by_text(Some(&of.datum(row)), *ty, self.eval)
+                })?
             }
             Op::Not(of) => {
                 let of = self.argument(*of);
@@ -136,15 +143,15 @@ impl<'a> Frame<'a> {
             Op::NullIf { equal, sides, ty } => {
                 let same = self.call(equal, sides, rows)?;
                 let left = self.argument(sides[0]);
-                fill(*ty, rows, |row| {
+                fill(*ty, rows, self.eval, |row| {
                     let same = truth_of(Argument::Column(&same), row) == Some(true);
                     if same { ValueRef::Null } else { value_of(left, row) }
-                })
+                })?
             }
             Op::Extreme { greatest, of, ty } => {
                 let wanted = if *greatest { Ordering::Greater } else { Ordering::Less };
                 let of: Vec<Argument<'_>> = of.iter().map(|&of| self.argument(of)).collect();
-                fill(*ty, rows, |row| {
+                fill(*ty, rows, self.eval, |row| {
                     let mut best = ValueRef::Null;
                     for value in of.iter().map(|&of| value_of(of, row)) {
                         let is_better = best.is_null() || value.compare(best) == wanted;
@@ -153,7 +160,7 @@ impl<'a> Frame<'a> {
                         }
                     }
                     best
-                })
+                })?
             }
             _ => unreachable!("{op:?} is the caller's"),
         })
@@ -243,7 +250,7 @@ impl<'a> Frame<'a> {
         ty: TypeId,
         slot: impl Fn(usize) -> Selection<'s>,
         rows: Selection<'_>,
-    ) -> Column {
+    ) -> Result<Column> {
         /// In no piece: NULL.
         const NONE: u32 = u32::MAX;
         let mut piece_of = vec![NONE; rows.of()];
@@ -256,7 +263,7 @@ impl<'a> Frame<'a> {
             // What computes the value of an empty slot was passed over.
             arguments.push((!chosen.is_empty()).then(|| self.argument(*operand)));
         }
-        fill(ty, rows, |row| {
+        fill(ty, rows, self.eval, |row| {
             let piece = piece_of.get(row).and_then(|piece| arguments.get(*piece as usize));
             piece.copied().flatten().map_or(ValueRef::Null, |value| value_of(value, row))
         })
@@ -303,30 +310,49 @@ fn truth_column(truths: &[Truth]) -> Column {
 }
 
 /// A column with `f` of the rows that count and NULL in the others.
-fn fill<'a>(ty: TypeId, rows: Selection<'_>, f: impl Fn(usize) -> ValueRef<'a>) -> Column {
+fn fill<'a>(
+    ty: TypeId,
+    rows: Selection<'_>,
+    eval: &EvalContext,
+    f: impl Fn(usize) -> ValueRef<'a>,
+) -> Result<Column> {
     let mut out = Column::with_capacity(ty, rows.of());
     for row in rows.iter() {
         while out.len() < row {
             out.push_null();
         }
         match f(row) {
-            ValueRef::Text(text) => out.push_str(text),
+            ValueRef::Text(text) => {
+                eval.meter.grow(text.len())?;
+                out.push_str(text);
+            }
+            ValueRef::Numeric(value) => {
+                eval.meter.grow(value.size_bytes())?;
+                out.push(&Datum::Numeric(value.clone()));
+            }
             value => out.push(&value.to_datum()),
         }
     }
     while out.len() < rows.of() {
         out.push_null();
     }
-    out
+    Ok(out)
 }
 
-fn per_row(ty: TypeId, rows: Selection<'_>, f: impl Fn(usize) -> Result<Datum>) -> Result<Column> {
+fn per_row(
+    ty: TypeId,
+    rows: Selection<'_>,
+    eval: &EvalContext,
+    f: impl Fn(usize) -> Result<Datum>,
+) -> Result<Column> {
     let mut out = Column::with_capacity(ty, rows.of());
     for row in rows.iter() {
         while out.len() < row {
             out.push_null();
         }
-        out.push(&f(row)?);
+        let value = f(row)?;
+        eval.meter.grow(value.heap_bytes())?;
+        out.push(&value);
     }
     while out.len() < rows.of() {
         out.push_null();

@@ -35,6 +35,7 @@ pub(super) fn eval() -> EvalContext {
         format: SessionFormat::default(),
         database: "postgres".into(),
         server_version: "x".into(),
+        meter: phantom_types::Meter::default(),
     }
 }
 
@@ -102,12 +103,22 @@ impl Database {
     }
 
     fn fragment(&self, text: &str, parameters: &[Datum], memory: usize) -> Result<Fragment> {
+        self.fragment_with(text, parameters, memory, eval())
+    }
+
+    fn fragment_with(
+        &self,
+        text: &str,
+        parameters: &[Datum],
+        memory: usize,
+        eval: EvalContext,
+    ) -> Result<Fragment> {
         let planned = self.bind(text)?;
         Fragment::new(FragmentInput {
             query: planned.query.clone(),
             tables: planned.tables.clone(),
             parameters: parameters.to_vec(),
-            eval: eval(),
+            eval,
             hidden_keys: (0..64).map(|at| [at; 12]).collect(),
             memory_bytes: memory,
         })

@@ -226,3 +226,87 @@ fn a_fragment_moves_between_threads() {
     fn assert_send<T: Send>() {}
     assert_send::<crate::execute::Fragment>();
 }
+
+fn letters() -> Database {
+    let mut database = Database::default();
+    database.create("letters", &[("K", TypeId::INT4), ("b", TypeId::TEXT)], &[1]);
+    database
+}
+
+#[test]
+fn values_that_do_not_fit_into_the_memory_of_a_query_are_refused_before_they_are_made() {
+    let mut database = letters();
+    let rows = i32::try_from(BATCH_ROWS).unwrap();
+    let letters = "x".repeat(100);
+    for row in 0..rows {
+        database.put("letters", &[Datum::Int4(row), Datum::text(&letters)], 1);
+    }
+    let run = |text: &str, parameters: &[Datum], memory: usize| {
+        database.run_with(text, parameters, 8_192, memory)
+    };
+    for text in [
+        "SELECT count(*) FROM letters WHERE length(repeat(b, 50000)) > 5",
+        "SELECT count(*) FROM letters WHERE lpad(b, 5000000) > 'x'",
+        "SELECT count(*) FROM letters WHERE replace(b, 'x', repeat('y', 50000)) > 'x'",
+        "SELECT count(*) FROM letters WHERE CASE WHEN k > 0 THEN repeat('y', 5000000) ELSE b END > b",
+        "SELECT repeat('y', 5000000) FROM letters",
+        "SELECT count(*) FROM letters WHERE (1e131000 + k) * (1e131000 + k) * (1e131000 + k) > 1",
+        "SELECT count(*) FROM letters WHERE concat(k, repeat('y', 5000000)) > b",
+        "SELECT count(*) FROM letters WHERE (k + 1e100000)::text > b",
+    ] {
+        let error = run(text, &[], 64 << 20).map(|ran| ran.rows).expect_err(text);
+        assert_eq!(error.sqlstate, sqlstate::OUT_OF_MEMORY, "{text}: {error}");
+    }
+    let wide = Datum::text(&"w".repeat(5 << 20));
+    for text in ["SELECT $1::text FROM letters", "SELECT b || $1::text FROM letters"] {
+        let error = run(text, std::slice::from_ref(&wide), 64 << 20).expect_err(text);
+        assert_eq!(error.sqlstate, sqlstate::OUT_OF_MEMORY, "{text}: {error}");
+    }
+}
+
+#[test]
+fn what_a_batch_took_is_free_for_the_next() {
+    let mut database = letters();
+    let rows = 8 * i32::try_from(BATCH_ROWS).unwrap();
+    for row in 0..rows {
+        database.put("letters", &[Datum::Int4(row), Datum::text("x")], 1);
+    }
+    // A batch of values takes a megabyte; several live at once, and there are eight of them.
+    let memory = 6 << 20;
+    for (text, wanted) in [
+        ("SELECT count(*) FROM letters WHERE length(repeat(b, 1000) || b) = 1001", "8192"),
+        ("SELECT max(length(repeat(b, 1000))), count(repeat(b, 1000)) FROM letters", "1000|8192"),
+        (
+            "SELECT count(*) FROM letters WHERE CASE WHEN k >= 0 THEN repeat(b, 1000) END > b",
+            "8192",
+        ),
+        ("SELECT DISTINCT repeat(b, 1000) > b FROM letters", "t"),
+        ("SELECT repeat(b, 1000) > b FROM letters ORDER BY length(repeat(b, 999)), 1 LIMIT 1", "t"),
+        ("SELECT repeat(b, 1000) > b FROM letters OFFSET 8191", "t"),
+        (
+            "SELECT count(*) FROM letters l JOIN letters r ON repeat(l.b, 1000) = repeat(r.b, 1000) \
+          WHERE r.k = 0",
+            "8192",
+        ),
+    ] {
+        let ran = database.run_with(text, &[], 8_192, memory);
+        let ran = ran.unwrap_or_else(|error| panic!("{text}: {error:?}"));
+        assert_eq!(shown(&ran.rows), wanted, "{text}");
+    }
+}
+
+#[test]
+fn a_cancelled_fragment_ends_in_the_middle_of_a_kernel() {
+    use phantom_base::sync::{Arc, AtomicBool, Ordering};
+    use phantom_types::Meter;
+
+    let database = shop();
+    let flag = Arc::new(AtomicBool::new(false));
+    let text = "SELECT repeat($1::text, 100000) LIKE '%' || repeat($1::text, 20000) || 'b'";
+    let mut context = super::eval();
+    context.meter = Meter::of_query(0, flag.clone());
+    flag.store(true, Ordering::Relaxed);
+    let error = database.fragment_with(text, &[Datum::text("a")], PLENTY, context);
+    let error = error.and_then(|fragment| super::run(fragment, &database, 1)).err().unwrap();
+    assert_eq!(error.sqlstate, sqlstate::QUERY_CANCELED);
+}
