@@ -8,7 +8,7 @@ use phantom_sql::execute::{
     Finished, Fragment, FragmentInput, Seen, Step, StepBudget, Storage, StoredRow,
 };
 use phantom_sql::statement::Planned;
-use phantom_types::{Datum, EvalContext};
+use phantom_types::{Datum, EvalContext, Meter};
 
 use super::commit::{Put, check_write_bytes};
 use super::message::ToGateway;
@@ -33,7 +33,9 @@ pub(super) struct FragmentJob {
 }
 
 struct Running {
-    fragment: Fragment,
+    /// Until the first step makes it a fragment.
+    input: Option<Box<FragmentInput>>,
+    fragment: Option<Box<Fragment>>,
     storage: Arc<dyn Storage>,
 }
 
@@ -98,6 +100,11 @@ impl FragmentJob {
 }
 
 impl Requests {
+    /// What one query may take.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
     fn fragment_job(&mut self, ticket: Ticket) -> &mut FragmentJob {
         match &mut self.get(ticket).job {
             Job::Fragment(job) => job,
@@ -107,28 +114,24 @@ impl Requests {
 
     pub(super) fn start_fragment(&mut self, ticket: Ticket, reader: Reader) {
         let memory_bytes = self.memory_bytes;
+        let meter = Meter::of_query(memory_bytes, self.get(ticket).cancelled.clone());
         let job = self.fragment_job(ticket);
         let input = FragmentInput {
             query: job.planned.query.clone(),
             tables: job.planned.tables.clone(),
             parameters: job.parameters.clone(),
-            eval: job.eval.clone(),
+            eval: EvalContext { meter, ..job.eval.clone() },
             hidden_keys: job.hidden_keys.clone(),
             memory_bytes,
         };
-        match Fragment::new(input) {
-            Ok(fragment) => {
-                let storage = GroupStorage::over(reader);
-                job.parked = Some(Running { fragment, storage });
-                self.step_fragment(ticket);
-            }
-            Err(error) => self.fail(ticket, error),
-        }
+        let (input, storage) = (Some(Box::new(input)), GroupStorage::over(reader));
+        job.parked = Some(Running { input, fragment: None, storage });
+        self.step_fragment(ticket);
     }
 
     /// Gives a fragment's next step to a worker.
     pub(super) fn step_fragment(&mut self, ticket: Ticket) {
-        let Running { mut fragment, storage } =
+        let mut running =
             self.fragment_job(ticket).parked.take().expect("a fragment is parked between steps");
         let active = self.get(ticket);
         active.stage = Stage::Working;
@@ -138,9 +141,9 @@ impl Requests {
             let result = if is_cancelled.load(Ordering::Relaxed) {
                 Err(cancelled())
             } else {
-                step(&mut fragment, &*storage)
+                step(&mut running)
             };
-            let stepped = Stepped { running: Running { fragment, storage }, result };
+            let stepped = Stepped { running, result };
             worked.post(Worked::Stepped(ticket, Box::new(stepped)));
         };
         self.runtime.submit(Pool::Sql, Box::new(job));
@@ -242,8 +245,12 @@ fn too_much_returned(memory_bytes: usize) -> Error {
         .with_hint("Return fewer rows or columns, or change fewer rows at once.")
 }
 
-fn step(fragment: &mut Fragment, storage: &dyn Storage) -> std::result::Result<Progress, Error> {
-    let step = fragment.step(storage, StepBudget::WORKER)?;
+fn step(running: &mut Running) -> Result<Progress> {
+    if let Some(input) = running.input.take() {
+        running.fragment = Some(Box::new(Fragment::new(*input)?));
+    }
+    let fragment = running.fragment.as_mut().expect("the first step makes it");
+    let step = fragment.step(&*running.storage, StepBudget::WORKER)?;
     // Refused before all of it is in memory, has latches and is compared, for nothing.
     check_write_bytes(fragment.written_bytes())?;
     Ok(match step {

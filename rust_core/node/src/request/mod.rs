@@ -138,6 +138,8 @@ enum Worked {
     Fetched(Ticket, Result<Vec<Option<StoredRow>>, Error>),
     Stepped(Ticket, Box<Stepped>),
     SystemRows(Ticket, Result<rows::SystemRows, Error>),
+    Keys(Ticket, Result<Vec<Vec<u8>>, Error>),
+    Evaluated(Ticket, Result<point::Evaluated, Error>),
 }
 
 impl Requests {
@@ -233,6 +235,10 @@ impl Requests {
     }
 
     fn begin(&mut self, replication: &mut Replication, ticket: Ticket) {
+        if self.wants_keys(ticket) {
+            self.find_keys(ticket);
+            return;
+        }
         let active = self.get(ticket);
         let group = active.group;
         if active.job.takes_latches_first() {
@@ -418,7 +424,9 @@ impl Requests {
             let ticket = match &worked {
                 Worked::Fetched(ticket, _)
                 | Worked::Stepped(ticket, _)
-                | Worked::SystemRows(ticket, _) => *ticket,
+                | Worked::SystemRows(ticket, _)
+                | Worked::Keys(ticket, _)
+                | Worked::Evaluated(ticket, _) => *ticket,
             };
             if !self.active.contains_key(&ticket) {
                 continue;
@@ -427,6 +435,8 @@ impl Requests {
                 Worked::Fetched(_, found) => self.fetched(replication, ticket, found),
                 Worked::Stepped(_, stepped) => self.stepped(replication, ticket, *stepped),
                 Worked::SystemRows(_, rows) => self.system_rows(ticket, rows),
+                Worked::Keys(_, keys) => self.keys_found(replication, ticket, keys),
+                Worked::Evaluated(_, done) => self.point_worked(replication, ticket, done),
             }
         }
         self.go_on(replication);

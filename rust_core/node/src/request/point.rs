@@ -1,24 +1,31 @@
 //! Point plans at the leader.
+//!
+//! Nearly all of them are evaluated where they are, on the node's thread, under a meter of a
+//! millisecond or two. One that takes more is evaluated again from the beginning on a worker, under
+//! the meter of a query, while its latches are held: first its keys, if they are what takes long,
+//! then what becomes of its rows. Until it is proposed it can be cancelled.
 
 use phantom_base::{Error, NodeId, Result, Timestamp, sqlstate};
 use phantom_mvcc::Ticket;
 use phantom_sql::bound::{Command, codec};
-use phantom_sql::execute::StoredRow;
+use phantom_sql::execute::{RowWrite, StoredRow};
 use phantom_sql::point::PointPlan;
 use phantom_sql::statement::Planned;
-use phantom_types::{Datum, EvalContext, NO_TYPMOD, format};
+use phantom_types::{Datum, EvalContext, Meter, NO_TYPMOD, format};
 
-use phantom_base::sync::Arc;
+use phantom_base::sync::{Arc, Ordering};
 
 use super::commit::Put;
 use super::fragment::FragmentJob;
 use super::message::{QueryWork, ToGateway};
 use super::rows::encode_rows;
 use super::storage::relation_of;
-use super::{Answer, Job, Origin, Requests, Stage};
+use super::{Answer, Job, Origin, Requests, Stage, Worked, cancelled};
 use crate::replication::Replication;
+use crate::runtime::Pool;
 
 /// A point plan with its values and its keys.
+#[derive(Clone)]
 pub(super) struct PointJob {
     planned: Arc<Planned>,
     parameters: Vec<Datum>,
@@ -26,6 +33,16 @@ pub(super) struct PointJob {
     hidden_keys: Vec<[u8; 12]>,
     /// Key columns, each once, sorted.
     keys: Vec<Vec<u8>>,
+    /// Whether only a worker can tell them, and has not yet.
+    wants_keys: bool,
+    /// Whether it is too much for the node's thread.
+    is_costly: bool,
+}
+
+/// What a point plan comes to, given its rows.
+pub(super) struct Evaluated {
+    answer: Answer,
+    writes: Vec<RowWrite>,
 }
 
 impl PointJob {
@@ -42,6 +59,18 @@ impl PointJob {
         let Some(table) = &self.plan().table else { return Vec::new() };
         let relation = relation_of(table);
         self.keys.iter().map(|key| relation.key(key)).collect()
+    }
+
+    /// What becomes of the rows under its keys.
+    fn evaluate(&self, found: &[Option<StoredRow>]) -> Result<Evaluated> {
+        let at = |key: &[u8]| {
+            let at = self.keys.binary_search_by(|known| known.as_slice().cmp(key)).ok()?;
+            found.get(at)?.clone()
+        };
+        let run = self.plan().run(&self.parameters, &self.eval);
+        let effect = run.effect(&self.hidden_keys, &at)?;
+        let answer = Answer { rows: encode_rows(&effect.rows)?, count: effect.count };
+        Ok(Evaluated { answer, writes: effect.writes })
     }
 }
 
@@ -66,9 +95,12 @@ impl Requests {
         let Some(point) = &planned.point else {
             return Err(Error::internal("a query is run as a point plan that it has not"));
         };
-        let keys = point.run(&parameters, &query.eval).keys(&hidden_keys)?;
-        let eval = query.eval;
-        let job = PointJob { planned, parameters, eval, hidden_keys, keys };
+        let eval = EvalContext { meter: Meter::brief(), ..query.eval };
+        let keys = point.run(&parameters, &eval).keys(&hidden_keys);
+        let is_costly = eval.meter.ran_out();
+        let keys = if is_costly { Vec::new() } else { keys? };
+        let wants_keys = is_costly;
+        let job = PointJob { planned, parameters, eval, hidden_keys, keys, wants_keys, is_costly };
         Ok(Some(Job::Point(Box::new(job))))
     }
 
@@ -119,45 +151,121 @@ impl Requests {
         Ok(keys)
     }
 
-    /// The rows under the keys are known: evaluates, then answers, proposes, or proves first.
+    fn point_job(&mut self, ticket: Ticket) -> &mut PointJob {
+        match &mut self.get(ticket).job {
+            Job::Point(job) => job,
+            _ => unreachable!("the caller matched the job"),
+        }
+    }
+
+    /// The job as a worker gets it: with the meter of a query.
+    fn point_for_worker(&mut self, ticket: Ticket) -> PointJob {
+        let memory_bytes = self.memory_bytes;
+        let active = self.get(ticket);
+        active.stage = Stage::Working;
+        let meter = Meter::of_query(memory_bytes, active.cancelled.clone());
+        let mut job = self.point_job(ticket).clone();
+        job.eval.meter = meter;
+        job
+    }
+
+    /// Whether the keys of a request are still to be found by a worker.
+    pub(super) fn wants_keys(&mut self, ticket: Ticket) -> bool {
+        matches!(&self.get(ticket).job, Job::Point(job) if job.wants_keys)
+    }
+
+    /// Lets a worker find the keys of a request that has not begun.
+    pub(super) fn find_keys(&mut self, ticket: Ticket) {
+        let (job, worked) = (self.point_for_worker(ticket), self.worked.clone());
+        let find = move || {
+            let keys = job.plan().run(&job.parameters, &job.eval).keys(&job.hidden_keys);
+            worked.post(Worked::Keys(ticket, keys));
+        };
+        self.runtime.submit(Pool::Sql, Box::new(find));
+    }
+
+    /// A worker has found the keys: the request begins, if this node still leads.
+    pub(super) fn keys_found(
+        &mut self,
+        replication: &mut Replication,
+        ticket: Ticket,
+        keys: Result<Vec<Vec<u8>>>,
+    ) {
+        if self.get(ticket).cancelled.load(Ordering::Relaxed) {
+            self.fail(ticket, cancelled());
+            return;
+        }
+        let group = self.get(ticket).group;
+        match keys {
+            Err(error) => self.fail(ticket, error),
+            Ok(_) if !self.leads(group) => {
+                let active = self.end(ticket);
+                self.not_leader(replication, active.origin, active.group);
+            }
+            Ok(keys) => {
+                let job = self.point_job(ticket);
+                (job.keys, job.wants_keys) = (keys, false);
+                self.begin(replication, ticket);
+            }
+        }
+    }
+
+    /// The rows under the keys are known: evaluates, here or on a worker.
     pub(super) fn point_found(
         &mut self,
         replication: &mut Replication,
         ticket: Ticket,
         found: &[Option<StoredRow>],
     ) {
-        let Job::Point(job) = &self.get(ticket).job else {
-            unreachable!("the caller matched the job");
-        };
-        let is_write = job.is_write();
-        let effect = {
-            let at = |key: &[u8]| {
-                let at = job.keys.binary_search_by(|known| known.as_slice().cmp(key)).ok()?;
-                found.get(at)?.clone()
-            };
-            job.plan().run(&job.parameters, &job.eval).effect(&job.hidden_keys, &at)
-        };
-        let (effect, tables) = match effect {
-            Ok(effect) => (effect, job.planned.tables.clone()),
-            Err(error) => {
-                self.prove(replication, ticket, is_write, Err(error));
+        let job = self.point_job(ticket);
+        if !job.is_costly {
+            job.eval.meter = Meter::brief();
+            let evaluated = job.evaluate(found);
+            if !job.eval.meter.ran_out() {
+                self.point_evaluated(replication, ticket, evaluated);
                 return;
             }
-        };
-        let rows = match encode_rows(&effect.rows) {
-            Ok(rows) => rows,
-            Err(error) => {
-                self.prove(replication, ticket, is_write, Err(error));
-                return;
-            }
-        };
-        let answer = Answer { rows, count: effect.count };
-        if effect.writes.is_empty() {
-            self.prove(replication, ticket, is_write, Ok(answer));
-            return;
+            job.is_costly = true;
         }
-        let puts: Vec<Put> = effect.writes.iter().map(Put::of).collect();
-        self.propose(replication, ticket, &tables, &puts, answer);
+        let (job, worked) = (self.point_for_worker(ticket), self.worked.clone());
+        let found = found.to_vec();
+        let evaluate = move || worked.post(Worked::Evaluated(ticket, job.evaluate(&found)));
+        self.runtime.submit(Pool::Sql, Box::new(evaluate));
+    }
+
+    /// A worker has evaluated.
+    pub(super) fn point_worked(
+        &mut self,
+        replication: &mut Replication,
+        ticket: Ticket,
+        evaluated: Result<Evaluated>,
+    ) {
+        if self.get(ticket).cancelled.load(Ordering::Relaxed) {
+            self.fail(ticket, cancelled());
+        } else {
+            self.point_evaluated(replication, ticket, evaluated);
+        }
+    }
+
+    /// Answers, proposes, or proves first.
+    fn point_evaluated(
+        &mut self,
+        replication: &mut Replication,
+        ticket: Ticket,
+        evaluated: Result<Evaluated>,
+    ) {
+        let job = self.point_job(ticket);
+        let (is_write, tables) = (job.is_write(), job.planned.tables.clone());
+        match evaluated {
+            Err(error) => self.prove(replication, ticket, is_write, Err(error)),
+            Ok(Evaluated { answer, writes }) if writes.is_empty() => {
+                self.prove(replication, ticket, is_write, Ok(answer));
+            }
+            Ok(Evaluated { answer, writes }) => {
+                let puts: Vec<Put> = writes.iter().map(Put::of).collect();
+                self.propose(replication, ticket, &tables, &puts, answer);
+            }
+        }
     }
 
     /// Answers a read at once; of a write that wrote nothing, first proves that this node led when

@@ -11,7 +11,7 @@ mod run;
 
 use std::collections::VecDeque;
 
-use phantom_base::sync::Arc;
+use phantom_base::sync::{Arc, AtomicBool, Ordering};
 use phantom_base::{Error, Map, Nanos, Set, Severity, sqlstate};
 use phantom_sql::catalog::CatalogSnapshot;
 use phantom_sql::statement::Prepared;
@@ -103,6 +103,8 @@ struct Running {
     statement: Arc<Prepared>,
     parameters: Vec<Datum>,
     flow: Option<FlowId>,
+    /// Ends the worker that runs it.
+    worker: Option<Arc<AtomicBool>>,
     /// Rows that the session has not taken, and the credit that they were sent on.
     batches: VecDeque<(Batch, usize)>,
     end: Option<Outcome>,
@@ -383,6 +385,9 @@ impl Sessions {
         let Some(running) = session.running.take() else { return };
         if let Some(deadline) = running.deadline {
             self.deadlines.remove(&(deadline, id));
+        }
+        if let Some(worker) = running.worker {
+            worker.store(true, Ordering::Relaxed);
         }
         if let Some(flow) = running.flow {
             engine.flows.cancel(engine.replication, engine.requests, flow);

@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 
 use minicbor::{Decoder, Encoder};
-use phantom_base::sync::Arc;
+use phantom_base::sync::{Arc, AtomicBool};
 use phantom_base::{Error, GroupId, Severity, SqlState, sqlstate};
 use phantom_sql::bound::Command;
 use phantom_sql::execute::{Fragment, FragmentInput, Step, StepBudget, Storage};
 use phantom_sql::statement::{Body, Planned, Prepared};
-use phantom_types::{Batch, Datum, TypeId};
+use phantom_types::{Batch, Datum, EvalContext, Meter, TypeId};
 use phantom_wire::pg::Outcome;
 
 use super::{Again, Engine, Running, SessionId, Sessions, plans};
@@ -21,8 +21,6 @@ use crate::runtime::Pool;
 const PLAN_FORMAT: u32 = 1;
 /// How often a statement is bound again because the schema changed.
 const REBOUND_MAX: u32 = 8;
-/// What a query without tables may take, in bytes.
-const LOCAL_MEMORY_BYTES: usize = 16 << 20;
 
 /// A query without tables that a worker has run.
 pub(super) struct LocalRun {
@@ -57,6 +55,7 @@ impl Sessions {
             statement: statement.clone(),
             parameters: parameters.clone(),
             flow: None,
+            worker: None,
             batches: VecDeque::new(),
             end: None,
             wanted: true,
@@ -96,10 +95,14 @@ impl Sessions {
     ) {
         match &planned.point {
             Some(point) if point.table.is_none() => {
-                // It reads nothing: it is run where it is.
+                // It reads nothing: it is run where it is, unless that takes long.
                 let session = self.live.get_mut(&id).expect("it has just asked");
-                let eval = session.pg.eval();
+                let eval = EvalContext { meter: Meter::brief(), ..session.pg.eval() };
                 let effect = point.run(parameters, &eval).effect(&[], &|_| None);
+                if eval.meter.ran_out() {
+                    self.run_here(id, engine.requests.memory_bytes());
+                    return;
+                }
                 let running = session.running.as_mut().expect("it has just begun");
                 match effect {
                     Ok(effect) => {
@@ -178,7 +181,7 @@ impl Sessions {
         let answer = decode_answer(outcome)
             .map_err(|error| Error::internal(format!("an answer of the control plane: {error}")))?;
         match answer {
-            Answer::Plan(0) => self.run_here(id),
+            Answer::Plan(0) => self.run_here(id, engine.requests.memory_bytes()),
             Answer::Plan(group) => self.start_flow(engine, id, GroupId(group), false),
             Answer::Done(notices) => {
                 let end = Outcome::Done { rows: 0, notices };
@@ -204,18 +207,22 @@ impl Sessions {
     }
 
     /// Runs a query that reads no table on a worker of this node.
-    fn run_here(&mut self, id: SessionId) {
+    fn run_here(&mut self, id: SessionId, memory_bytes: usize) {
         let session = self.live.get_mut(&id).expect("it has just been answered");
-        let Some(running) = &session.running else { return };
+        let eval = session.pg.eval();
+        let Some(running) = &mut session.running else { return };
+        let worker = Arc::new(AtomicBool::new(false));
+        running.worker = Some(worker.clone());
+        let meter = Meter::of_query(memory_bytes, worker);
         let statement = running.statement.clone();
         let Body::Query(planned) = &statement.body else { return };
         let input = FragmentInput {
             query: planned.query.clone(),
             tables: Vec::new(),
             parameters: running.parameters.clone(),
-            eval: session.pg.eval(),
+            eval: EvalContext { meter, ..eval },
             hidden_keys: Vec::new(),
-            memory_bytes: LOCAL_MEMORY_BYTES,
+            memory_bytes,
         };
         let (local, run) = (self.local.clone(), running.number);
         let job = move || {

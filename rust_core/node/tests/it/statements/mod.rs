@@ -12,6 +12,7 @@
 //! client      one connection: messages out, one answer in
 //! cluster     whole nodes on machines
 //! control     the control plane's part
+//! costly      statements that take long by what they compute
 //! damage      every byte of a node's files flipped, asked through the same door
 //! returns     a leader is left, and comes back to lead
 //! resets      a link goes at every step of a statement
@@ -22,6 +23,7 @@ mod checker;
 pub mod client;
 pub mod cluster;
 pub mod control;
+mod costly;
 mod damage;
 mod resets;
 mod returns;
