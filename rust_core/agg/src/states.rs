@@ -160,7 +160,7 @@ impl States {
             (Vectors::Extremes(states), _) => {
                 let heap_bytes = &mut self.heap_bytes;
                 each_row(groups, column, selection, |group, row| {
-                    *heap_bytes += keep_extreme(&mut states[group], column.value(row), greater);
+                    keep_extreme(&mut states[group], column.value(row), greater, heap_bytes);
                 });
             }
             _ => panic!("{} of a column of {}", self.aggregate.name, column.ty()),
@@ -185,7 +185,7 @@ impl States {
                 self.heap_bytes += states[group].add(*value);
             }
             (Vectors::Extremes(states), value) => {
-                self.heap_bytes += keep_extreme(&mut states[group], value.into(), greater);
+                keep_extreme(&mut states[group], value.into(), greater, &mut self.heap_bytes);
             }
             (Vectors::Booleans(states), Datum::Bool(value)) => {
                 add_boolean(&mut states[group], *value, all);
@@ -222,7 +222,7 @@ impl States {
             }
             (Vectors::Extremes(to), Vectors::Extremes(from)) => {
                 let from = (&from[other_group]).into();
-                self.heap_bytes += keep_extreme(&mut to[group], from, greater);
+                keep_extreme(&mut to[group], from, greater, &mut self.heap_bytes);
             }
             (Vectors::Booleans(to), Vectors::Booleans(from)) => {
                 if let Some(value) = from[other_group] {
@@ -397,22 +397,22 @@ fn each_row(
     }
 }
 
-/// Keeps the greater or the lesser; of equal ones the new one. Bytes of memory added.
-fn keep_extreme(state: &mut Datum, value: ValueRef<'_>, greater: bool) -> usize {
+/// Keeps the greater or the lesser; of equal ones the new one. `heap_bytes` counts what is kept.
+fn keep_extreme(state: &mut Datum, value: ValueRef<'_>, greater: bool, heap_bytes: &mut usize) {
     if value.is_null() {
-        return 0;
+        return;
     }
     let order = value.compare(ValueRef::from(&*state));
     let stays = !state.is_null() && if greater { order.is_lt() } else { order.is_gt() };
     if stays {
-        return 0;
+        return;
     }
+    *heap_bytes = *heap_bytes - text_bytes(ValueRef::from(&*state)) + text_bytes(value);
     *state = value.to_datum();
-    // What a longer text before it took is not given back to the account.
-    match value {
-        ValueRef::Text(text) => text.len(),
-        _ => 0,
-    }
+}
+
+fn text_bytes(value: ValueRef<'_>) -> usize {
+    if let ValueRef::Text(text) = value { text.len() } else { 0 }
 }
 
 fn add_boolean(state: &mut Option<bool>, value: bool, all: bool) {

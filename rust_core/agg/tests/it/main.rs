@@ -201,6 +201,24 @@ proptest! {
     }
 
     #[test]
+    fn an_extreme_text_takes_the_bytes_of_one(
+        lengths in prop::collection::vec(0..2_000_usize, 1..60),
+        greatest in any::<bool>(),
+    ) {
+        let name = if greatest { "max" } else { "min" };
+        let of_text = |of: &&phantom_agg::Aggregate| of.ret == TypeId::TEXT;
+        let aggregate = phantom_agg::aggregates_named(name).find(of_text).unwrap();
+        let mut states = States::new(aggregate);
+        states.grow(1);
+        let empty = states.size_bytes();
+        for length in &lengths {
+            states.accumulate_value(0, &Datum::text(&"x".repeat(*length))).unwrap();
+            let Datum::Text(kept) = states.finish(0).unwrap() else { panic!("a text is kept") };
+            prop_assert_eq!(states.size_bytes() - empty, kept.len());
+        }
+    }
+
+    #[test]
     fn rows_that_do_not_count_are_not_accumulated(
         values in prop::collection::vec(any::<i32>(), 1..50),
     ) {
