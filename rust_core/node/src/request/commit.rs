@@ -57,6 +57,10 @@ impl Requests {
         puts: &[Put],
         answer: Answer,
     ) {
+        if !self.is_in_its_term(ticket) {
+            self.outlived(replication, ticket);
+            return;
+        }
         if let Err(error) = self.check_schema(ticket, tables) {
             self.prove(replication, ticket, true, Err(error));
             return;

@@ -30,7 +30,28 @@ pub(super) struct Leading {
 
 impl Requests {
     pub(super) fn leads(&self, group: GroupId) -> bool {
-        self.groups.get(&group).is_some_and(|leading| leading.term.is_some())
+        self.term(group).is_some()
+    }
+
+    /// The term in which this node leads.
+    pub(super) fn term(&self, group: GroupId) -> Option<Term> {
+        self.groups.get(&group)?.term
+    }
+
+    /// Whether what a write saw under its latches may still be believed.
+    pub(super) fn is_in_its_term(&mut self, ticket: Ticket) -> bool {
+        let active = self.get(ticket);
+        let (group, latched_in) = (active.group, active.latched_in);
+        assert!(latched_in.is_some(), "a write looks under its latches");
+        self.term(group) == latched_in
+    }
+
+    /// Sends a write away that was at a worker while leadership went, and perhaps came back. Nothing
+    /// was done: its gateway sends it again.
+    pub(super) fn outlived(&mut self, replication: &Replication, ticket: Ticket) {
+        phantom_base::mark!("a_write_outlived_its_leadership");
+        let active = self.end(ticket);
+        self.not_leader(replication, active.origin, active.group);
     }
 
     /// Takes the machine's news; before its barriers and proposals of the same poll.

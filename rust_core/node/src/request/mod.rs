@@ -7,6 +7,8 @@
 //!   flight below it, and compares the term before its first row.
 //! - A write by key holds its latches before it looks; a write that scanned takes them afterwards
 //!   and runs again if a version is no longer the one it saw.
+//! - What a write saw under its latches holds in the term in which it got them. If its leader fell and
+//!   rose while a worker had it, nothing of it is proposed or answered: it is begun again.
 //! - A write that turns out to write nothing, or to fail, is answered only after a barrier: what it
 //!   saw may have been a deposed leader's.
 //! - Nothing is answered as committed before its entry is applied here. What leadership took away
@@ -91,6 +93,8 @@ struct Active {
     txn: TxnId,
     job: Job,
     stage: Stage,
+    /// The term in which it got its latches: what it saw under them holds in no other.
+    latched_in: Option<Term>,
     cancelled: Arc<AtomicBool>,
     /// How often the statement was begun again.
     repeats: u32,
@@ -204,6 +208,7 @@ impl Requests {
             txn: run.txn,
             job,
             stage: Stage::New,
+            latched_in: None,
             cancelled: Arc::new(AtomicBool::new(false)),
             repeats: 0,
             credit: CREDIT_BYTES,
@@ -239,15 +244,7 @@ impl Requests {
             self.find_keys(ticket);
             return;
         }
-        let active = self.get(ticket);
-        let group = active.group;
-        if active.job.takes_latches_first() {
-            let leading = self.groups.entry(group).or_default();
-            if !leading.is_ready {
-                leading.waiting.push(ticket);
-                self.get(ticket).stage = Stage::Ready;
-                return;
-            }
+        if self.get(ticket).job.takes_latches_first() {
             self.latch(replication, ticket);
         } else {
             self.ask_barrier(replication, ticket, Stage::Barrier);
@@ -303,7 +300,10 @@ impl Requests {
             }
         };
         match std::mem::replace(&mut active.stage, Stage::Barrier) {
-            Stage::Confirm(result) => self.answer(ticket, result, Timestamp::MIN),
+            Stage::Confirm(result) if active.latched_in == Some(term) => {
+                self.answer(ticket, result, Timestamp::MIN);
+            }
+            Stage::Confirm(_) => self.outlived(replication, ticket),
             Stage::Barrier => {
                 let Some(reads) = self.reads(ticket) else { return };
                 let leading = self.groups.entry(group).or_default();
@@ -336,7 +336,7 @@ impl Requests {
         term: Term,
     ) {
         let group = self.get(ticket).group;
-        if self.groups.get(&group).and_then(|leading| leading.term) != Some(term) {
+        if self.term(group) != Some(term) {
             let active = self.end(ticket);
             self.not_leader(replication, active.origin, active.group);
             return;
@@ -353,19 +353,32 @@ impl Requests {
         }
     }
 
+    /// Asks for the latches of a write, once this node may look for it.
     fn latch(&mut self, replication: &mut Replication, ticket: Ticket) {
         let active = self.get(ticket);
         let group = active.group;
         let keys = active.job.latched_keys();
-        active.stage = Stage::Latches;
         let leading = self.groups.entry(group).or_default();
-        if leading.admissions.write(ticket, keys) {
-            self.latched(replication, ticket);
+        if leading.term.is_none() {
+            self.outlived(replication, ticket);
+        } else if !leading.is_ready {
+            leading.waiting.push(ticket);
+            self.get(ticket).stage = Stage::Ready;
+        } else {
+            let is_granted = leading.admissions.write(ticket, keys);
+            self.get(ticket).stage = Stage::Latches;
+            if is_granted {
+                self.latched(replication, ticket);
+            }
         }
     }
 
     /// The write holds its latches: what it sees from here on is the newest.
     fn latched(&mut self, replication: &mut Replication, ticket: Ticket) {
+        let group = self.get(ticket).group;
+        let term = self.term(group);
+        assert!(term.is_some(), "who waits for latches is sent away with leadership");
+        self.get(ticket).latched_in = term;
         let reader = Reader::new(self.engine.clone(), Timestamp::MAX);
         let keys = self.get(ticket).job.latched_keys();
         self.fetch(replication, ticket, &reader, keys);

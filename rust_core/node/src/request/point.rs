@@ -277,7 +277,9 @@ impl Requests {
         is_write: bool,
         result: Result<Answer>,
     ) {
-        if is_write {
+        if is_write && !self.is_in_its_term(ticket) {
+            self.outlived(replication, ticket);
+        } else if is_write {
             let group = self.get(ticket).group;
             self.ask_barrier(replication, ticket, Stage::Confirm(result));
             // It writes nothing: whoever waits for its latches may go on.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use phantom_base::sync::Mutex;
+use phantom_base::sync::{AtomicBool, Mutex, Ordering};
 use phantom_base::{Random, SeededRandom, Spawner};
 
 use super::queue::JobQueue;
@@ -35,6 +35,8 @@ pub struct Inline {
     background: Arc<JobQueue>,
     services: Mutex<Vec<Source>>,
     parse: Mutex<Option<Arc<JobQueue>>>,
+    /// Whether jobs of the SQL pool wait, as behind one that takes long.
+    sql_waits: AtomicBool,
 }
 
 impl Inline {
@@ -47,6 +49,7 @@ impl Inline {
             background: Arc::default(),
             services: Mutex::default(),
             parse: Mutex::default(),
+            sql_waits: AtomicBool::new(false),
         }
     }
 
@@ -62,10 +65,16 @@ impl Inline {
         self.services.lock().push(Source::Service(service));
     }
 
+    pub fn let_sql_wait(&self, waits: bool) {
+        self.sql_waits.store(waits, Ordering::Relaxed);
+    }
+
     /// Asks all sources in a drawn order and stops at the first that did something.
     pub fn step(&self) -> bool {
         let mut sources = self.services.lock().clone();
-        sources.push(Source::Jobs(Arc::clone(&self.sql)));
+        if !self.sql_waits.load(Ordering::Relaxed) {
+            sources.push(Source::Jobs(Arc::clone(&self.sql)));
+        }
         sources.push(Source::Jobs(Arc::clone(&self.background)));
         while !sources.is_empty() {
             let drawn = self.random.lock().below(sources.len() as u64) as usize;

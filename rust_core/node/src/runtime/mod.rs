@@ -86,6 +86,13 @@ impl Runtime {
         matches!(self.mode, Mode::Inline(_))
     }
 
+    /// Inline: whether jobs of the SQL pool wait, as they do behind one that takes long.
+    pub fn let_sql_wait(&self, waits: bool) {
+        if let Mode::Inline(inline) = &self.mode {
+            inline.let_sql_wait(waits);
+        }
+    }
+
     /// Hands a job to a pool. Inline, a job for the parse pool has ended when this returns.
     pub fn submit(&self, pool: Pool, job: Job) {
         match &self.mode {

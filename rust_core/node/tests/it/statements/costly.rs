@@ -12,6 +12,9 @@ use crate::machines::MS;
 
 /// More than the node's thread may do at once: tens of millions of steps.
 const COSTLY: &str = "repeat($1::text, 20000) LIKE '%' || repeat($1::text, 2000) || 'b'";
+/// 1, after as long.
+pub const CASE_1: &str = "CASE WHEN repeat($1::text, 20000) LIKE '%' || repeat($1::text, 2000) || 'b' \
+     THEN 9 ELSE 1 END";
 /// Rounds in which a statement has gone to its leader and come back, and more.
 const ROUNDS: u64 = 60;
 

@@ -4,11 +4,13 @@
 use phantom_base::{GroupId, NodeId};
 use phantom_node::link::STREAM_BULK;
 
-use super::client::Client;
+use super::client::{Answer, Client};
 use super::cluster::Cluster;
 use super::control;
+use super::costly::CASE_1;
 use super::resets::{answered, connected, leader, small_steps, started};
 use super::workload::SCAN;
+use crate::machines::Life;
 
 const ROWS: u64 = 20;
 /// All rows together are more than a gateway lets a leader send before it has taken any.
@@ -120,4 +122,68 @@ fn a_read_that_loses_its_leader_again_and_again_ends() {
     assert_eq!(losses, 4);
     let (code, message) = answer.error.expect("it ends");
     assert_eq!((code.as_str(), message.contains("lost 4 times")), ("57P03", true), "{message}");
+}
+
+/// A write that a worker has does not notice that its leader falls and rises, and that others write
+/// meanwhile.
+#[test]
+fn a_write_that_a_worker_has_while_its_leader_falls_and_rises_overwrites_nothing() {
+    for rises in [true, false] {
+        for (text, expected) in [
+            (format!("UPDATE counter SET n = n + {CASE_1} WHERE id = 1"), [(1, 3), (7, 5)]),
+            (format!("UPDATE counter SET n = n + {CASE_1} WHERE n < 5"), [(1, 3), (7, 5)]),
+            (
+                format!("UPDATE counter SET n = 0 WHERE id = 1 AND n + {CASE_1} > 2"),
+                [(1, 0), (7, 5)],
+            ),
+            (format!("INSERT INTO counter VALUES (7, {CASE_1})"), [(1, 2), (7, 5)]),
+        ] {
+            let mut cluster = started();
+            let error = overtaken(&mut cluster, &text, rises).error.map(|(code, _)| code);
+            let rows = cluster.ask(0, "SELECT id, n FROM counter ORDER BY id").rows;
+            let row = |(id, n): (u32, u32)| vec![Some(id.to_string()), Some(n.to_string())];
+            assert_eq!(rows, expected.map(row), "{text}: {error:?}");
+            let is_insert = text.starts_with("INSERT");
+            assert_eq!(error.as_deref(), is_insert.then_some("23505"), "{text}");
+        }
+    }
+}
+
+/// Runs a statement at a leader that falls while a worker has it, and rises again or not. Two add one
+/// to the counter meanwhile, and one inserts row 7.
+fn overtaken(cluster: &mut Cluster, text: &str, rises: bool) -> Answer {
+    let first = leader(cluster);
+    let (second, third) = ((first + 1) % 3, (first + 2) % 3);
+    let mut client = connected(cluster, first);
+    cluster.up(first).runtime().let_sql_wait(true);
+    client.execute(text, &["a".to_owned()]);
+    unanswered_until(cluster, &mut client, "it is at its leader", |cluster| {
+        requests(cluster, first) == 1
+    });
+    assert_eq!(small_steps(cluster, &mut client, VOTES_STEPS), None, "a worker has it");
+    for other in [second, third] {
+        cluster.reset(first, other);
+        cluster.links.cut(first, other);
+    }
+    succeed(cluster, &mut client, second, third);
+    let add = "UPDATE counter SET n = n + 1 WHERE id = 1";
+    for other in [add, add, "INSERT INTO counter VALUES (7, 5)"] {
+        let mut writer = connected(cluster, third);
+        writer.query(other);
+        let answer = (0..PATIENCE_STEPS).find_map(|_| small_steps(cluster, &mut writer, 1));
+        assert_eq!(answer.expect("two of three answer").error, None);
+    }
+    cluster.links.join_all();
+    cluster.dial();
+    unanswered_until(cluster, &mut client, "it follows", |cluster| {
+        let id = NodeId(second as u32 + 1);
+        cluster.core(first).replication().leader(GroupId::ROWS) == id
+    });
+    if rises {
+        cluster.nodes[second].paused_until = u64::MAX;
+        succeed(cluster, &mut client, first, third);
+        cluster.nodes[second].paused_until = 0;
+    }
+    cluster.up(first).runtime().let_sql_wait(false);
+    cluster.calm_until(text, |cluster| answered(cluster, &mut client))
 }
