@@ -43,8 +43,6 @@ def descriptors() -> Iterator[None]:
     """Let this process have the sockets of a flood: many systems give 1,024 descriptors."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FLOOD + BESIDE
-    if hard != resource.RLIM_INFINITY and hard < wanted:
-        pytest.skip(f"needs {wanted} descriptors")
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     yield
@@ -142,7 +140,7 @@ def test_a_client_that_pipelines_and_does_not_read_waits_for_itself(
     with Frontend.connect(node.pg.port) as deaf:
         deaf.send(one)
         assert not deaf.answer().errors
-        deaf.socket.setblocking(False)  # noqa: FBT003 - its only form
+        deaf.socket.settimeout(0)
         rest = memoryview(part * 10)
         while rest:
             try:

@@ -1,4 +1,3 @@
-# ruff: noqa: ARG001 - stands in for a door
 import errno
 from typing import cast
 
@@ -34,11 +33,12 @@ class Door:
         await trio.lowlevel.checkpoint()
 
 
+@pytest.mark.usefixtures("autojump_clock")
 @pytest.mark.parametrize("name", [*OF_ONE_CLIENT, *SHORTAGES])
-async def test_an_error_of_one_client_ends_no_door(name: str, autojump_clock: object) -> None:
+async def test_an_error_of_one_client_ends_no_door(name: str) -> None:
     served, drain = trio.Event(), trio.Event()
 
-    async def session(stream: Stream, address: Address) -> None:
+    async def session(_stream: Stream, _address: Address) -> None:
         served.set()
 
     door = cast("Listener", Door(getattr(errno, name)))
@@ -48,8 +48,9 @@ async def test_an_error_of_one_client_ends_no_door(name: str, autojump_clock: ob
         drain.set()
 
 
-async def test_a_door_that_is_broken_ends_its_node(autojump_clock: object) -> None:
-    async def session(stream: Stream, address: Address) -> None:
+@pytest.mark.usefixtures("autojump_clock")
+async def test_a_door_that_is_broken_ends_its_node() -> None:
+    async def session(_stream: Stream, _address: Address) -> None:
         raise AssertionError("nobody came")
 
     door = cast("Listener", Door(errno.EBADF))
