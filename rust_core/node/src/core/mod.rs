@@ -52,7 +52,10 @@ pub struct Effects {
     pub rows: Vec<(u64, Vec<u8>)>,
     /// What happened, as CBOR.
     pub events: Vec<Vec<u8>>,
-    /// Poll again after so long at the latest.
+    /// Whether anything was done.
+    pub moved: bool,
+    /// Poll again after so long at the latest; 0 while there is more to do. Else this is a node at
+    /// rest: a second `poll` at once does nothing.
     pub sleep_ns: Nanos,
 }
 
@@ -129,25 +132,23 @@ impl NodeCore {
     /// # Errors
     /// What ends the node: a failed sync, damage. It must be closed by ending the process.
     pub fn poll(&mut self) -> Result<Effects, Error> {
-        let sleep_ns = self.turn()?;
+        let (moved, sleep_ns) = self.turn()?;
         let mut effects = std::mem::take(&mut self.pending);
         // Statements have put something there since replication was asked.
         effects.out = self.replication.outgoing();
         effects.sessions = self.sessions.take_notified();
+        effects.moved = moved;
         effects.sleep_ns = sleep_ns;
         Ok(effects)
     }
 
-    /// One turn; how long nothing will happen by itself.
-    fn turn(&mut self) -> Result<Nanos, Error> {
+    /// One turn; whether anything was done, and how long nothing will happen by itself.
+    fn turn(&mut self) -> Result<(bool, Nanos), Error> {
         let start = self.clock.monotonic_ns();
+        let mut moved = false;
         for _ in 0..ROUNDS_MAX {
             let effects = self.replication.poll(TURN_NS).map_err(|error| answer(&error))?;
-            let moved = !(effects.done.is_empty()
-                && effects.barriers.is_empty()
-                && effects.received.is_empty()
-                && effects.events.is_empty());
-            let mut sleep_ns = effects.sleep_ns;
+            moved |= effects.moved;
             for event in effects.events {
                 self.pending.events.push(control::encode_event(&event));
                 self.requests.event(&mut self.replication, &event);
@@ -169,20 +170,26 @@ impl NodeCore {
             for done in effects.done {
                 self.requests.done(&mut self.replication, &done);
             }
-            self.requests.take_worked(&mut self.replication);
+            moved |= self.requests.take_worked(&mut self.replication);
             let (now, went_on, wake) = self.upper_half();
-            if let Some(wake) = wake {
-                sleep_ns = sleep_ns.min(wake.saturating_sub(now));
-            }
-            if !moved && !went_on {
-                return Ok(sleep_ns);
+            moved |= went_on;
+            // What statements have just asked of replication is replication's work now.
+            let sleep_ns = self.replication.sleep_ns();
+            if sleep_ns > 0 && !self.has_more() {
+                let wake_ns = wake.map_or(Nanos::MAX, |wake| wake.saturating_sub(now));
+                return Ok((moved, sleep_ns.min(wake_ns)));
             }
             if now >= start + WHOLE_TURN_NS {
                 break;
             }
         }
         // More is ready; others have their turn first.
-        Ok(0)
+        Ok((moved, 0))
+    }
+
+    /// Whether something above replication can go on at once.
+    fn has_more(&self) -> bool {
+        self.requests.has_more() || self.flows.has_events() || self.sessions.has_ready()
     }
 
     /// Replies, flows and sessions. The time, whether anything moved, and when to wake.

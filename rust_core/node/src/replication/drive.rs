@@ -29,12 +29,16 @@ impl Replication {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        if let Err(error) = self.drive(budget_ns) {
-            self.failed = Some(error.clone());
-            return Err(error);
-        }
+        let moved = match self.drive(budget_ns) {
+            Ok(moved) => moved,
+            Err(error) => {
+                self.failed = Some(error.clone());
+                return Err(error);
+            }
+        };
         let mut effects = std::mem::take(&mut self.pending);
         self.received_bytes = 0;
+        effects.moved = moved || !effects.received.is_empty();
         effects.sleep_ns = self.sleep_ns();
         effects.out = self.outgoing();
         Ok(effects)
@@ -54,24 +58,30 @@ impl Replication {
         self.links.values().flat_map(waiting).collect()
     }
 
-    fn drive(&mut self, budget_ns: Nanos) -> Result<()> {
+    /// Whether there was anything to do.
+    fn drive(&mut self, budget_ns: Nanos) -> Result<bool> {
         let start = self.clock.monotonic_ns();
         self.runtime.hush();
-        loop {
+        let mut moved = false;
+        self.has_more = loop {
             let now = self.clock.monotonic_ns();
-            self.take_reports(now)?;
-            self.take_durable(now)?;
-            self.mind_room(now);
+            moved |= self.take_reports(now)?;
+            moved |= self.take_durable(now)?;
+            moved |= self.mind_room(now);
             let more = self.stamps.is_settled() && self.take_ready(now)?;
+            moved |= more;
             if !more || now.saturating_sub(start) >= budget_ns {
-                break;
+                break more;
             }
-        }
-        self.release(start)
+        };
+        moved |= self.release(start)?;
+        Ok(moved)
     }
 
-    fn take_reports(&mut self, now: Nanos) -> Result<()> {
+    fn take_reports(&mut self, now: Nanos) -> Result<bool> {
+        let mut moved = false;
         for report in self.reports.take() {
+            moved = true;
             match report {
                 Report::Applied { gid, index, hash } => {
                     self.marks.insert(gid, Mark { index, hash });
@@ -81,12 +91,12 @@ impl Replication {
                 Report::Failed(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(moved)
     }
 
     /// Tells the machine and the clock what survives a crash now.
-    fn take_durable(&mut self, now: Nanos) -> Result<()> {
-        self.log_moved.take();
+    fn take_durable(&mut self, now: Nanos) -> Result<bool> {
+        let mut moved = !self.log_moved.take().is_empty();
         if let Some(cause) = self.log.poisoned() {
             return Err(phantom_log::Error::Poisoned { cause }.into());
         }
@@ -97,8 +107,9 @@ impl Replication {
             let record = Record::Node { slot: node_slot::HLC_BOUND, bytes: &bytes };
             let end = self.log.push(&[record])?;
             self.stamps.extended(bound, end);
+            moved = true;
         }
-        Ok(())
+        Ok(moved)
     }
 
     /// One round of the machine; whether there was anything. Without a stamp there is none: the
@@ -140,10 +151,10 @@ impl Replication {
     }
 
     /// Lets entries go that all members hold and tables hold durably. Beyond the log's bound they
-    /// go although a member lacks them: it is told, and stays out.
-    fn release(&mut self, now: Nanos) -> Result<()> {
+    /// go although a member lacks them: it is told, and stays out. Whether it was time to look.
+    fn release(&mut self, now: Nanos) -> Result<bool> {
         if now < self.next_release {
-            return Ok(());
+            return Ok(false);
         }
         self.next_release = now + RELEASE_EVERY_NS;
         if self.reclaim_at.is_some_and(|at| at <= self.log.durable()) {
@@ -181,15 +192,20 @@ impl Replication {
                 self.reclaim_at = Some(self.log.end());
             }
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn sleep_ns(&mut self) -> Nanos {
+    /// How long `poll` will have nothing to do, if neither workers nor verbs bring something.
+    pub(crate) fn sleep_ns(&mut self) -> Nanos {
         if self.stamps.present(&*self.clock).is_none() {
+            // Whatever the machine has waits for a stamp.
             return LOOK_AGAIN_NS;
         }
+        if self.has_more || self.machine.has_ready() {
+            return 0;
+        }
         let now = self.clock.monotonic_ns();
-        let next = self.machine.next_tick().min(self.next_release);
+        let next = self.machine.next_tick().min(self.next_release).min(self.watch.next_look());
         next.saturating_sub(now)
     }
 }

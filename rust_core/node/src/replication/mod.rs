@@ -127,7 +127,9 @@ pub struct Effects {
     pub events: Vec<Event>,
     /// The disk has another room than before.
     pub disk: Option<DiskReport>,
-    /// Call `poll` again after so long at the latest.
+    /// Whether anything was done.
+    pub moved: bool,
+    /// Call `poll` again after so long at the latest; 0 while there is more to do.
     pub sleep_ns: Nanos,
 }
 
@@ -168,6 +170,8 @@ pub struct Replication {
     /// Bytes of entries that this start applies again: tables did not hold them.
     replayed_bytes: u64,
     watch: RoomWatch,
+    /// The last turn ended by its budget.
+    has_more: bool,
     /// Why the node must end.
     failed: Option<Error>,
 }
@@ -246,6 +250,7 @@ impl Replication {
             next_release: 0,
             replayed_bytes,
             watch,
+            has_more: false,
             failed: None,
         };
         if opened.disk().is_short() {

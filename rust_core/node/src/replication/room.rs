@@ -115,15 +115,21 @@ impl RoomWatch {
         self.report
     }
 
+    /// When to look again; never while it is looked.
+    pub fn next_look(&self) -> Nanos {
+        if self.is_looking { Nanos::MAX } else { self.next_look }
+    }
+
     /// The log ends here now.
     pub fn pushed(&mut self, end: Lsn) {
         self.log_end = self.log_end.max(end);
     }
 
-    /// Takes a look's answer and asks for the next if it is due; whether the room is another.
+    /// Takes a look's answer and asks for the next if it is due; whether it did either.
     fn look(&mut self, now: Nanos, runtime: &Runtime) -> bool {
-        let before = self.report.room;
+        let mut moved = false;
         for space in self.looks.take() {
+            moved = true;
             self.is_looking = false;
             match space {
                 Ok(space) => self.report = self.report.after(space, self.said),
@@ -139,8 +145,9 @@ impl RoomWatch {
             self.looked_at = self.log_end;
             let (fs, looks) = (Arc::clone(&self.fs), self.looks.clone());
             runtime.submit(Pool::Background, Box::new(move || looks.post(fs.space())));
+            moved = true;
         }
-        self.report.room != before
+        moved
     }
 }
 
@@ -162,14 +169,17 @@ impl Replication {
             && self.machine.has_heir(now, gid)
     }
 
-    /// Looks at the disk if that is due, and acts on what it says.
-    pub(super) fn mind_room(&mut self, now: Nanos) {
-        if self.watch.look(now, &self.runtime) {
+    /// Looks at the disk if that is due, and acts on what it says; whether there was anything.
+    pub(super) fn mind_room(&mut self, now: Nanos) -> bool {
+        let before = self.disk().room;
+        let moved = self.watch.look(now, &self.runtime);
+        if self.disk().room != before {
             self.room_changed();
         }
         if self.disk().is_short() {
             self.hand_over(now);
         }
+        moved
     }
 
     /// Tells everybody; a full disk gets back what flushed memtables and released entries hold.

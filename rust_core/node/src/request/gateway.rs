@@ -475,6 +475,11 @@ impl Flows {
         self.outbox.flush(replication)
     }
 
+    /// Whether flows have something for their owners.
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// What flows have for their owners.
     pub fn next_event(&mut self) -> Option<(Owner, FlowId, FlowEvent)> {
         self.events.pop_front()

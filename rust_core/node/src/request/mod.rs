@@ -429,11 +429,18 @@ impl Requests {
         }
     }
 
-    /// Takes what workers have posted. Call it after every poll.
-    pub fn take_worked(&mut self, replication: &mut Replication) {
+    /// Whether something waits for the next turn that neither time nor a worker must bring.
+    pub fn has_more(&self) -> bool {
+        !(self.replies.is_empty() && self.freed.is_empty())
+    }
+
+    /// Takes what workers have posted; whether there was anything. Call it after every poll.
+    pub fn take_worked(&mut self, replication: &mut Replication) -> bool {
         // One that was ended meanwhile has a ticket that nobody has any more.
         self.freed.extend(std::mem::take(&mut self.unstamped));
-        for worked in self.worked.take() {
+        let posted = self.worked.take();
+        let moved = !posted.is_empty();
+        for worked in posted {
             let ticket = match &worked {
                 Worked::Fetched(ticket, _)
                 | Worked::Stepped(ticket, _)
@@ -453,6 +460,7 @@ impl Requests {
             }
         }
         self.go_on(replication);
+        moved
     }
 
     /// Takes the end of a proposal.

@@ -253,6 +253,11 @@ impl Sessions {
         moved
     }
 
+    /// Whether a session can go on in the next turn.
+    pub fn has_ready(&self) -> bool {
+        !(self.ready.is_empty() && self.catalog_waits.is_empty())
+    }
+
     /// What a flow of a session has.
     pub fn flow_event(
         &mut self,

@@ -7,6 +7,7 @@
 //!
 //! - A node may end by itself only for an error of its disk that the test made.
 //! - After each `poll` the Raft machines are asked whether they are sound.
+//! - A node that wants to sleep is at rest: a second `poll` at once finds nothing to do.
 //! - Nothing here knows what is written or read.
 
 use std::path::Path;
@@ -85,6 +86,10 @@ pub struct Polled {
     pub elections: Vec<GroupId>,
     /// What happened, for the trace.
     pub told: Vec<u8>,
+    /// Whether anything was done.
+    pub moved: bool,
+    /// How long nothing will be; 0 while there is more.
+    pub sleep_ns: Nanos,
 }
 
 /// What runs on a machine from its start to its end.
@@ -349,6 +354,11 @@ impl<L: Life> Machines<L> {
             let _ = up.replication().campaign(&[gid], true);
         }
         let polled = up.poll(node.id, common)?;
+        if polled.sleep_ns > 0 {
+            let again = up.poll(node.id, common)?;
+            assert!(!again.moved, "{} sleeps for {} ns over work", node.id, polled.sleep_ns);
+            assert!(again.elections.is_empty() && again.told.is_empty() && again.sleep_ns > 0);
+        }
         let broken = up.replication().check();
         assert!(broken.is_empty(), "{broken:#?}");
         let patience = if up.replication().disk().is_short() { PATIENCE_WHEN_FULL } else { 0 };

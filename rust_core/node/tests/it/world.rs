@@ -116,7 +116,8 @@ impl Life for Replica {
         for gid in GROUPS {
             judge.mark(id, gid, self.replication.status(gid).expect("a group").mark);
         }
-        Ok(Polled { out: effects.out, elections, told: told.into_bytes() })
+        let (moved, sleep_ns) = (effects.moved, effects.sleep_ns);
+        Ok(Polled { out: effects.out, elections, told: told.into_bytes(), moved, sleep_ns })
     }
 
     fn ended(self, common: &mut Common) {

@@ -108,7 +108,9 @@ impl Machine {
         let (mut cx, groups) = self.split(now);
         let group = groups.get_mut(&gid).ok_or(Refused::NoGroup)?;
         let answer = act(group, &mut cx);
-        self.touched.insert(gid);
+        if answer.is_ok() {
+            self.touched.insert(gid);
+        }
         answer
     }
 
@@ -271,6 +273,11 @@ impl Machine {
     /// When `tick` should be called again at the latest.
     pub fn next_tick(&self) -> Nanos {
         self.next_tick.min(self.next_heartbeat)
+    }
+
+    /// Whether `ready` may have something, though neither time nor the log have moved.
+    pub fn has_ready(&self) -> bool {
+        !self.touched.is_empty() || self.out.has_any()
     }
 
     /// Takes all that is to be done. `stamp` is a fresh stamp of the node's clock, for rounds

@@ -62,6 +62,15 @@ impl Default for Out {
 }
 
 impl Out {
+    /// Whether something waits to be taken by the caller.
+    pub fn has_any(&self) -> bool {
+        !(self.records.is_empty()
+            && self.messages.is_empty()
+            && self.done.is_empty()
+            && self.barriers.is_empty()
+            && self.events.is_empty())
+    }
+
     /// Adds a record; neighbours of one group that say the same in one are merged.
     pub fn record(&mut self, record: LogRecord) {
         match (self.records.last_mut(), record) {

@@ -69,7 +69,8 @@ impl Life for WholeNode {
         self.written.extend(effects.rows);
         let due = |event: &Vec<u8>| control::election_due(event);
         let elections = effects.events.iter().flat_map(due).collect();
-        Ok(Polled { out: effects.out, elections, told: effects.events.concat() })
+        let (moved, sleep_ns) = (effects.moved, effects.sleep_ns);
+        Ok(Polled { out: effects.out, elections, told: effects.events.concat(), moved, sleep_ns })
     }
 }
 
