@@ -3,6 +3,7 @@
 Order: flag > environment (`PHANTOMDB_LISTEN_PG`) > default; click does the first two.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -74,3 +75,17 @@ class NodeSettings:
     listen_peer: Address
     listen_admin: Address
     limits: Limits = field(default_factory=Limits)
+
+    #: As long as a label of a host's name may be.
+    NAME_MAX: ClassVar[int] = 63
+
+    @classmethod
+    def is_name(cls, text: str) -> bool:
+        """Whether a node can be called so: what shows in logs and tables, and nothing else."""
+        return re.fullmatch(rf"[A-Za-z0-9._-]{{1,{cls.NAME_MAX}}}", text) is not None
+
+    @classmethod
+    def name_of(cls, directory: str) -> str:
+        """Return the name of a node that was given none: its directory's, as far as it is one."""
+        last = directory.rstrip("/").rsplit("/", 1)[-1]
+        return re.sub(r"[^A-Za-z0-9._-]", "-", last)[: cls.NAME_MAX] or "node"

@@ -7,6 +7,7 @@ a simulation can run the same code on a simulated network and clock.
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol, Self
 
 _PORT_MAX = 65_535
@@ -43,6 +44,15 @@ def _is_host(text: str) -> bool:
     except UnicodeError:
         return False
     return bool(text) and "\0" not in text
+
+
+class Request(Enum):
+    """What an operator can ask of a process by a signal, beside its end."""
+
+    #: SIGHUP: read again what can change while the node runs.
+    RELOAD = "SIGHUP"
+    #: SIGUSR1: say what it is doing.
+    REPORT = "SIGUSR1"
 
 
 class Clock(Protocol):
@@ -150,4 +160,8 @@ class World(Protocol):
 
     def on_terminate(self) -> AbstractContextManager[Callable[[], Awaitable[None]]]:
         """Give a function that waits for the next request to end (SIGTERM, SIGINT)."""
+        ...
+
+    def on_request(self) -> AbstractContextManager[Callable[[], Awaitable[Request]]]:
+        """Give a function that waits for the next request of an operator (SIGHUP, SIGUSR1)."""
         ...

@@ -67,6 +67,22 @@ class _Text(click.ParamType[str]):
         return text
 
 
+class _Name(click.ParamType[str]):
+    """A node's name."""
+
+    name = "name"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Read it."""
+        text = str(value)
+        if not NodeSettings.is_name(text):
+            what = f"1 to {NodeSettings.NAME_MAX} letters, digits, dots, underscores and hyphens"
+            self.fail(f"{text[: NodeSettings.NAME_MAX]!r} is no name: it is {what}", param, ctx)
+        return text
+
+
 class _Address(click.ParamType[Address]):
     """HOST:PORT."""
 
@@ -114,9 +130,9 @@ class _Addresses(click.ParamType[tuple[Address, ...]]):
 )
 @click.option(
     "--name",
-    type=_Text(),
+    type=_Name(),
     default=None,
-    help="The node's name, for people.  [default: its directory's]",
+    help="The node's name, for people: letters, digits, . _ -  [default: its directory's]",
 )
 @click.option(
     "--memory",
@@ -170,9 +186,10 @@ def start(
     Exit codes: 0 stopped, 2 usage, 3 refused, 5 directory in use, 6 damaged, 7 the disk is full or
     has failed, 8 port in use.
     """
+    RealWorld.ignore_stray_signals()
     RealWorld.hold_standard_files()
     world = RealWorld.make()
-    shown = name or data.rstrip("/").rsplit("/", 1)[-1] or "node"
+    shown = name or NodeSettings.name_of(data)
     to_stderr(shown)
     settings = NodeSettings(
         directory=data,

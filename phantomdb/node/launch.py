@@ -29,7 +29,7 @@ from phantomdb.base.errors import (
     UsageError,
 )
 from phantomdb.base.settings import NodeSettings, Slots
-from phantomdb.base.world import Address, Listener, World
+from phantomdb.base.world import Address, Listener, Request, World
 from phantomdb.catalog.keys import NODES, SYSTEM_GROUP, Key
 from phantomdb.cluster.formation import (
     Formation,
@@ -107,9 +107,10 @@ class Launcher:
         pg_door = await self._listen(settings.listen_pg)
         admin_door = await self._listen(settings.listen_admin)
         try:
-            with self._world.on_terminate() as terminated:
+            with self._world.on_terminate() as terminated, self._world.on_request() as asked:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._stop_on, terminated, nursery.cancel_scope)
+                    nursery.start_soon(self._heed, asked)
                     await self._serve(nursery, (peer, pg_door, admin_door), say_ready)
         finally:
             with trio.CancelScope(shield=True):
@@ -138,6 +139,17 @@ class Launcher:
     ) -> None:
         await terminated()
         scope.cancel()
+
+    async def _heed(self, asked: Callable[[], Awaitable[Request]]) -> None:
+        """Do what an operator asks by a signal, for ever."""
+        while True:
+            if await asked() is Request.RELOAD:
+                logger.info("told to read again: nothing that this release reads can change")
+            elif self._node is None:
+                logger.info("told to report: not formed yet; missing %s", self._missing())
+            else:
+                report = {"groups": self._node.status(), "counts": self._node.stats()}
+                logger.info("told to report: %s", json.dumps(report))
 
     async def _listen(self, address: Address) -> Listener:
         try:

@@ -12,7 +12,7 @@ from typing import Self
 
 import trio
 
-from phantomdb.base.world import Address, Listener, Stream
+from phantomdb.base.world import Address, Listener, Request, Stream
 
 #: Connections that may wait for `accept`.
 _BACKLOG = 1024
@@ -22,6 +22,20 @@ _RECEIVE_BYTES = 64 << 10
 _CLOSED = -1
 #: stdin, stdout and stderr are 0, 1 and 2.
 _STANDARD_LAST = 2
+#: What a terminal, a logrotate or a timer sends, and what would end a process that has not said
+#: otherwise. INT and TERM end a node in order, QUIT and ABRT at once.
+_STRAY_SIGNALS = (
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGPIPE,
+    signal.SIGALRM,
+    signal.SIGVTALRM,
+    signal.SIGPROF,
+    signal.SIGIO,
+    signal.SIGPWR,
+    signal.SIGSTKFLT,
+)
 #: Descriptors where the system sets no bound.
 _DESCRIPTORS_MAX = 1 << 20
 
@@ -189,6 +203,27 @@ class RealWorld:
                     return
 
             yield wait
+
+    @contextlib.contextmanager
+    def on_request(self) -> Iterator[Callable[[], Awaitable[Request]]]:
+        """Give a function that waits for the next SIGHUP or SIGUSR1."""
+        with trio.open_signal_receiver(signal.SIGHUP, signal.SIGUSR1) as signals:
+
+            async def wait() -> Request:
+                async for number in signals:
+                    return Request(signal.Signals(number).name)
+                raise AssertionError("signals come for as long as they are received")
+
+            yield wait
+
+    @staticmethod
+    def ignore_stray_signals() -> None:
+        """Let no signal end this process that nobody means as its end.
+
+        Those that a node heeds are received once it runs; before and after they are ignored too.
+        """
+        for number in _STRAY_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
 
     @staticmethod
     def hold_standard_files() -> None:

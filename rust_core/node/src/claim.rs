@@ -1,7 +1,8 @@
 //! A node's own name before it is a member of a cluster: 16 random bytes, kept in its directory.
 //!
 //! A formation names its members by these, so that a wiped disk is a new node and not an old one
-//! without its votes. The file `candidate` is written once and never changed.
+//! without its votes. The file `candidate` is written once and never changed. A directory that holds
+//! what no node puts there is somebody else's, and is refused.
 //!
 //! ```text
 //! candidate   magic 8 | name 16 | crc32c u32 (little endian, over all before it)
@@ -23,8 +24,12 @@ pub type Name = [u8; 16];
 /// The name that a directory has, or `fresh` from now on; durable on return.
 ///
 /// # Errors
-/// Those of the file layer; `InvalidData` for a file that is damaged.
+/// Those of the file layer; `InvalidData` for a file that is damaged, `PermissionDenied` for a
+/// directory that others own or may write to, `DirectoryNotEmpty` for one with files of theirs.
 pub fn claim(fs: &Arc<dyn Vfs>, dir: &Path, fresh: Name) -> io::Result<Name> {
+    if guard(fs, dir)? {
+        refuse_strangers(fs, dir)?;
+    }
     let path = dir.join(FILE);
     match fs.open(&path, OpenMode::Read, FileClass::Current) {
         Ok(file) => {
@@ -41,6 +46,36 @@ pub fn claim(fs: &Arc<dyn Vfs>, dir: &Path, fresh: Name) -> io::Result<Name> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// Lets nobody else into a node's directory; whether it is there.
+///
+/// # Errors
+/// `PermissionDenied` for one that others own or may write to.
+pub fn guard(fs: &Arc<dyn Vfs>, dir: &Path) -> io::Result<bool> {
+    match fs.keep_private(dir) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a node that was ended in the middle of its formation may have left, and what comes with a
+/// file system.
+fn may_be_there(name: &str) -> bool {
+    const NAMES: [&str; 6] = [FILE, "LOCK", "CURRENT", "log", "tables", "lost+found"];
+    NAMES.contains(&name)
+        || name.starts_with("manifest-")
+        || Path::new(name).extension().is_some_and(|extension| extension == "tmp")
+}
+
+fn refuse_strangers(fs: &Arc<dyn Vfs>, dir: &Path) -> io::Result<()> {
+    let names = fs.list(dir)?;
+    let stranger = names.iter().find(|name| !name.to_str().is_some_and(may_be_there));
+    stranger.map_or(Ok(()), |name| {
+        let why = format!("it holds {}, which no node has put there", name.display());
+        Err(io::Error::new(io::ErrorKind::DirectoryNotEmpty, why))
+    })
 }
 
 fn make_dir(fs: &Arc<dyn Vfs>, dir: &Path) -> io::Result<()> {

@@ -43,6 +43,8 @@ fn io(what: &str, error: &std::io::Error) -> PyErr {
         std::io::ErrorKind::InvalidData => sqlstate::DATA_CORRUPTED,
         std::io::ErrorKind::StorageFull => sqlstate::DISK_FULL,
         std::io::ErrorKind::NotADirectory => sqlstate::INVALID_PARAMETER_VALUE,
+        std::io::ErrorKind::PermissionDenied => sqlstate::INSUFFICIENT_PRIVILEGE,
+        std::io::ErrorKind::DirectoryNotEmpty => sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE,
         _ => sqlstate::IO_ERROR,
     };
     raise(&Error::new(code, format!("{what}: {error}")))
@@ -81,11 +83,12 @@ impl NodeCore {
     #[staticmethod]
     fn open(py: Python<'_>, directory: &str, settings: &[u8], seed: u64) -> PyResult<Self> {
         let settings = control::decode_settings(settings).map_err(|error| raise(&error))?;
+        let fs = file_layer(directory);
+        claim::guard(&fs, Path::new(directory)).map_err(|error| io(directory, &error))?;
         let clock: Arc<dyn Clock> = Arc::new(RealClock::new());
         share_arenas();
         let runtime = Runtime::threads(Arc::new(RealSpawner), settings.cores);
         let runtime = Arc::new(runtime.map_err(|error| io("the workers", &error))?);
-        let fs = file_layer(directory);
         let random = Box::new(SeededRandom::new(seed));
         let opened = Arc::clone(&runtime);
         let core = py

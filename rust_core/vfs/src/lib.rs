@@ -96,6 +96,9 @@ pub trait Vfs: Send + Sync {
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
     /// Makes a directory; `AlreadyExists` if the name is taken.
     fn make_dir(&self, path: &Path) -> io::Result<()>;
+    /// Lets nobody but its owner into a directory; `PermissionDenied`, in words, where others could
+    /// have put something into it: it is another user's, or they may write to it.
+    fn keep_private(&self, dir: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Locks a file, made if absent; `WouldBlock` while somebody else holds it.

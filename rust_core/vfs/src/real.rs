@@ -1,19 +1,29 @@
 //! The machine's file system. The only file of the workspace's engine that may name `std::fs`.
 //!
 //! `sync_data` is fdatasync, `lock` is flock (so a lock dies with its process), `space` is what an
-//! unprivileged writer may still use.
+//! unprivileged writer may still use. What is made here is its owner's alone, whatever the umask
+//! says: files 0600, directories 0700.
 #![expect(clippy::disallowed_methods, reason = "the one place where files are real")]
 
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use phantom_base::mutant;
 use rustix::fs::{FallocateFlags, FlockOperation};
 
 use crate::{Advice, File, FileClass, Lock, OpenMode, Space, Vfs, VfsFile};
+
+/// Reads and writes of the owner.
+const FILE_MODE: u32 = 0o600;
+/// The same, and the names in it.
+const DIR_MODE: u32 = 0o700;
+/// Writes of the group and of all others.
+const OTHERS_WRITE: u32 = 0o022;
+/// All rights.
+const MODE_BITS: u32 = 0o7777;
 
 /// The real file system.
 #[derive(Clone, Debug)]
@@ -37,7 +47,10 @@ impl Lock for RealLock {}
 
 impl Vfs for RealFs {
     fn create(&self, path: &Path, _: FileClass) -> io::Result<File> {
-        let file = fs::OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        let mut options = fs::OpenOptions::new();
+        let file = options.read(true).write(true).create_new(true).mode(FILE_MODE).open(path)?;
+        // A umask may have taken rights of the owner away, which the next start would miss.
+        file.set_permissions(fs::Permissions::from_mode(FILE_MODE))?;
         Ok(Box::new(RealFile(file)))
     }
 
@@ -63,7 +76,29 @@ impl Vfs for RealFs {
     }
 
     fn make_dir(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir(path)
+        fs::DirBuilder::new().mode(DIR_MODE).create(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(DIR_MODE))
+    }
+
+    fn keep_private(&self, dir: &Path) -> io::Result<()> {
+        let found = fs::metadata(dir)?;
+        if !found.is_dir() {
+            return Err(rustix::io::Errno::NOTDIR.into());
+        }
+        let mode = found.mode() & MODE_BITS;
+        let refuse = |why: String| Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+        let own = rustix::process::geteuid().as_raw();
+        if found.uid() != own {
+            return refuse(format!("it belongs to user {}, and this is user {own}", found.uid()));
+        }
+        if mode & OTHERS_WRITE != 0 {
+            let how = "take their rights away with chmod 700, if nothing in it is theirs";
+            return refuse(format!("others may write to it (mode {mode:04o}); {how}"));
+        }
+        if mode != DIR_MODE {
+            fs::set_permissions(dir, fs::Permissions::from_mode(DIR_MODE))?;
+        }
+        Ok(())
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
@@ -76,7 +111,9 @@ impl Vfs for RealFs {
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(FILE_MODE)
             .open(path)?;
+        file.set_permissions(fs::Permissions::from_mode(FILE_MODE))?;
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         Ok(Box::new(RealLock(file)))
     }
