@@ -64,6 +64,9 @@ pub enum Refused {
     /// A campaign while the leader is heard.
     #[error("this node hears the leader of the group")]
     SupportsLeader,
+    /// A leader that should leave, and nobody who could lead in its place.
+    #[error("no other member of the group could lead it now")]
+    NoHeir,
     /// A campaign of a replica that lacks entries which nobody keeps.
     #[error("this replica is too far behind to take part")]
     TooFarBehind,
@@ -77,7 +80,7 @@ impl Refused {
             Self::Busy => sqlstate::INSUFFICIENT_RESOURCES,
             Self::DiskFull => sqlstate::DISK_FULL,
             Self::TooLarge { .. } => sqlstate::PROGRAM_LIMIT_EXCEEDED,
-            Self::Leads | Self::SupportsLeader | Self::TooFarBehind => {
+            Self::Leads | Self::SupportsLeader | Self::NoHeir | Self::TooFarBehind => {
                 sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE
             }
         }

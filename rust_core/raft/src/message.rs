@@ -85,6 +85,11 @@ pub enum Body {
     },
     /// The leader steps down: elect another.
     Farewell,
+    /// The leader steps down for a member that misses nothing: that one stands at once.
+    Handover {
+        /// Who should lead next.
+        heir: ReplicaId,
+    },
     /// The leader keeps nothing before `first`, and the receiver needs it.
     TooFarBehind {
         /// The first entry that the leader keeps.

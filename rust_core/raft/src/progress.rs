@@ -94,11 +94,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of a follower that nothing is known of.
-    pub fn new(member: Member, next: LogIndex, now: Nanos) -> Self {
+    /// Of a follower that nothing is known of but what it holds at least.
+    pub fn new(member: Member, matched: LogIndex, next: LogIndex, now: Nanos) -> Self {
+        assert!(matched < next, "{member:?} matches {matched}, and {next} comes next");
         Self {
             member,
-            matched: LogIndex(0),
+            matched,
             next,
             state: State::Probe { again: None },
             heard_at: now,
@@ -198,7 +199,7 @@ mod tests {
 
     fn replicating() -> Progress {
         let member = Member { node: NodeId(2), replica: ReplicaId(2) };
-        let mut progress = Progress::new(member, LogIndex(10), 0);
+        let mut progress = Progress::new(member, LogIndex(0), LogIndex(10), 0);
         progress.sent(LogIndex(9), 0, 0, &Limits::default());
         assert!(progress.accepted(LogIndex(9), 0));
         progress
@@ -208,7 +209,7 @@ mod tests {
     fn a_probe_waits_for_its_answer() {
         let member = Member { node: NodeId(2), replica: ReplicaId(2) };
         let limits = Limits::default();
-        let mut progress = Progress::new(member, LogIndex(10), 0);
+        let mut progress = Progress::new(member, LogIndex(0), LogIndex(10), 0);
         assert!(progress.may_send(0, &limits));
         progress.sent(LogIndex(9), 0, 0, &limits);
         assert!(!progress.may_send(PROBE_AGAIN_NS - 1, &limits));

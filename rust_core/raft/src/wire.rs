@@ -61,6 +61,7 @@ fn kind_of(body: &Body) -> u8 {
         Body::RoundAnswer { .. } => 12,
         Body::Ask { .. } => 13,
         Body::Answer { .. } => 14,
+        Body::Handover { .. } => 15,
     }
 }
 
@@ -80,6 +81,7 @@ pub fn encoded_len(parcel: &Parcel) -> usize {
                     }
                     Body::Rejected { .. } | Body::Answer { .. } => 24,
                     Body::Farewell => 0,
+                    Body::Handover { .. } => 4,
                     Body::Accepted { .. }
                     | Body::Commit { .. }
                     | Body::TooFarBehind { .. }
@@ -152,6 +154,7 @@ fn encode_message(message: &Message, out: &mut Vec<u8>) {
             put_u64(out, index.0);
             put_u64(out, stamp.0);
         }
+        Body::Handover { heir } => out.extend_from_slice(&heir.0.to_le_bytes()),
         Body::Farewell => {}
     }
 }
@@ -237,6 +240,7 @@ fn decode_body(kind: u8, sent_in: Term, r: &mut Reader<'_>) -> Result<Body, Malf
         12 => Body::RoundAnswer { context: r.u64()? },
         13 => Body::Ask { request: r.u64()? },
         14 => Body::Answer { request: r.u64()?, index: index(r)?, stamp: Timestamp(r.u64()?) },
+        15 => Body::Handover { heir: ReplicaId(r.u32()?) },
         _ => return Err(MalformedParcel::UnknownKind(kind)),
     })
 }
@@ -311,6 +315,7 @@ mod tests {
             Body::Rejected { prev: LogIndex(9), hint: at(4, 2) },
             Body::Commit { index: LogIndex(9) },
             Body::Farewell,
+            Body::Handover { heir: ReplicaId(3) },
             Body::TooFarBehind { first: LogIndex(100) },
             Body::Round { context: 77 },
             Body::RoundAnswer { context: 77 },

@@ -208,7 +208,7 @@ impl Replication {
             if now >= leaving.kept_until && self.machine.may_hand_over(now, gid) {
                 *leaving = Leaving { since: None, kept_until: now + KEEP_NS };
                 mark!("full_leader_handed_over");
-                let led = self.machine.step_down(now, gid);
+                let led = self.machine.leave(now, gid);
                 assert_eq!(led, Ok(()), "{gid}: only a leader has an heir");
             }
         }

@@ -56,6 +56,13 @@ impl Replication {
         Ok(self.machine.step_down(self.clock.monotonic_ns(), gid)?)
     }
 
+    /// Hands leadership of a group over as soon as a member misses nothing; nothing is proposed until
+    /// then. Where none catches up within an election timeout this node leads on: ask again.
+    pub fn leave(&mut self, gid: GroupId) -> std::result::Result<(), Refused> {
+        self.refuse_while_starting()?;
+        Ok(self.machine.leave(self.clock.monotonic_ns(), gid)?)
+    }
+
     fn refuse_while_starting(&self) -> std::result::Result<(), Refused> {
         if self.stamps.is_settled() { Ok(()) } else { Err(Refused::Starting) }
     }

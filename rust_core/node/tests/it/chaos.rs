@@ -62,7 +62,8 @@ impl Run {
         if let Some(up) = &mut self.world.nodes[n].up {
             match wish {
                 0 => drop(up.replication.step_down(gid)),
-                1 | 2 => drop(up.replication.campaign(&[gid], prevote)),
+                1 => drop(up.replication.leave(gid)),
+                2 | 3 => drop(up.replication.campaign(&[gid], prevote)),
                 _ => {}
             }
         }

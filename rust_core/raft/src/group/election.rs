@@ -37,7 +37,7 @@ impl Group {
     }
 
     /// Raises the term, votes for itself and asks the others.
-    fn stand(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn stand(&mut self, cx: &mut Context<'_>) {
         self.term = self.term.next();
         self.vote = Some(self.me.replica);
         self.leader = None;
@@ -194,7 +194,7 @@ impl Group {
     }
 
     /// Counts on the leader of this term no more; nobody else would answer what it was asked.
-    fn leave_leader(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn leave_leader(&mut self, cx: &mut Context<'_>) {
         if self.leader.take().is_some() {
             self.fail_barriers(self.not_leader(), cx);
         }

@@ -21,6 +21,8 @@ pub struct Leader {
     uncommitted_bytes: usize,
     /// Followers may have to be sent something.
     unsent: bool,
+    /// Since when it proposes nothing, to hand over.
+    pub(super) leaving_since: Option<Nanos>,
 }
 
 impl Leader {
@@ -37,7 +39,11 @@ impl Group {
     pub(super) fn become_leader(&mut self, cx: &mut Context<'_>) {
         assert_eq!(self.vote, Some(self.me.replica), "{}: a leader voted for itself", self.gid);
         let next = self.log.last().next();
-        let followers = self.others().map(|member| Progress::new(member, next, cx.now)).collect();
+        // What all have, each of them has: an old no of one does not send the search below it, where
+        // entries are gone.
+        let all_have = self.all_have();
+        let progress = |member| Progress::new(member, all_have, next, cx.now);
+        let followers = self.others().map(progress).collect();
         self.leader = Some(self.me.replica);
         self.role = Role::Leader(Box::new(Leader {
             term_start: next,
@@ -45,6 +51,7 @@ impl Group {
             uncommitted: VecDeque::new(),
             uncommitted_bytes: 0,
             unsent: true,
+            leaving_since: None,
         }));
         cx.out.events.push(Event::BecameLeader { gid: self.gid, term: self.term });
         // Without an entry of its own term it could commit nothing and open no barrier.
@@ -71,6 +78,9 @@ impl Group {
         cx: &mut Context<'_>,
     ) -> Result<LogIndex, Refused> {
         let Role::Leader(leader) = &self.role else { return Err(self.not_leader()) };
+        if self.is_leaving() {
+            return Err(Refused::NotLeader { leader: NodeId::NONE });
+        }
         let bytes = data.len();
         if bytes > cx.limits.entry_bytes_max {
             return Err(Refused::TooLarge { bytes });
@@ -284,6 +294,7 @@ impl Group {
             assert_eq!(led, Ok(()), "{}: a leader can step down", self.gid);
             return;
         }
+        self.stay_without_heir(cx);
         self.repeat_round(cx);
     }
 

@@ -2,13 +2,15 @@
 //!
 //! The files below each hold one part of it: `election` (campaigns, votes, timers), `leader`
 //! (proposals, appends, commit), `follower` (what a leader says), `belief` (what cannot be true of
-//! it), `barrier` (reads), `room` (full disks), `check` (what must always be true). All of them act on the outside through `Context` alone.
+//! it), `barrier` (reads), `room` (full disks), `handover` (leaders that leave), `check` (what must
+//! always be true). All of them act on the outside through `Context` alone.
 
 mod barrier;
 mod belief;
 mod check;
 mod election;
 mod follower;
+mod handover;
 mod leader;
 mod room;
 mod status;
@@ -224,6 +226,7 @@ impl Group {
                 self.learn_commit(index);
             }
             Body::Farewell => self.on_farewell(from, cx),
+            Body::Handover { heir } => self.on_handover(from, heir, cx),
             Body::TooFarBehind { first } => {
                 self.follow(from, cx);
                 self.on_too_far_behind(first, cx);

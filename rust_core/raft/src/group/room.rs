@@ -13,7 +13,10 @@ use crate::quorum::majority;
 use crate::{Entries, Room};
 
 impl Group {
-    fn roomy<'a>(&'a self, cx: &Context<'_>) -> impl Iterator<Item = &'a Progress> + use<'a> {
+    pub(super) fn roomy<'a>(
+        &'a self,
+        cx: &Context<'_>,
+    ) -> impl Iterator<Item = &'a Progress> + use<'a> {
         let (now, patience): (Nanos, Nanos) = (cx.now, cx.limits.election_min_ns);
         let followers = match &self.role {
             Role::Leader(leader) => leader.followers.as_slice(),

@@ -211,6 +211,12 @@ impl Machine {
         self.with(now, gid, |group, cx| group.step_down(LostWhy::Asked, cx))
     }
 
+    /// Hands leadership over as soon as a member misses nothing; until then nothing is proposed. If
+    /// none catches up within an election timeout, this node leads on.
+    pub fn leave(&mut self, now: Nanos, gid: GroupId) -> Result<(), Refused> {
+        self.with(now, gid, Group::leave)
+    }
+
     /// Says how much room the node's disk has. Leaders elsewhere hear of it with the next heartbeat.
     pub fn set_room(&mut self, room: Room) {
         self.room = room;
@@ -288,6 +294,7 @@ impl Machine {
         let mut committed = Vec::new();
         for gid in touched {
             let Some(group) = groups.get_mut(&gid) else { continue };
+            group.go_if_ready(&mut cx);
             group.begin_round(stamp, &mut cx);
             group.send_appends(entries, &mut cx);
             if let Some((first, last)) = group.take_committed() {

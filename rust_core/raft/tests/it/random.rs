@@ -169,6 +169,7 @@ impl Chaos {
                 let drawn = rooms[self.random.below(3) as usize];
                 self.cluster.machine(n).set_room(drawn);
             }
+            0 if self.random.one_in(2) => drop(self.cluster.machine(n).leave(now, GROUP)),
             0 => drop(self.cluster.machine(n).step_down(now, GROUP)),
             1 if peer != n => self.cluster.machine(n).connected(phantom_base::NodeId(peer)),
             _ => drop(self.cluster.machine(n).campaign(now, GROUP, prevote)),
@@ -313,7 +314,7 @@ fn leaders_that_fall_while_they_replicate_lose_nothing() {
 
 #[test]
 fn nothing_acknowledged_is_lost_whatever_happens() {
-    let seeds = seeds(150);
+    let seeds = seeds(500);
     let (mut acknowledged, mut superseded) = (0, 0);
     for seed in seeds.clone() {
         let (more, lost) = caught(seed, || run(seed));

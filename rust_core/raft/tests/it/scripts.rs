@@ -6,6 +6,7 @@
 //! ```text
 //! nodes N [stopped]           log n TERM,TERM.. [term=T]   start n    crash n    restart n
 //! campaign n [force]          stepdown n       propose n TEXT         barrier n TOKEN
+//! leave n                     hands leadership over once a member misses nothing
 //! deliver a->b [COUNT]        drop a->b        sync n      apply n
 //! run [held n..]              until all is quiet, printing everything
 //! settle [held n..]           the same, printing events and answers only
@@ -66,6 +67,10 @@ impl Script {
             }
             "stepdown" => {
                 let answer = self.cluster.machine(number(1)).step_down(now, GROUP);
+                self.print_refusal(number(1), answer);
+            }
+            "leave" => {
+                let answer = self.cluster.machine(number(1)).leave(now, GROUP);
                 self.print_refusal(number(1), answer);
             }
             "propose" => {
