@@ -86,6 +86,12 @@ class NodeCore:
     def step_down(self, group: int) -> bool:
         """Give up leadership of a group; false if this node has it not."""
 
+    def leave(self, group: int) -> bool:
+        """Hand leadership over once a member misses nothing.
+
+        False if the group is not led here, or nobody could lead it.
+        """
+
     def status(self) -> bytes:
         """Return CBOR: a map for each group, with its replicas as far as they are known."""
 

@@ -19,9 +19,9 @@ JITTER_S = 0.05
 #: Groups that campaign at once; the rest follow at this distance, in seconds.
 WAVE_GROUPS = 200
 WAVE_STEP_S = 0.1
-#: How much later a node with a full disk campaigns, in seconds: longer than an election timeout and
-#: all ranks, so that it leads only where nobody else can. It could not propose anything.
-FULL_DISK_DELAY_S = 3.0
+#: How much later an unfit node campaigns, in seconds: longer than an election timeout and all
+#: ranks, so that it leads only where nobody else can. Its disk is full, or it is about to stop.
+UNFIT_DELAY_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,14 @@ def plan(
     voters: Sequence[int],
     jitter: Callable[[], float],
     *,
-    has_room: bool = True,
+    is_fit: bool = True,
 ) -> list[Wave]:
     """Return the waves for groups that are due; the system group goes first.
 
-    Nodes take turns at being first, by group number, so that leaders spread; one whose disk has no
-    room is last. `jitter` draws from [0, 1).
+    Nodes take turns at being first, by group number, so that leaders spread; one that is not fit is
+    last. `jitter` draws from [0, 1).
     """
-    first_s = 0.0 if has_room else FULL_DISK_DELAY_S
+    first_s = 0.0 if is_fit else UNFIT_DELAY_S
     order = sorted(voters)
     ranked: dict[int, list[int]] = {}
     for group in sorted(set(due)):
@@ -69,13 +69,13 @@ class ElectionController:
         node: int,
         voters: Sequence[int],
         campaign: Callable[[list[int]], object],
-        has_room: Callable[[], bool] = lambda: True,
+        is_fit: Callable[[], bool] = lambda: True,
     ) -> None:
         self._world = world
         self._node = node
         self._voters = voters
         self._campaign = campaign
-        self._has_room = has_room
+        self._is_fit = is_fit
         self._send, self._receive = trio.open_memory_channel[tuple[int, ...]](1024)
 
     def due(self, groups: Sequence[int]) -> None:
@@ -89,8 +89,8 @@ class ElectionController:
         """Campaign for what is reported, for ever."""
         async with trio.open_nursery() as nursery:
             async for groups in self._receive:
-                draw, has_room = self._world.random.random, self._has_room()
-                for wave in plan(groups, self._node, self._voters, draw, has_room=has_room):
+                draw, is_fit = self._world.random.random, self._is_fit()
+                for wave in plan(groups, self._node, self._voters, draw, is_fit=is_fit):
                     nursery.start_soon(self._ride, wave)
 
     async def _ride(self, wave: Wave) -> None:

@@ -196,6 +196,10 @@ class Node:
         signal = self._links[peer, stream] = Signal()
         return signal
 
+    def link_signal(self, peer: int, stream: int) -> Signal:
+        """Return the signal of a stream that has one."""
+        return self._links[peer, stream]
+
     def connected(self, peer: int, incarnation: int) -> None:
         """Say that both streams to a peer begin anew."""
         self._core.connected(peer, incarnation)
@@ -238,6 +242,18 @@ class Node:
         """Give up leadership of a group, if this node has it."""
         self._core.step_down(group)
         self._stirred.set()
+
+    def leave(self, group: int) -> bool:
+        """Hand leadership of a group over as soon as a member misses nothing.
+
+        Nothing is proposed in it until then. False if it is not led here, or nobody could lead it.
+        """
+        self._stirred.set()
+        return self._core.leave(group)
+
+    def led(self) -> list[int]:
+        """Return the groups that this node leads."""
+        return [group["id"] for group in self.status() if group["leader"] == self.id]
 
     def status(self) -> list[dict[str, Any]]:
         """Return what is known of each group."""

@@ -7,6 +7,7 @@ from typing import Any
 from phantomdb.base.world import Address
 from phantomdb.core import Node
 from phantomdb.node.disks import Disks
+from phantomdb.serve.admin import Readiness
 
 #: Terms and indexes have 64 bits. A larger number could be too long to be shown at all.
 _NUMBER_MAX = (1 << 64) - 1
@@ -35,14 +36,11 @@ class Starting:
         self._admin = admin
         self._missing = missing
 
-    def is_ready(self) -> bool:
-        """Say no: nothing is served yet."""
-        return False
-
-    def why_not_all(self) -> str:
-        """Say for whom the formation waits; empty while it waits for nobody."""
+    def readiness(self) -> Readiness:
+        """Say no, and for whom the formation waits, if it waits for somebody."""
         whom = ", ".join(f"{address} ({why})" for address, why in self._missing().items())
-        return f"waiting for {whom}" if whom else ""
+        why = f"waiting for {whom}" if whom else ""
+        return Readiness(ready=False, state="starting", why=why)
 
     def metrics(self) -> tuple[bytes, str]:
         """Tell nothing: there is no core to ask."""
@@ -74,6 +72,8 @@ class NodeHealth:
         connected: Callable[[], frozenset[int]],
         metrics: Callable[[], tuple[bytes, str]],
         disks: Disks,
+        *,
+        is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._node = node
         self._members = members
@@ -81,6 +81,7 @@ class NodeHealth:
         self._metrics = metrics
         self.disks = disks
         self.is_serving = False
+        self._is_stopping = is_stopping
         #: What leaders have told of their groups: term, commit, applied index of each node.
         self._reports: dict[int, tuple[int, int, dict[int, int]]] = {}
 
@@ -104,13 +105,15 @@ class NodeHealth:
             if group in own:
                 self._reports[group] = (term, commit, dict(members))
 
-    def is_ready(self) -> bool:
+    def readiness(self) -> Readiness:
         """Whether sessions are served and every group has a leader."""
-        return self.is_serving and all(group["leader"] for group in self._node.status())
-
-    def why_not_all(self) -> str:
-        """Why this node serves reads and not all writes; empty if it serves everything."""
-        return "its disk is full" if not self.disks.has_room() else ""
+        if self._is_stopping():
+            return Readiness(ready=False, state="stopping")
+        if not self.is_serving or not all(group["leader"] for group in self._node.status()):
+            return Readiness(ready=False, state="starting")
+        if not self.disks.has_room():
+            return Readiness(ready=True, state="degraded", why="its disk is full")
+        return Readiness(ready=True, state="serving")
 
     def metrics(self) -> tuple[bytes, str]:
         """Text for Prometheus."""
@@ -161,6 +164,8 @@ class NodeHealth:
     def _state(self, node: int, alive: frozenset[int]) -> str:
         if node not in alive:
             return "unreachable"
+        if node == self._node.id and self._is_stopping():
+            return "stopping"
         return "degraded" if self.disks.of(node).is_short else "running"
 
     def _replicas(self, group: dict[str, Any]) -> tuple[int, dict[int, int]]:

@@ -42,6 +42,7 @@ from phantomdb.consensus.elections import ElectionController
 from phantomdb.core import Node, claim
 from phantomdb.node.disks import Disks
 from phantomdb.node.health import Member, NodeHealth, Starting
+from phantomdb.node.stopping import stop_in_order
 from phantomdb.serve import admin, listener, metrics, pg
 from phantomdb.serve.door import PeerDoor
 from phantomdb.serve.peer import PeerLinks, receive_message, send_message
@@ -94,6 +95,7 @@ class Launcher:
         self._clients_gone.set()
         self._formation: Formation | None = None
         self._node: Node | None = None
+        self._links: PeerLinks | None = None
         self._members: dict[int, Member] = {}
         self._health: admin.Health
 
@@ -130,7 +132,9 @@ class Launcher:
         async with trio.open_nursery() as nursery:
             nursery.cancel_scope.deadline = trio.current_time() + self._settings.limits.grace_s
             nursery.start_soon(self._skip_grace_on, terminated, nursery.cancel_scope)
-            await self._clients_gone.wait()
+            if self._node is not None and self._links is not None:
+                gone = self._clients_gone.wait
+                await stop_in_order(self._node, self._links, self._world, clients_gone=gone)
             nursery.cancel_scope.cancel()
         scope.cancel()
 
@@ -176,7 +180,7 @@ class Launcher:
             settings.name, pg_door.address, admin_door.address, missing=self._missing
         )
         asked = admin.sessions(lambda: self._health, settings.limits)
-        nursery.start_soon(self._serve_door, admin_door, asked, slots.admin, self._drain)
+        nursery.start_soon(self._serve_door, admin_door, asked, slots.admin, self._until_ended)
         own = Self(b"", settings.name, peer_door.address, pg_door.address, admin_door.address)
         node = self._node = await self._open(own)
         await self._serve_node(nursery, node, door, own, pg_door, say_ready)
@@ -250,7 +254,7 @@ class Launcher:
         say_ready: Callable[[str], None],
     ) -> None:
         limits = self._settings.limits
-        links = PeerLinks(node, self._world, limits, version("phantomdb"))
+        links = self._links = PeerLinks(node, self._world, limits, version("phantomdb"))
         self._members = {
             number: Member(number, name, address, "", "")
             for number, (name, address) in node.members.items()
@@ -264,10 +268,15 @@ class Launcher:
             lambda: links.connected,
             metrics.exposition(node.stats, node.status),
             disks := Disks(node),
+            is_stopping=self._drain.is_set,
         )
         self._health = health
         elections = ElectionController(
-            self._world, node.id, sorted(node.members), node.campaign, disks.has_room
+            self._world,
+            node.id,
+            sorted(node.members),
+            node.campaign,
+            lambda: disks.has_room() and not self._drain.is_set(),
         )
         node.on_event = lambda event: self._event(event, elections, disks)
         node.on_control = lambda peer, message: self._control(node, health, peer, message)

@@ -4,7 +4,7 @@
 | --- | --- |
 | `/liveness` | 200 while the process runs |
 | `/readiness` | 200 once the node serves sessions and sees a leader of each group, else 503; its
-  `state` is `serving`, `degraded` (reads, not all writes) or `starting`, and `why` says what for |
+  `state` is `serving`, `degraded` (not everything), `starting` or `stopping`; `why` says what for |
 | `/cluster` | members as Patroni names them, and groups with their replicas |
 | `/metrics` | Prometheus text |
 
@@ -13,6 +13,7 @@ A client that does not say what it wants in time is closed: its slot is another'
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import trio
@@ -25,15 +26,21 @@ from phantomdb.wire.http import BadRequest, Connection, Request, Response
 READ_BYTES = 16 << 10
 
 
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether statements should be sent here, and what keeps the node from serving everything."""
+
+    ready: bool
+    state: str
+    #: Empty if everything is served, or if that is not known.
+    why: str = ""
+
+
 class Health(Protocol):
     """What the admin door asks."""
 
-    def is_ready(self) -> bool:
+    def readiness(self) -> Readiness:
         """Whether sessions are served and every group has a leader."""
-        ...
-
-    def why_not_all(self) -> str:
-        """Why not everything is served; empty if it is, or if that is not known."""
         ...
 
     def cluster(self) -> dict[str, Any]:
@@ -53,16 +60,15 @@ def answer(request: Request, health: Health) -> Response:
         case "/liveness":
             return _json(200, {"state": "running"})
         case "/readiness":
-            ready = health.is_ready()
-            why = health.why_not_all()
-            state = "starting" if not ready else "degraded" if why else "serving"
-            told = {"ready": ready, "state": state} | ({"why": why} if why else {})
-            return _json(200 if ready else 503, told)
+            told = health.readiness()
+            why = {"why": told.why} if told.why else {}
+            body = {"ready": told.ready, "state": told.state} | why
+            return _json(200 if told.ready else 503, body)
         case "/cluster":
             return _json(200, health.cluster())
         case "/metrics":
-            body, content_type = health.metrics()
-            return Response(200, body, content_type)
+            text, content_type = health.metrics()
+            return Response(200, text, content_type)
         case _:
             paths = ["/liveness", "/readiness", "/cluster", "/metrics"]
             return _json(404, {"error": f"no {request.path} here", "paths": paths})

@@ -35,6 +35,8 @@ CLOCK_MS_MAX = 250
 _RETRY_FIRST_S = 0.1
 _RETRY_MAX_S = 3.0
 _HIGHER_DIALS_AFTER_S = 1.0
+#: How long the other stream of a link may take to end, in seconds.
+_OTHER_STREAM_S = 1.0
 #: How long to wait when the core takes no more of a peer's bytes, in seconds.
 _FULL_S = 0.005
 
@@ -87,6 +89,8 @@ class _Link:
     streams: dict[int, Stream] = field(default_factory=dict)
     complete: trio.Event = field(default_factory=trio.Event)
     ended: trio.Event = field(default_factory=trio.Event)
+    #: Streams on which the peer has said all.
+    heard_out: int = 0
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
 
 
@@ -104,27 +108,40 @@ class PeerLinks:
         self._life = world.random.randbytes(16)
         #: The newest life of each peer that there was a link with: its start's number and name.
         self._lives: dict[int, tuple[int, bytes]] = {}
+        self._is_finishing = False
 
     @property
     def connected(self) -> frozenset[int]:
         """Peers that are linked."""
         return frozenset(self._up)
 
+    async def finish(self) -> None:
+        """Send what waits for the peers, say that it is all, and wait until they have hung up.
+
+        Closed at once, a link would be reset, and take the last answers with it.
+        """
+        self._is_finishing = True
+        for link in tuple(self._up.values()):
+            for number in link.streams:
+                self._node.link_signal(link.peer, number).set()
+            await link.ended.wait()
+
     async def dial(self, peer: int, address: Address) -> None:
-        """Keep a link to a peer up, for ever.
+        """Keep a link to a peer up until this node finishes.
 
         Raises `IdentityTaken` if the peer knows another process as this node.
         """
         if peer < self._node.id:
             await self._world.sleep(_HIGHER_DIALS_AFTER_S)
         retry_s = _RETRY_FIRST_S
-        while True:
+        while not self._is_finishing:
             present = self._up.get(peer)
             if present is not None:
                 await present.ended.wait()
                 retry_s = _RETRY_FIRST_S
             try:
                 await self._dial_once(peer, address)
+                retry_s = _RETRY_FIRST_S
             except (OSError, trio.BrokenResourceError, trio.TooSlowError) as error:
                 logger.debug("peer %d: %r", peer, error)
             except (LinkRefused, MalformedMessage) as error:
@@ -211,6 +228,8 @@ class PeerLinks:
 
     async def accept(self, stream: Stream, hello: Hello) -> None:
         """Serve a stream that a peer dialled, whose `Hello` has been read, until its link ends."""
+        if self._is_finishing:
+            return
         refusal = self._refusal(hello)
         if refusal is None and hello.stream not in STREAMS:
             refusal = Refusal("WRONG_VERSION", f"there is no stream {hello.stream}")
@@ -268,7 +287,7 @@ class PeerLinks:
                 async with trio.open_nursery() as nursery:
                     for number, stream in link.streams.items():
                         nursery.start_soon(self._write, stream, peer, number)
-                        nursery.start_soon(self._read, stream, peer, number, link.scope)
+                        nursery.start_soon(self._read, stream, link, number)
         except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # The peer is gone; whoever dialled dials again.
         finally:
@@ -276,7 +295,8 @@ class PeerLinks:
             self._node.disconnected(peer)
             logger.info("peer %d is down", peer)
 
-    async def _read(self, stream: Stream, peer: int, number: int, scope: trio.CancelScope) -> None:
+    async def _read(self, stream: Stream, link: _Link, number: int) -> None:
+        peer = link.peer
         while data := await stream.receive_some(READ_BYTES):
             view = bytes(data)
             while view:
@@ -284,12 +304,17 @@ class PeerLinks:
                     taken = self._node.feed(peer, number, view)
                 except PhantomError as error:
                     logger.warning("peer %d stream %d: %s", peer, number, error)
-                    scope.cancel()
+                    link.scope.cancel()
                     return
                 view = view[taken:]
                 if view:
                     await self._world.sleep(_FULL_S)
-        scope.cancel()
+        # Last words may be on the other stream.
+        link.heard_out += 1
+        if link.heard_out == len(STREAMS):
+            link.scope.cancel()
+        else:
+            link.scope.deadline = trio.current_time() + _OTHER_STREAM_S
 
     async def _write(self, stream: Stream, peer: int, number: int) -> None:
         signal = self._node.link(peer, number)
@@ -298,3 +323,6 @@ class PeerLinks:
             await signal.wait()
             while (out := self._node.take_out(peer, number)) is not None:
                 await stream.send_all(out)
+            if self._is_finishing:
+                await stream.send_eof()
+                return

@@ -74,6 +74,8 @@ pub struct Link {
     decoders: [Decoder; STREAMS],
     /// When the frame that is coming in on each stream began.
     began_at: [Option<Nanos>; STREAMS],
+    /// When a frame came last.
+    heard_at: Option<Nanos>,
     assembly: Option<Assembly>,
     next_piece: u64,
     /// Bound of each out-queue in bytes.
@@ -89,6 +91,7 @@ impl Link {
             out: Default::default(),
             decoders: Default::default(),
             began_at: Default::default(),
+            heard_at: None,
             assembly: None,
             next_piece: 0,
             queue_bytes_max,
@@ -109,12 +112,18 @@ impl Link {
         self.out = Default::default();
         self.decoders = Default::default();
         self.began_at = Default::default();
+        self.heard_at = None;
         self.assembly = None;
     }
 
     /// Whether the peer has shaken hands.
     pub fn is_connected(&self) -> bool {
         self.in_route.is_some()
+    }
+
+    /// When the peer last said anything on this link.
+    pub fn heard_at(&self) -> Option<Nanos> {
+        self.heard_at
     }
 
     /// Whether bytes wait on a stream.
@@ -227,6 +236,7 @@ impl Link {
         let frame = decoder.next(route)?;
         if frame.is_some() || !decoder.is_within_frame() {
             *began_at = None;
+            self.heard_at = if frame.is_some() { Some(now) } else { self.heard_at };
         } else if now.saturating_sub(*began_at.get_or_insert(now)) > FRAME_TIME_MAX_NS {
             mark!("frame_that_does_not_end");
             return Err(BadFrame::Unfinished);

@@ -172,6 +172,10 @@ impl NodeCore {
         self.with(|core| core.replication().step_down(GroupId(group)).is_ok())
     }
 
+    fn leave(&self, group: u64) -> PyResult<bool> {
+        self.with(|core| core.replication().leave(GroupId(group)).is_ok())
+    }
+
     fn status(&self) -> PyResult<Vec<u8>> {
         self.with(|core| core.status())
     }

@@ -44,7 +44,7 @@ def test_a_node_with_a_full_disk_lets_all_others_try_first(
     group: int, voters: list[int], data: st.DataObject
 ) -> None:
     full = data.draw(st.sampled_from(voters))
-    [last] = plan([group], full, voters, lambda: 0.0, has_room=False)
+    [last] = plan([group], full, voters, lambda: 0.0, is_fit=False)
     others = [plan([group], n, voters, lambda: 1.0)[0].delay_s for n in voters if n != full]
     assert all(last.delay_s > delay_s + RANK_STEP_S for delay_s in others)
 

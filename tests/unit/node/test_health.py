@@ -9,6 +9,7 @@ import pytest
 from phantomdb.node.disks import Disks
 from phantomdb.node.health import Member, NodeHealth
 from phantomdb.serve import admin
+from phantomdb.serve.admin import Readiness
 from phantomdb.wire.http import Request
 from phantomdb.wire.messages import DiskReport
 
@@ -77,12 +78,13 @@ def test_a_full_disk_degrades_its_node_and_is_told_of_the_others(
     told.disks.heard(2, DiskReport(is_short=True, free=3, total=20, reserve=5))
     member = told.cluster()["members"][1]
     assert (member["state"], member["disk"]["free"]) == ("degraded", 3)
-    assert not told.why_not_all(), "that is another node"
+    told.is_serving = True
+    assert told.readiness().state == "serving", "that is another node"
     with caplog.at_level("INFO"):
         told.disks.changed("short", 4, 20, 5)
-        assert told.why_not_all()
+        assert told.readiness() == Readiness(ready=True, state="degraded", why="its disk is full")
         told.disks.changed("enough", 9, 20, 5)
-        assert not told.why_not_all()
+        assert told.readiness().state == "serving"
     begins, ends = (record.getMessage() for record in caplog.records)
     assert "4 of 20 bytes are free" in begins
     assert "writes are taken" in ends
@@ -90,10 +92,13 @@ def test_a_full_disk_degrades_its_node_and_is_told_of_the_others(
 
 @pytest.mark.parametrize(
     ("status", "state", "why"),
-    [(200, "serving", ""), (200, "degraded", "full"), (503, "starting", "")],
+    [(200, "serving", ""), (200, "degraded", "full"), (503, "starting", ""), (503, "stopping", "")],
 )
-def test_a_degraded_node_is_ready(status: int, state: str, why: str) -> None:
-    told: Any = SimpleNamespace(is_ready=lambda: status == 200, why_not_all=lambda: why)
+def test_a_degraded_node_is_ready_and_one_that_stops_is_not(
+    status: int, state: str, why: str
+) -> None:
+    readiness = Readiness(ready=status == 200, state=state, why=why)
+    told: Any = SimpleNamespace(readiness=lambda: readiness)
     response = admin.answer(Request("GET", "/readiness", ""), told)
     shown = json.loads(response.body)
     assert (response.status, shown["state"], shown.get("why", "")) == (status, state, why)

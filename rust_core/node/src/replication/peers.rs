@@ -1,6 +1,6 @@
 //! Links to peers: bytes in, bytes out, and the messages that travel beside Raft's.
 
-use phantom_base::NodeId;
+use phantom_base::{Nanos, NodeId};
 use phantom_raft::{Body, Message, Parcel};
 
 use super::Replication;
@@ -114,6 +114,13 @@ impl Replication {
         let own = [Section::Requests, Section::Replies, Section::Control];
         assert!(own.contains(&section), "{section:?} is the machine's");
         self.links.get_mut(&peer).ok_or(QueueFull)?.send(stream, section, bytes)
+    }
+
+    /// Whether the peer has said anything within `patience`: it lives, and runs.
+    pub fn hears(&self, peer: NodeId, patience: Nanos) -> bool {
+        let now = self.clock.monotonic_ns();
+        let heard_at = self.links.get(&peer).and_then(Link::heard_at);
+        heard_at.is_some_and(|at| now.saturating_sub(at) < patience)
     }
 
     /// Whether the peer has shaken hands.

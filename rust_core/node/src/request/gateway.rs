@@ -3,8 +3,9 @@
 //! A flow goes to the group's leader, here or on a peer, and is sent again where that is certain to
 //! be harmless: when the leader said that it is none, when nobody led, when a read had not returned
 //! a row. A write whose leader went silent is unknown (40003) and never sent twice. A leader is lost
-//! to its flows when its link breaks, and also when the own replica follows another one: a paused
-//! process keeps its links.
+//! to its flows when its link breaks, and also when the own replica follows another one and it says
+//! nothing: a paused process keeps its links. One that has handed over in order still answers what it
+//! was given.
 //!
 //! Each time a flow is sent it gets a new name. What a leader had still to say when it was left finds
 //! its name forgotten, also where the flow has come back to that leader.
@@ -28,6 +29,9 @@ pub const LEADER_WAIT_NS: Nanos = 10_000_000_000;
 const NOT_LEADER_MAX: u32 = 8;
 /// How often a read follows its group from a lost leader to the next. It may be the reason.
 const LOSSES_MAX: u32 = 3;
+/// How long a leader of the past may say nothing before its flows leave it. Each node tells the
+/// others of itself twice a second.
+const SILENCE_NS: Nanos = 2_000_000_000;
 /// Plans of which it is known that a peer has them.
 const SENT_PLANS_MAX: usize = 4_096;
 /// How often waiting flows look for a leader, and sent ones whether theirs still leads.
@@ -342,8 +346,9 @@ impl Flows {
         }
     }
 
-    /// Takes back what is at nodes that this node's replicas follow no longer. Where nobody is
-    /// followed the old leader may still answer, but not for ever.
+    /// Takes back what is at silent nodes that this node's replicas follow no longer. One that is
+    /// heard answers by itself, if only that it leads no more. Where nobody is followed the old
+    /// leader may still answer, but not for ever.
     fn leave_former_leaders(&mut self, replication: &Replication, now: Nanos) {
         let mut lost = Vec::new();
         for (id, flow) in &mut self.live {
@@ -353,9 +358,11 @@ impl Flows {
             let leader = replication.leader(flow.run.group);
             if leader == sent.to {
                 sent.doubt_ends = None;
-            } else if leader != NodeId::NONE
-                || now >= *sent.doubt_ends.get_or_insert(now + LEADER_WAIT_NS)
-            {
+            } else if leader != NodeId::NONE {
+                if !replication.hears(sent.to, SILENCE_NS) {
+                    lost.push((*id, *sent));
+                }
+            } else if now >= *sent.doubt_ends.get_or_insert(now + LEADER_WAIT_NS) {
                 lost.push((*id, *sent));
             }
         }

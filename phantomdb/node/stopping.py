@@ -1,0 +1,61 @@
+"""From a signal to the end of all that a node serves.
+
+Stopping is no crash: the groups that this node leads are handed over first, so that others wait for
+one vote and not for a silence; the statements that run here are answered, whoever's they are; then
+the links close, with everything sent that was said. All of it has the grace; a second signal skips
+what is left of it.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from phantomdb.base.world import World
+from phantomdb.core import Node
+from phantomdb.serve.peer import PeerLinks
+
+logger = logging.getLogger(__name__)
+
+#: How long leaderships are offered to others before the node stops with them, in seconds: an
+#: election timeout, in which an heir catches up or is no heir.
+HAND_OVER_S = 1.0
+#: Between two looks at what is led or runs here, in seconds.
+LOOK_AGAIN_S = 0.01
+#: How long peers may take to hang up, in seconds.
+FINISH_S = 0.5
+
+
+async def stop_in_order(
+    node: Node,
+    links: PeerLinks,
+    world: World,
+    *,
+    clients_gone: Callable[[], Awaitable[None]],
+) -> None:
+    """Hand over, let everything be answered, hang up; cancelled, it stops where it stands."""
+    with world.move_on_after(HAND_OVER_S):
+        await _hand_over(node, world)
+    async with trio.open_nursery() as nursery:
+        # What comes back to this node meanwhile, nobody else can lead now.
+        nursery.start_soon(_keep_handing_over, node, world)
+        await clients_gone()
+        while node.stats()["requests"]:
+            await world.sleep(LOOK_AGAIN_S)
+        nursery.cancel_scope.cancel()
+    with world.move_on_after(FINISH_S):
+        await links.finish()
+
+
+async def _hand_over(node: Node, world: World) -> None:
+    """Return once no group is led here that another node could lead."""
+    while sum(node.leave(group) for group in node.led()):  # All of them are asked.
+        await world.sleep(LOOK_AGAIN_S)
+    logger.info("leads no group that another node could lead")
+
+
+async def _keep_handing_over(node: Node, world: World) -> None:
+    while True:
+        for group in node.led():
+            node.leave(group)
+        await world.sleep(LOOK_AGAIN_S)
