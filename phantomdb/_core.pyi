@@ -150,5 +150,8 @@ class NodeCore:
     def close_session(self, session: int) -> None:
         """Forget a session and whatever it runs."""
 
-    def close(self) -> None:
-        """Step down, sync, stop the workers. Nothing may be called afterwards."""
+    def close(self, patience_s: float) -> None:
+        """Step down, sync, stop the workers. Nothing may be called afterwards.
+
+        Raises `CoreError` 58030 if the disk has not answered after `patience_s` seconds.
+        """

@@ -380,14 +380,15 @@ class Node:
         self._core.close_session(session)
         self._stirred.set()
 
-    def close(self) -> None:
+    def close(self, patience_s: float) -> None:
         """Step down, sync, stop the workers; a core that has failed is left to the process's end.
 
-        Raises `DiskFailed` if the last sync fails: what was acknowledged holds all the same.
+        Raises `DiskFailed` if the last sync fails, or has not ended after `patience_s` seconds: what
+        was acknowledged holds all the same.
         """
         if self.has_failed:
             return
         try:
-            self._core.close()
+            self._core.close(patience_s)
         except _core.CoreError as error:
             raise _ended(error) from error

@@ -8,6 +8,7 @@ that a port in use is told before anything is touched.
 import errno
 import json
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from importlib.metadata import version
@@ -68,6 +69,8 @@ ACQUAINT_S = 0.5
 REPORT_S = 0.5
 #: Before it is tried again to write this node's own row, in seconds.
 ANNOUNCE_AGAIN_S = 1.0
+#: What the last sync has at least, in seconds, when serving has used up the grace.
+CLOSE_S = 1.0
 #: Bits of a session's pid that name the session; the rest names the node.
 PID_SLOT_BITS = 21
 
@@ -97,6 +100,8 @@ class Launcher:
         self._node: Node | None = None
         self._links: PeerLinks | None = None
         self._members: dict[int, Member] = {}
+        #: When a node that was told to stop should be gone; never while it was not.
+        self._end_of_grace = math.inf
         self._health: admin.Health
 
     async def run(self, say_ready: Callable[[str], None]) -> None:
@@ -120,7 +125,8 @@ class Launcher:
                     await door.aclose()
             # Last: links and sessions tell the core that they are gone as they end.
             if self._node is not None:
-                self._node.close()
+                left_s = self._end_of_grace - trio.current_time()
+                self._node.close(min(self._settings.limits.grace_s, max(CLOSE_S, left_s)))
                 logger.info("stopped")
 
     async def _stop_on(
@@ -129,8 +135,9 @@ class Launcher:
         await terminated()
         logger.info("told to stop")
         self._drain.set()
+        self._end_of_grace = trio.current_time() + self._settings.limits.grace_s
         async with trio.open_nursery() as nursery:
-            nursery.cancel_scope.deadline = trio.current_time() + self._settings.limits.grace_s
+            nursery.cancel_scope.deadline = self._end_of_grace
             nursery.start_soon(self._skip_grace_on, terminated, nursery.cancel_scope)
             if self._node is not None and self._links is not None:
                 gone = self._clients_gone.wait

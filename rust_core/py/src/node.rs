@@ -260,8 +260,9 @@ impl NodeCore {
         self.with(|core| core.close_session(session))
     }
 
-    fn close(&self, py: Python<'_>) -> PyResult<()> {
+    fn close(&self, py: Python<'_>, patience_s: f64) -> PyResult<()> {
         let Some(core) = self.core.lock().take() else { return Ok(()) };
-        py.detach(|| core.close()).map_err(|error| raise(&error))
+        let patience = std::time::Duration::from_secs_f64(patience_s);
+        py.detach(|| core.close(patience)).map_err(|error| raise(&error))
     }
 }

@@ -14,8 +14,9 @@ mod verbs;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use phantom_base::{Clock, Error, GroupId, Nanos, NodeId, Random};
+use phantom_base::{Clock, Error, GroupId, Nanos, NodeId, Random, sqlstate};
 use phantom_vfs::Vfs;
 
 use self::barriers::{ASK_AGAIN_NS, OwnBarriers, Purpose};
@@ -326,16 +327,25 @@ impl NodeCore {
         }
     }
 
-    /// Gives up all leaderships, makes everything durable, lets the workers go.
+    /// Gives up all leaderships, makes everything durable, lets the workers go. Waits for the disk
+    /// for as long as `patience` says; what hangs then ends with the process.
     ///
     /// # Errors
-    /// If the last sync fails: what was acknowledged holds all the same.
-    pub fn close(mut self) -> Result<(), Error> {
+    /// `58030` if the last sync fails or does not end: what was acknowledged holds all the same.
+    pub fn close(mut self, patience: Duration) -> Result<(), Error> {
         self.replication.stop().map_err(|error| answer(&error))?;
         let Self { replication, runtime, .. } = self;
-        let closed = replication.close().map_err(|error| answer(&error));
-        runtime.close();
-        closed
+        let workers = Arc::clone(&runtime);
+        let close = move || {
+            let closed = replication.close().map_err(|error| answer(&error));
+            workers.close();
+            closed
+        };
+        runtime.run_apart("close", patience, close).unwrap_or_else(|| {
+            let waited = patience.as_secs_f64();
+            let message = format!("the disk has not answered for {waited:.1} s");
+            Err(Error::new(sqlstate::IO_ERROR, message))
+        })
     }
 }
 

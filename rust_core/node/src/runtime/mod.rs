@@ -138,6 +138,20 @@ impl Runtime {
         self.bell.hush()
     }
 
+    /// Runs a job on a thread of its own and waits for it, `patience` at most; `None` if it has not
+    /// ended by then: it goes on, and nobody waits for it any more. Inline it is run here.
+    pub fn run_apart<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        patience: Duration,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        match &self.mode {
+            Mode::Threads(threads) => threads.run_apart(name, patience, job),
+            Mode::Inline(_) => Some(job()),
+        }
+    }
+
     /// Waits until all services have ended (their `wait` said so) and all jobs are done.
     pub fn close(&self) {
         match &self.mode {
@@ -185,6 +199,19 @@ mod tests {
         assert_eq!(posted, (1..=50).chain(100..150).collect::<Vec<_>>());
         assert!(runtime.hush(), "the bell rang");
         assert!(!runtime.hush(), "once");
+    }
+
+    #[test]
+    fn what_hangs_apart_is_not_waited_for() {
+        let runtime = Runtime::threads(Arc::new(RealSpawner), 1).unwrap();
+        let long = Duration::from_secs(600);
+        assert_eq!(runtime.run_apart("quick", long, || 7), Some(7));
+        let stuck = Arc::new(Doorbell::default());
+        let held = Arc::clone(&stuck);
+        let hang = move || held.wait(long);
+        assert_eq!(runtime.run_apart("slow", Duration::from_millis(1), hang), None);
+        stuck.close();
+        runtime.close();
     }
 
     #[test]

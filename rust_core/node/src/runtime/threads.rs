@@ -115,6 +115,28 @@ impl Threads {
         }
     }
 
+    /// Runs a job on a thread that `close` does not wait for.
+    pub fn run_apart<T: Send + 'static>(
+        &self,
+        name: &str,
+        patience: Duration,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let done = Arc::new((Mutex::new(None), Condvar::new()));
+        let told = Arc::clone(&done);
+        let body = move || {
+            let outcome = job();
+            *told.0.lock() = Some(outcome);
+            told.1.notify_all();
+        };
+        self.spawner.spawn(name, 0, Box::new(body));
+        let mut outcome = done.0.lock();
+        if outcome.is_none() {
+            done.1.wait_for(&mut outcome, patience);
+        }
+        outcome.take()
+    }
+
     /// Waits for all workers. Services must have been told to end.
     pub fn close(&self) {
         self.close_queues();

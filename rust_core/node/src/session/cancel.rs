@@ -3,13 +3,17 @@
 //! A read ends at once: nobody will miss what it does not find. What changes something may be past the
 //! point of no return, and only who carries it out knows: the leader for rows, the control plane for
 //! schemas. They are asked, and their answer is the statement's: the error that the client expects where
-//! nothing was done, else what has happened.
+//! nothing was done, else what has happened. Who does not tell within two seconds, since a disk hangs
+//! or a leader is gone, is waited for no longer: the outcome is unknown (40003).
 
 use phantom_base::{Error, Nanos, Severity, sqlstate};
 use phantom_sql::statement::Body;
 use phantom_wire::pg::Identity;
 
 use super::{Engine, Running, SessionEvent, SessionId, Sessions};
+
+/// How long is waited for what has become of a change that was asked to end.
+const TOLD_NS: Nanos = 2_000_000_000;
 
 impl Sessions {
     /// Ends the running statement with an error; a FATAL one ends the session.
@@ -22,9 +26,11 @@ impl Sessions {
         {
             // It may be too late: how it ends is told as what it was.
             running.cancelled = Some(error);
+            self.wait_to_be_told(id, engine.now);
             return;
         }
         if error.severity != Severity::Fatal && self.withdraw(id, &error) {
+            self.wait_to_be_told(id, engine.now);
             return;
         }
         let Some(session) = self.live.get_mut(&id) else { return };
@@ -70,6 +76,27 @@ impl Sessions {
         true
     }
 
+    /// Waits for what has become of a change, but not for ever.
+    fn wait_to_be_told(&mut self, id: SessionId, now: Nanos) {
+        let Some(session) = self.live.get_mut(&id) else { return };
+        let Some(running) = session.running.as_mut() else { return };
+        if let Some(deadline) = running.deadline.replace(now + TOLD_NS) {
+            self.deadlines.remove(&(deadline, id));
+        }
+        self.deadlines.insert((now + TOLD_NS, id));
+    }
+
+    /// Nobody has told what has become of a change that was asked to end.
+    fn was_not_told(&mut self, engine: &mut Engine<'_>, id: SessionId, why: &Error) {
+        phantom_base::mark!("a_cancelled_write_was_not_told");
+        let message = format!("{}, and what has become of it is unknown", why.message);
+        let error = Error::new(sqlstate::STATEMENT_COMPLETION_UNKNOWN, message)
+            .with_hint("Look whether it took effect before you send it again.");
+        let Some(session) = self.live.get_mut(&id) else { return };
+        session.pg.cancel(error);
+        self.advance(engine, id);
+    }
+
     /// When the next statement has used up its time.
     pub fn next_deadline(&self) -> Option<Nanos> {
         self.deadlines.first().map(|(deadline, _)| *deadline)
@@ -81,6 +108,11 @@ impl Sessions {
                 break;
             }
             self.deadlines.remove(&(deadline, id));
+            let running = self.live.get(&id).and_then(|session| session.running.as_ref());
+            if let Some(why) = running.and_then(|running| running.cancelled.clone()) {
+                self.was_not_told(engine, id, &why);
+                continue;
+            }
             let message = "canceling statement due to statement timeout";
             self.cancel(engine, id, Error::new(sqlstate::QUERY_CANCELED, message));
         }

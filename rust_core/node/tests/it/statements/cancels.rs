@@ -1,8 +1,11 @@
-//! A statement is cancelled while a worker has it; what the worker found must not answer the next.
+//! A statement is cancelled while a worker has it; what the worker found must not answer the next. One
+//! that a disk has, and that may be too late to cancel, is not waited for without end.
 
 use super::client::Client;
 use super::cluster::Cluster;
 use super::resets::{answered, connected, started};
+use super::workload::prepare;
+use crate::machines::MS;
 
 /// No table, and no point plan: a worker of the gateway runs it.
 const COUNT: &str = "SELECT count(*) + $1::int8";
@@ -34,4 +37,35 @@ fn what_a_worker_found_for_a_cancelled_statement_is_not_the_answer_of_the_next()
     client.execute(COUNT, &["100".to_owned()]);
     let next = cluster.calm_until(COUNT, |cluster| answered(cluster, &mut client));
     assert_eq!(next.rows, [[Some("101".to_owned())]]);
+}
+
+#[test]
+fn a_write_that_a_disk_has_ends_by_its_timeout_as_unknown() {
+    let mut cluster = Cluster::new(4, 1);
+    cluster.start(0);
+    prepare(&mut cluster);
+    let mut client = connected(&mut cluster, 0);
+    client.query("SET statement_timeout = 1000");
+    cluster.calm_until("a setting", |cluster| answered(cluster, &mut client));
+
+    client.query("INSERT INTO rows VALUES (1, 'one')");
+    let asked_at = cluster.now();
+    // The disk takes nothing: no worker comes back from it.
+    let answer = loop {
+        if let Some(answer) = answered(&mut cluster, &mut client) {
+            break answer;
+        }
+        assert!(cluster.now() < asked_at + 5_000 * MS, "it waits for the disk");
+        cluster.pass(MS);
+        cluster.run(0, 0);
+    };
+    let (code, message) = answer.error.expect("nobody knows what has become of it");
+    assert_eq!(code, "40003", "{message}");
+    assert!(message.contains("statement timeout"), "{message}");
+    assert!(cluster.now() >= asked_at + 1_000 * MS, "it had its time");
+
+    // When the disk is back, the session is as good as any, and so is the row.
+    client.query("SELECT id FROM rows");
+    let rows = cluster.calm_until("rows", |cluster| answered(cluster, &mut client));
+    assert_eq!((rows.error, rows.rows.len()), (None, 1));
 }

@@ -89,7 +89,7 @@ impl Cluster {
     /// # Errors
     /// Those of its last sync.
     pub fn stop(&mut self, n: usize) -> Result<(), Error> {
-        self.nodes[n].up.take().expect("it runs").core.close()
+        self.nodes[n].up.take().expect("it runs").core.close(std::time::Duration::ZERO)
     }
 
     /// Makes a table as CREATE TABLE does, through a node. There is no trouble meanwhile.

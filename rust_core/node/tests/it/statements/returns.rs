@@ -17,6 +17,8 @@ const ROWS: u64 = 20;
 const VALUE_BYTES: usize = 100 << 10;
 const BULK: usize = STREAM_BULK as usize;
 const PATIENCE_STEPS: u64 = 10_000;
+/// After which a leader of the past is left for its silence.
+const SILENCE_STEPS: u64 = 2_100;
 /// In which votes have come.
 const VOTES_STEPS: u64 = 80;
 
@@ -80,7 +82,7 @@ fn a_late_answer_of_a_former_stay_ends_no_statement_that_came_back() {
     cluster.nodes[first].paused_until = u64::MAX;
     cluster.links.hold((gateway, second, BULK));
     succeed(&mut cluster, &mut client, second, gateway);
-    assert_eq!(small_steps(&mut cluster, &mut client, 50), None);
+    assert_eq!(small_steps(&mut cluster, &mut client, SILENCE_STEPS), None);
 
     // It wakes up, and hears that the read was taken back.
     cluster.nodes[first].paused_until = 0;

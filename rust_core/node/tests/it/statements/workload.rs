@@ -19,7 +19,8 @@ pub fn prepare(cluster: &mut Cluster) {
     cluster.create(0, &control::table(0, "rows", &rows));
     let counter = [("id", TypeId::INT4, -1), ("n", TypeId::INT8, -1)];
     cluster.create(0, &control::table(1, "counter", &counter));
-    let answer = cluster.ask(1, "INSERT INTO counter VALUES (1, 0)");
+    let other = 1.min(cluster.nodes.len() - 1);
+    let answer = cluster.ask(other, "INSERT INTO counter VALUES (1, 0)");
     assert_eq!(answer.tag, "INSERT 0 1", "{answer:?}");
 }
 
