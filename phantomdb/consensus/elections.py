@@ -20,7 +20,7 @@ JITTER_S = 0.05
 WAVE_GROUPS = 200
 WAVE_STEP_S = 0.1
 #: How much later an unfit node campaigns, in seconds: longer than an election timeout and all
-#: ranks, so that it leads only where nobody else can. Its disk is full, or it is about to stop.
+#: ranks, so that it leads only where nobody else can: its disk is full or stalled, or it stops.
 UNFIT_DELAY_S = 3.0
 
 

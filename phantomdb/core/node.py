@@ -383,8 +383,8 @@ class Node:
     def close(self, patience_s: float) -> None:
         """Step down, sync, stop the workers; a core that has failed is left to the process's end.
 
-        Raises `DiskFailed` if the last sync fails, or has not ended after `patience_s` seconds: what
-        was acknowledged holds all the same.
+        Raises `DiskFailed` if the last sync fails, or has not ended after `patience_s` seconds:
+        what was acknowledged holds all the same.
         """
         if self.has_failed:
             return

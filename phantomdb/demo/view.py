@@ -50,6 +50,8 @@ class Member:
             return ""
         if self.state == "degraded" and self.disk_free is not None:
             return f"{self.name} is degraded: {self.disk_free >> 20} MiB of its disk are free"
+        if self.state == "stalled":
+            return f"{self.name} is stalled: its disk does not answer"
         return f"{self.name} is {self.state}"
 
 

@@ -1,8 +1,8 @@
 """What is known of the disks of this node and of the others.
 
-The core watches its own and tells when it gets full and when it has room again; each of these is a
-line of the log. The others' reports are news of a moment ago. Nothing here decides: the core
-refuses writes and hands leaderships over by itself.
+The core watches its own and tells when it gets full and when it has room again, and how long it has
+not answered; each turn is a line of the log. The others' reports are news of a moment ago. Nothing
+here decides: the core refuses writes and hands leaderships over by itself.
 """
 
 import logging
@@ -12,6 +12,8 @@ from phantomdb.wire.messages import DiskReport
 
 logger = logging.getLogger(__name__)
 
+#: A disk that has not answered for so long is stalled, in milliseconds: it is no slow one.
+STALL_MS = 1_000
 #: Of a node that has not told of its disk yet.
 _UNKNOWN = DiskReport(is_short=False, free=0, total=0, reserve=0)
 
@@ -22,6 +24,7 @@ class Disks:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._is_short = False
+        self._is_stalled = False
         self._told: dict[int, DiskReport] = {}
 
     def changed(self, room: str, free: int, total: int, reserve: int) -> None:
@@ -39,6 +42,27 @@ class Disks:
         """Whether this node's own disk is above its reserve."""
         return not self._is_short
 
+    def look(self) -> None:
+        """Say in the log if the disk has stopped to answer, or has begun again."""
+        waited_s = self.stalled_s()
+        if waited_s and not self._is_stalled:
+            logger.error(
+                "the disk has not answered for %.1f s: this node is not ready, and others lead",
+                waited_s,
+            )
+        elif self._is_stalled and not waited_s:
+            logger.warning("the disk answers again")
+        self._is_stalled = bool(waited_s)
+
+    def stalled_s(self) -> float:
+        """Return for how many seconds this node's disk has not answered; 0 if it does."""
+        report = self.report()
+        return report.pending_ms / 1_000 if is_stalled(report) else 0.0
+
+    def is_fit(self) -> bool:
+        """Whether this node's disk lets it lead: it has room, and answers."""
+        return self.has_room() and not self.stalled_s()
+
     def heard(self, node: int, report: DiskReport) -> None:
         """Take another node's report."""
         self._told[node] = report
@@ -51,6 +75,7 @@ class Disks:
             free=stats["disk_free_bytes"],
             total=stats["disk_total_bytes"],
             reserve=stats["disk_reserve_bytes"],
+            pending_ms=stats["disk_pending_ms"],
         )
 
     def of(self, node: int) -> DiskReport:
@@ -63,3 +88,8 @@ class Disks:
         if not disk.total:
             return None
         return {"free": disk.free, "total": disk.total, "reserve": disk.reserve}
+
+
+def is_stalled(report: DiskReport) -> bool:
+    """Whether a disk does not answer."""
+    return report.pending_ms > STALL_MS

@@ -6,7 +6,7 @@ from typing import Any
 
 from phantomdb.base.world import Address
 from phantomdb.core import Node
-from phantomdb.node.disks import Disks
+from phantomdb.node.disks import Disks, is_stalled
 from phantomdb.serve.admin import Readiness
 
 #: Terms and indexes have 64 bits. A larger number could be too long to be shown at all.
@@ -111,6 +111,9 @@ class NodeHealth:
             return Readiness(ready=False, state="stopping")
         if not self.is_serving or not all(group["leader"] for group in self._node.status()):
             return Readiness(ready=False, state="starting")
+        if waited_s := self.disks.stalled_s():
+            why = f"its disk has not answered for {waited_s:.1f} s"
+            return Readiness(ready=False, state="stalled", why=why)
         if not self.disks.has_room():
             return Readiness(ready=True, state="degraded", why="its disk is full")
         return Readiness(ready=True, state="serving")
@@ -166,7 +169,10 @@ class NodeHealth:
             return "unreachable"
         if node == self._node.id and self._is_stopping():
             return "stopping"
-        return "degraded" if self.disks.of(node).is_short else "running"
+        disk = self.disks.of(node)
+        if is_stalled(disk):
+            return "stalled"
+        return "degraded" if disk.is_short else "running"
 
     def _replicas(self, group: dict[str, Any]) -> tuple[int, dict[int, int]]:
         """Commit index and applied index by node: the leader's, or what it has told, or our own."""

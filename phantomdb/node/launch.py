@@ -283,7 +283,7 @@ class Launcher:
             node.id,
             sorted(node.members),
             node.campaign,
-            lambda: disks.has_room() and not self._drain.is_set(),
+            lambda: disks.is_fit() and not self._drain.is_set(),
         )
         node.on_event = lambda event: self._event(event, elections, disks)
         node.on_control = lambda peer, message: self._control(node, health, peer, message)
@@ -348,6 +348,7 @@ class Launcher:
         """
         while True:
             await self._world.sleep(REPORT_S)
+            health.disks.look()
             told: list[Message] = [health.disks.report()]
             groups = health.report()
             if groups:

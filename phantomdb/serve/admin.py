@@ -4,7 +4,8 @@
 | --- | --- |
 | `/liveness` | 200 while the process runs |
 | `/readiness` | 200 once the node serves sessions and sees a leader of each group, else 503; its
-  `state` is `serving`, `degraded` (not everything), `starting` or `stopping`; `why` says what for |
+  `state` is `serving`, `degraded` (not everything), `starting`, `stopping` or `stalled` (its disk
+  does not answer); `why` says what for |
 | `/cluster` | members as Patroni names them, and groups with their replicas |
 | `/metrics` | Prometheus text |
 

@@ -18,6 +18,7 @@ _GAUGES = {
     "disk_free_bytes": "Free bytes of the disk with the data directory, when last looked at.",
     "disk_total_bytes": "Size of that disk in bytes.",
     "disk_reserve_bytes": "Bytes of it that are kept for the node: under it, writes are refused.",
+    "disk_pending_ms": "Milliseconds that the oldest write or sync is under way; 0 if none is.",
     "disk_short": "1 while less than the reserve is free, else 0.",
     "requests": "Requests at groups led here that have not ended.",
     "sessions": "Sessions of clients.",

@@ -194,12 +194,16 @@ class GroupReport(Message):
 
 @message(tag=9)
 class DiskReport(Message):
-    """What a node knows of its disk, in bytes; `is_short` while less than the reserve is free."""
+    """What a node knows of its disk, in bytes; `is_short` while less than the reserve is free.
+
+    `pending_ms` is how long it has not answered a write or a sync.
+    """
 
     is_short: bool
     free: int
     total: int
     reserve: int
+    pending_ms: int = 0
 
 
 @message(tag=7)

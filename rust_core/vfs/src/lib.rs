@@ -3,6 +3,7 @@
 //! - `RealFs` is the machine's file system; `real.rs` is the only file that may name `std::fs`.
 //! - `SimFs` keeps, per inode and per directory, what would survive a power cut apart from what
 //!   would not, and can be crashed at any call into any image that a disk may leave behind.
+//! - `WatchedFs` knows how long a disk has not answered.
 //! - Faults are a script in one text form (`FaultScript`), used by tests, scenarios and replays.
 //!
 //! All calls are synchronous and object-safe. Reads and writes may be short: `read_exact_at` and
@@ -15,6 +16,7 @@ mod fault;
 mod glob;
 mod real;
 mod sim;
+mod watched;
 
 use std::ffi::OsString;
 use std::io;
@@ -23,6 +25,7 @@ use std::path::Path;
 pub use fault::{Action, FaultScript, FaultSyntax, Op, Rule, SimErrno};
 pub use real::RealFs;
 pub use sim::{Crash, SimFs};
+pub use watched::{Pending, WatchedFs};
 
 /// What a file is for; faults and statistics are told apart by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

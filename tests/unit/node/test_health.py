@@ -19,10 +19,11 @@ class StubbornNode:
 
     id = 1
     cluster = 7
+    pending_ms = 0
 
     def stats(self) -> dict[str, int]:
-        names = ("disk_short", "disk_free_bytes", "disk_total_bytes", "disk_reserve_bytes")
-        return dict(zip(names, (0, 9, 20, 5), strict=True))
+        sizes = {"disk_free_bytes": 9, "disk_total_bytes": 20, "disk_reserve_bytes": 5}
+        return sizes | {"disk_short": 0, "disk_pending_ms": self.pending_ms}
 
     def status(self) -> list[dict[str, Any]]:
         group = {"id": 2, "leader": 2, "term": 5, "commit": 9, "applied": 8, "members": []}
@@ -33,9 +34,9 @@ class StubbornNode:
 OUT_OF_RANGE = [[[2, 5, 10**5_000, [[1, 8]]]], [[2, 5, 10, [[1, -1]]]]]
 
 
-def health() -> NodeHealth:
+def health(core: StubbornNode | None = None) -> NodeHealth:
     members = {n: Member(n, f"n{n}", "", "", "") for n in (1, 2)}
-    node: Any = StubbornNode()
+    node: Any = core or StubbornNode()
     alive = frozenset({2})
     return NodeHealth(node, lambda: members, lambda: alive, lambda: (b"", ""), Disks(node))
 
@@ -88,6 +89,26 @@ def test_a_full_disk_degrades_its_node_and_is_told_of_the_others(
     begins, ends = (record.getMessage() for record in caplog.records)
     assert "4 of 20 bytes are free" in begins
     assert "writes are taken" in ends
+
+
+def test_a_disk_that_does_not_answer_makes_its_node_unready_and_is_told_of_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    node = StubbornNode()
+    told = health(node)
+    told.is_serving = True
+    for pending_ms, state in [(999, "serving"), (1_500, "stalled"), (61_000, "stalled"), (0, "")]:
+        node.pending_ms = pending_ms
+        told.disks.look()
+        assert told.readiness().state == (state or "serving")
+        assert told.readiness().ready == (state != "stalled")
+        assert told.disks.is_fit() == (state != "stalled")
+    assert [record.getMessage() for record in caplog.records] == [
+        "the disk has not answered for 1.5 s: this node is not ready, and others lead",
+        "the disk answers again",
+    ]
+    told.disks.heard(2, DiskReport(is_short=True, free=3, total=20, reserve=5, pending_ms=1_001))
+    assert [m["state"] for m in told.cluster()["members"]] == ["running", "stalled"]
 
 
 @pytest.mark.parametrize(

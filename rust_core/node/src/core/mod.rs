@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use phantom_base::{Clock, Error, GroupId, Nanos, NodeId, Random, sqlstate};
-use phantom_vfs::Vfs;
+use phantom_vfs::{Pending, Vfs, WatchedFs};
 
 use self::barriers::{ASK_AGAIN_NS, OwnBarriers, Purpose};
 use crate::catalog::Catalog;
@@ -71,6 +71,8 @@ pub struct NodeCore {
     clock: Arc<dyn Clock>,
     random: Box<dyn Random>,
     barriers: OwnBarriers,
+    /// Calls to the disk that have not come back.
+    disk: Arc<Pending>,
     pending: Effects,
 }
 
@@ -87,6 +89,8 @@ impl NodeCore {
         clock: Arc<dyn Clock>,
         mut random: Box<dyn Random>,
     ) -> Result<Self, Error> {
+        let watched = WatchedFs::new(fs, Arc::clone(&clock));
+        let disk = watched.pending();
         let catalog = Catalog::default();
         let elections = phantom_base::SeededRandom::new(random.next_u64());
         let opened = replication::Settings {
@@ -96,7 +100,7 @@ impl NodeCore {
             ..replication::Settings::default()
         };
         let replication = Replication::open(
-            fs,
+            Arc::new(watched),
             dir,
             opened,
             Arc::clone(&runtime),
@@ -124,6 +128,7 @@ impl NodeCore {
             clock,
             random,
             barriers: OwnBarriers::new(),
+            disk,
             pending: Effects::default(),
         })
     }

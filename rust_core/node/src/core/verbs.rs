@@ -111,6 +111,7 @@ impl NodeCore {
             ("disk_total_bytes", disk.total),
             ("disk_reserve_bytes", disk.reserve),
             ("disk_short", u64::from(disk.is_short())),
+            ("disk_pending_ms", self.disk.oldest() / 1_000_000),
             ("requests", requests as u64),
             ("statement_repeats", repeats),
             ("sessions", sessions as u64),
