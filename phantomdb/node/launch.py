@@ -10,28 +10,23 @@ import json
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from importlib.metadata import version
 from ipaddress import ip_address
 from typing import Any
 
-import cbor2
 import trio
 
 from phantomdb.base.errors import (
-    Conflict,
     Corrupted,
     DiskFailed,
     DiskFull,
     InUse,
     NotFormed,
     PhantomError,
-    UnknownOutcome,
     UsageError,
 )
 from phantomdb.base.settings import NodeSettings, Slots
 from phantomdb.base.world import Address, Listener, Request, World
-from phantomdb.catalog.keys import NODES, SYSTEM_GROUP, Key
 from phantomdb.cluster.formation import (
     Formation,
     Self,
@@ -43,12 +38,12 @@ from phantomdb.consensus.elections import ElectionController
 from phantomdb.core import Node, claim
 from phantomdb.node.disks import Disks
 from phantomdb.node.health import Member, NodeHealth, Starting
+from phantomdb.node.housekeeping import Housekeeper
 from phantomdb.node.stopping import stop_in_order
 from phantomdb.serve import admin, listener, metrics, pg
 from phantomdb.serve.door import PeerDoor
 from phantomdb.serve.peer import PeerLinks, receive_message, send_message
 from phantomdb.session.decisions import Decisions
-from phantomdb.session.schema import SchemaChanges
 from phantomdb.wire import messages
 from phantomdb.wire.messages import (
     CancelSession,
@@ -61,14 +56,8 @@ from phantomdb.wire.messages import (
 
 logger = logging.getLogger(__name__)
 
-#: Between two looks at what other nodes say of themselves and what is left over, in seconds.
-HOUSEKEEPING_S = 5.0
-#: The same while some node has not said where its doors are, in seconds.
-ACQUAINT_S = 0.5
 #: Between two reports of a leader to the others, in seconds.
 REPORT_S = 0.5
-#: Before it is tried again to write this node's own row, in seconds.
-ANNOUNCE_AGAIN_S = 1.0
 #: What the last sync has at least, in seconds, when serving has used up the grace.
 CLOSE_S = 1.0
 #: Bits of a session's pid that name the session; the rest names the node.
@@ -297,8 +286,9 @@ class Launcher:
             if number != node.id:
                 nursery.start_soon(links.dial, number, Address.parse(address))
         await self._wait_for_leaders(node)
-        nursery.start_soon(self._announce, node, self._members[node.id])
-        nursery.start_soon(self._keep_house, node)
+        house = Housekeeper(node, self._world, self._members)
+        nursery.start_soon(house.announce, self._members[node.id])
+        nursery.start_soon(house.run)
         nursery.start_soon(self._report, node, links, health)
         clients = pg.sessions(node, decisions.decide, limits, self._drain)
         nursery.start_soon(self._serve_clients, pg_door, clients, self._slots.pg, limits.grace_s)
@@ -364,31 +354,6 @@ class Launcher:
             node.cancel_by_key(pid, secret)
         elif number in node.members:
             node.send_control(number, messages.encode(CancelSession(pid, secret)))
-
-    async def _announce(self, node: Node, own: Member) -> None:
-        """Write this node's own row: where its doors are."""
-        row = cbor2.dumps([own.node, own.name, own.peer, own.pg, own.admin])
-        key: Key = [node.id]
-        while True:
-            with suppress(Conflict, UnknownOutcome, PhantomError):
-                await node.write_rows(SYSTEM_GROUP, [(NODES, key, row, None)])
-                return
-            await self._world.sleep(ANNOUNCE_AGAIN_S)
-
-    async def _keep_house(self, node: Node) -> None:
-        """Learn where other nodes' doors are; on the system leader end what was left over."""
-        schema = SchemaChanges(node)
-        while True:
-            with suppress(PhantomError):
-                [rows] = await node.read_rows(SYSTEM_GROUP, [(NODES, None)])
-                for value, _ in rows:
-                    number, name, peer, pg_address, admin_address = cbor2.loads(value)[:5]
-                    self._members[number] = Member(number, name, peer, pg_address, admin_address)
-                leader = next(g["leader"] for g in node.status() if g["id"] == SYSTEM_GROUP)
-                if leader == node.id:
-                    await schema.finish_leftovers(node.hlc())
-            all_known = all(member.pg for member in self._members.values())
-            await self._world.sleep(HOUSEKEEPING_S if all_known else ACQUAINT_S)
 
 
 def check_loopback(address: Address) -> None:

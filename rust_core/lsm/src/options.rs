@@ -71,6 +71,8 @@ pub struct EngineOptions {
     pub frozen_max: usize,
     /// How long a write may wait for work in the background.
     pub stall_max: Duration,
+    /// Whether a write that waits takes the work on itself: where no thread does, or none is free.
+    pub writers_work: bool,
     /// Size of a log segment in bytes, a multiple of 32 KiB.
     pub segment_bytes: u32,
     /// Free disk in bytes below which writes are refused; `None`: 2 %, 256 MiB to 4 GiB.
@@ -108,6 +110,7 @@ impl EngineOptions {
             l0_max: 12,
             frozen_max: 3,
             stall_max: Duration::from_secs(10),
+            writers_work: true,
             segment_bytes: 4 << 20,
             disk_reserve: None,
             clock,

@@ -94,7 +94,7 @@ impl Observer for CatalogWatcher {
                         let table = table.expect("descriptors are checked before they are written");
                         changes.push((table.oid, Some(table)));
                     }
-                    None => changes.extend(self.removed(columns).map(|oid| (oid, None))),
+                    None => changes.extend(key_number(columns).map(|oid| (oid, None))),
                 }
             } else if relation.number == RelationId::schema(relation.set).number {
                 self.schema_changed(row, columns);
@@ -109,12 +109,6 @@ impl Observer for CatalogWatcher {
 }
 
 impl CatalogWatcher {
-    /// The table whose descriptor had this key.
-    fn removed(&self, columns: &[u8]) -> Option<u32> {
-        let snapshot = self.catalog.snapshot();
-        snapshot.tables().map(|table| table.oid).find(|oid| number_key(*oid) == columns)
-    }
-
     fn schema_changed(&self, row: Option<&[u8]>, columns: &[u8]) {
         let mut schema = self.catalog.schema.lock();
         match row {
@@ -123,7 +117,7 @@ impl CatalogWatcher {
                     schema.insert(oid, version);
                 }
             }
-            None => schema.retain(|oid, _| number_key(*oid) != columns),
+            None => drop(key_number(columns).and_then(|oid| schema.remove(&oid))),
         }
     }
 }
@@ -138,9 +132,38 @@ pub(crate) fn number_key(number: u32) -> Vec<u8> {
     key
 }
 
+/// The number that `number_key` made a key of; `None` for any other key.
+fn key_number(columns: &[u8]) -> Option<u32> {
+    // As few bytes as tell the number stand behind their count; the way back is checked.
+    let (_, bytes) = columns.split_first()?;
+    if bytes.len() > 8 {
+        return None;
+    }
+    let number = bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    let number = u32::try_from(number).ok()?;
+    (number_key(number) == columns).then_some(number)
+}
+
 /// Version and OID of a schema key's row.
 pub(crate) fn schema_row(row: &[u8]) -> Option<(u32, u32)> {
     let (version, rest) = row.split_first_chunk::<4>()?;
     let oid = rest.first_chunk::<4>()?;
     Some((u32::from_be_bytes(*version), u32::from_be_bytes(*oid)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_a_number_tells_it_and_no_other_does() {
+        for number in [0, 1, 255, 256, 16_384, u32::MAX / 2, u32::MAX] {
+            assert_eq!(key_number(&number_key(number)), Some(number));
+        }
+        let mut longer = number_key(7);
+        longer.push(0);
+        for other in [&[][..], &[0, 0, 0, 7], &longer] {
+            assert_eq!(key_number(other), None);
+        }
+    }
 }

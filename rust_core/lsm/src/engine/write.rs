@@ -7,8 +7,9 @@
 //! - `apply`: logs nothing. Its positions are saved by the flush that saves its writes, and that flush
 //!   waits until the log is durable up to `needs`.
 //!
-//! Writes wait while flushes or compactions are too far behind; the writer takes a job itself if one
-//! is due, so a runtime without threads never waits for nobody.
+//! Writes wait while flushes or compactions are too far behind. The writer takes a job itself if one
+//! is due, so that a runtime without threads never waits for nobody; unless it is told not to, for a
+//! whole compaction may take far longer than what it waits for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -189,7 +190,7 @@ impl Inner {
         (of(frozen, self.options.frozen_max).max(of(l0, self.options.l0_max)), frozen, l0)
     }
 
-    /// Waits, working, until flushes and compactions have caught up; `Stalled` after `stall_max`.
+    /// Waits, working if it may, until flushes and compactions have caught up; `Stalled` after `stall_max`.
     fn admit_debt(inner: &Arc<Self>) -> Result<()> {
         let mut left = inner.options.stall_max;
         let mut stalled = false;
@@ -202,7 +203,8 @@ impl Inner {
                 inner.counters.stalls.fetch_add(1, Ordering::Relaxed);
                 stalled = true;
             }
-            if let Some(job) = Self::next_job(inner) {
+            let job = if inner.options.writers_work { Self::next_job(inner) } else { None };
+            if let Some(job) = job {
                 match job.run() {
                     Ok(()) => continue,
                     // It was undone and waits for room; so does this write, as long as it may.

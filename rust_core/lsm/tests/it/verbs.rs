@@ -1,11 +1,13 @@
 //! What the verbs promise, one claim each.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use phantom_base::Lsn;
 use phantom_log::{Entry, Level, Record, Stream};
 use phantom_lsm::{
-    Batch, Cached, Durability, Engine, Error, Keyspace, KeyspaceOptions, Source, Span,
+    Batch, Cached, Durability, Engine, EngineOptions, Error, Keyspace, KeyspaceOptions, Source,
+    Span,
 };
 use phantom_vfs::{Crash, RealFs, SimFs, Vfs};
 
@@ -209,6 +211,24 @@ fn a_writer_far_ahead_of_the_work_does_it_itself() {
     let stats = engine.stats();
     assert!(stats.stalls > 0 && stats.flushes > 5 && stats.compactions > 0, "{stats:?}");
     assert!(stats.frozen <= tiny().frozen_max && stats.levels[0].0 <= tiny().l0_max + 1);
+}
+
+#[test]
+fn a_writer_that_has_no_time_leaves_the_work_to_others() {
+    let options = EngineOptions { writers_work: false, stall_max: Duration::ZERO, ..tiny() };
+    let engine = open(&SimFs::new(1), options).unwrap();
+    let mut written = 0..400u32;
+    let refused = written.find_map(|i| {
+        let key = format!("{:08}", i.wrapping_mul(2_654_435_761));
+        engine.write(put(key.as_bytes(), &[i as u8; 200]).bytes(), Durability::Queued).err()
+    });
+    assert!(matches!(refused, Some(Error::Stalled { .. })), "{refused:?}");
+    let stats = engine.stats();
+    assert_eq!((stats.flushes, stats.compactions), (0, 0), "{stats:?}");
+    while let Some(job) = engine.next_job() {
+        job.run().unwrap();
+    }
+    engine.write(put(b"later", b"v").bytes(), Durability::Queued).unwrap();
 }
 
 #[test]

@@ -280,6 +280,9 @@ fn open_engine(
     if runtime.is_inline() {
         // One thread does everything: waiting for a flush would wait for itself.
         options.stall_max = std::time::Duration::ZERO;
+    } else {
+        // One thread applies for all groups: it has no time for compactions.
+        options.writers_work = false;
     }
     Ok(Arc::new(Engine::open(fs, dir, options)?))
 }

@@ -46,6 +46,7 @@ use fragment::{FragmentJob, Stepped};
 use leading::{Leading, READY_TICKETS};
 use message::{DispatchId, Run, ToGateway, Work};
 use point::PointJob;
+use rows::Wanted;
 
 /// A statement that scans and writes repeats at most so often; then 40001.
 const REPEATS_MAX: u32 = 50;
@@ -392,12 +393,19 @@ impl Requests {
         reader: &Reader,
         keys: Vec<Vec<u8>>,
     ) {
-        match rows::fetch_cached(reader, &keys) {
+        let wanted = match &self.get(ticket).job {
+            Job::Point(_) => Wanted::Rows(self.memory_bytes),
+            _ => Wanted::Versions,
+        };
+        match rows::fetch_cached(reader, &keys, wanted) {
             Ok(Some(found)) => self.fetched(replication, ticket, Ok(found)),
             Ok(None) => {
                 self.get(ticket).stage = Stage::Working;
                 let (reader, worked) = (reader.clone(), self.worked.clone());
-                let job = move || worked.post(Worked::Fetched(ticket, rows::fetch(&reader, &keys)));
+                let job = move || {
+                    let found = rows::fetch(&reader, &keys, wanted);
+                    worked.post(Worked::Fetched(ticket, found));
+                };
                 self.runtime.submit(crate::runtime::Pool::Sql, Box::new(job));
             }
             Err(error) => self.fetched(replication, ticket, Err(error)),

@@ -23,28 +23,73 @@ const PART_BYTES: usize = 256 << 10;
 /// Values and versions, for each span.
 pub(super) type SystemRows = Vec<Vec<(Vec<u8>, u64)>>;
 
-/// Looks keys up if memory has them all.
+/// More than this is copied by a worker: 16 MiB of rows take the node's thread some milliseconds.
+const HERE_BYTES_MAX: usize = 1 << 20;
+
+/// What is wanted of the rows under some keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Their bytes, of at most so many together.
+    Rows(usize),
+    /// Their versions alone: is each still what a statement has seen?
+    Versions,
+}
+
+impl Wanted {
+    /// A row as it is wanted.
+    fn of(self, row: &phantom_mvcc::Row) -> StoredRow {
+        let bytes = match self {
+            Self::Rows(_) => row.bytes().to_vec(),
+            Self::Versions => Vec::new(),
+        };
+        StoredRow { bytes, version: row.version }
+    }
+}
+
+/// Looks keys up if memory has them all, and if they are not too much for the node's thread.
 pub(super) fn fetch_cached(
     reader: &Reader,
     keys: &[Vec<u8>],
+    wanted: Wanted,
 ) -> Result<Option<Vec<Option<StoredRow>>>> {
     let mut found = Vec::with_capacity(keys.len());
+    let mut bytes = 0;
     for key in keys {
-        match reader.get_cached(key)? {
-            Cached::Miss => return Ok(None),
-            Cached::Hit(row) => found.push(row.as_ref().map(stored)),
+        let Cached::Hit(row) = reader.get_cached(key)? else { return Ok(None) };
+        let row = row.as_ref().map(|row| wanted.of(row));
+        bytes += row.as_ref().map_or(0, |row| row.bytes.len());
+        if bytes > HERE_BYTES_MAX {
+            return Ok(None);
         }
+        found.push(row);
     }
     Ok(Some(found))
 }
 
 /// Looks keys up, waiting for the disk.
-pub(super) fn fetch(reader: &Reader, keys: &[Vec<u8>]) -> Result<Vec<Option<StoredRow>>> {
-    keys.iter().map(|key| Ok(reader.get(key)?.as_ref().map(stored))).collect()
-}
-
-fn stored(row: &phantom_mvcc::Row) -> StoredRow {
-    StoredRow { bytes: row.bytes().to_vec(), version: row.version }
+///
+/// # Errors
+/// `53200` for rows of more bytes than are wanted.
+pub(super) fn fetch(
+    reader: &Reader,
+    keys: &[Vec<u8>],
+    wanted: Wanted,
+) -> Result<Vec<Option<StoredRow>>> {
+    let mut found = Vec::with_capacity(keys.len());
+    let mut bytes = 0;
+    for key in keys {
+        let row = reader.get(key)?.as_ref().map(|row| wanted.of(row));
+        bytes += row.as_ref().map_or(0, |row| row.bytes.len());
+        if let Wanted::Rows(bytes_max) = wanted
+            && bytes > bytes_max
+        {
+            return Err(Error::new(phantom_base::sqlstate::OUT_OF_MEMORY, "out of memory")
+                .with_detail(format!("The rows that it reads take over {bytes_max} bytes."))
+                .with_hint("Read fewer rows at once."));
+        }
+        found.push(row);
+    }
+    Ok(found)
 }
 
 /// Rows of a result as they travel, in parts with their numbers of rows: each row its length and the

@@ -1,6 +1,7 @@
 //! The catalog as the binder sees it: descriptors, and one immutable snapshot of them all.
 
 mod descriptor;
+mod pieces;
 mod snapshot;
 
 pub use descriptor::{Column, FIRST_USER_OID, Table, TableState};

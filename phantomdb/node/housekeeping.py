@@ -1,0 +1,103 @@
+"""What a node looks after while nobody asks: other nodes' doors, its own row, what was left over.
+
+Leftovers of schema changes are looked for by the leader of the system group: when it has become
+that, when its group has changed, and once more when it has not for so long that nothing in it is
+too young to be judged. A catalog at rest is not read.
+
+What fails is said once, and again when it fails otherwise; it is tried again in any case.
+"""
+
+import logging
+import math
+from collections.abc import Awaitable, Callable
+
+import cbor2
+
+from phantomdb.base.errors import PhantomError
+from phantomdb.base.world import World
+from phantomdb.catalog.keys import NODES, SYSTEM_GROUP, Key
+from phantomdb.core import Node
+from phantomdb.node.health import Member
+from phantomdb.session.schema import LEFTOVER_MS, SchemaChanges
+
+logger = logging.getLogger(__name__)
+
+#: Between two looks at what other nodes say of themselves and what is left over, in seconds.
+HOUSEKEEPING_S = 5.0
+#: The same while some node has not said where its doors are, in seconds.
+ACQUAINT_S = 0.5
+#: After a change leftovers are looked for once more, in milliseconds: then none is too young.
+LOOK_AGAIN_MS = 2 * LEFTOVER_MS
+#: Before it is tried again to write this node's own row, in seconds.
+ANNOUNCE_AGAIN_S = 1.0
+
+
+class Housekeeper:
+    """Keeps one node's house."""
+
+    def __init__(self, node: Node, world: World, members: dict[int, Member]) -> None:
+        """Keep `members` up to date, by their numbers."""
+        self._node = node
+        self._world = world
+        self._members = members
+        self._schema = SchemaChanges(node)
+        #: What failed last, by what was tried.
+        self._trouble: dict[str, str] = {}
+        #: The term and the applied index at which leftovers were looked for last.
+        self._looked_at: tuple[int, int] | None = None
+        #: When to look once more, monotonic.
+        self._look_again_ns = math.inf
+
+    async def announce(self, own: Member) -> None:
+        """Write this node's own row: where its doors are."""
+        row = cbor2.dumps([own.node, own.name, own.peer, own.pg, own.admin])
+        key: Key = [own.node]
+
+        async def write() -> None:
+            await self._node.write_rows(SYSTEM_GROUP, [(NODES, key, row, None)])
+
+        while not await self._tried("tell where this node's doors are", write):
+            await self._world.sleep(ANNOUNCE_AGAIN_S)
+
+    async def run(self) -> None:
+        """Look after everything, for ever."""
+        while True:
+            await self._tried("learn where other nodes' doors are", self._learn)
+            await self._tried("end what was left over of schema changes", self._clear_up)
+            all_known = all(member.pg for member in self._members.values())
+            await self._world.sleep(HOUSEKEEPING_S if all_known else ACQUAINT_S)
+
+    async def _learn(self) -> None:
+        [rows] = await self._node.read_rows(SYSTEM_GROUP, [(NODES, None)])
+        for value, _ in rows:
+            number, name, peer, pg_address, admin_address = cbor2.loads(value)[:5]
+            self._members[number] = Member(number, name, peer, pg_address, admin_address)
+
+    async def _clear_up(self) -> None:
+        system = next(g for g in self._node.status() if g["id"] == SYSTEM_GROUP)
+        if system["leader"] != self._node.id:
+            self._looked_at = None
+            return
+        now_ns = self._world.clock.monotonic_ns()
+        place = (system["term"], system["applied"])
+        if place == self._looked_at and now_ns < self._look_again_ns:
+            return
+        # What has just changed may be half of a change whose node has died.
+        is_new = place != self._looked_at
+        await self._schema.finish_leftovers(self._node.hlc())
+        self._looked_at = place
+        self._look_again_ns = now_ns + LOOK_AGAIN_MS * 1_000_000 if is_new else math.inf
+
+    async def _tried(self, what: str, act: Callable[[], Awaitable[None]]) -> bool:
+        """Do something that may fail for now; whether it went well."""
+        try:
+            await act()
+        except PhantomError as error:
+            trouble = f"{error.sqlstate}: {error.message}"
+            if self._trouble.get(what) != trouble:
+                logger.warning("cannot %s yet: %s", what, trouble)
+            self._trouble[what] = trouble
+            return False
+        if self._trouble.pop(what, None) is not None:
+            logger.info("could %s again", what)
+        return True
