@@ -29,7 +29,10 @@ use inline::Inline;
 use threads::Threads;
 
 /// The stack of a parse worker: PostgreSQL's grammar recurses as deep as the text does.
-const PARSE_STACK_BYTES: usize = 64 << 20;
+const PARSE_STACK_BYTES: usize = phantom_sql::parse::STACK_BYTES;
+
+/// The stack of a SQL worker: it compiles and evaluates what was bound, as deep as that may be.
+const SQL_STACK_BYTES: usize = phantom_sql::bound::depth::STACK_BYTES;
 
 /// How many parse workers there are: parsing is rare, and one long text must not stop the others.
 const PARSE_WORKERS: usize = 2;

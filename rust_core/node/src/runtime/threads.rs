@@ -7,7 +7,7 @@ use phantom_base::Spawner;
 use phantom_base::sync::{Condvar, Mutex};
 
 use super::queue::JobQueue;
-use super::{Job, PARSE_STACK_BYTES, PARSE_WORKERS, Pool, Service};
+use super::{Job, PARSE_STACK_BYTES, PARSE_WORKERS, Pool, SQL_STACK_BYTES, Service};
 
 /// How long a service sleeps at most before it looks again: what it waits on may have no bell.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -72,7 +72,7 @@ impl Threads {
             parse: queue(),
             background: queue(),
         };
-        threads.work_off("sql", cores, 0, &threads.sql);
+        threads.work_off("sql", cores, SQL_STACK_BYTES, &threads.sql);
         threads.work_off("parse", PARSE_WORKERS, PARSE_STACK_BYTES, &threads.parse);
         threads.work_off("background", 1, 0, &threads.background);
         threads

@@ -181,7 +181,7 @@ impl Binder<'_> {
         for item in &list.items {
             let bound = self.child(Some(item))?;
             if bound.reads_columns() {
-                let needle = needle.clone();
+                let needle = self.copy(&needle)?;
                 conditions.push(self.binary_operator("=", needle, bound, expr.location)?);
             } else {
                 values.push(bound);
@@ -206,7 +206,8 @@ impl Binder<'_> {
             // Without a type for all, each is compared by an operator of its own.
             let mut conditions = Vec::with_capacity(values.len());
             for value in values {
-                conditions.push(self.binary_operator("=", needle.clone(), value, location)?);
+                let needle = self.copy(&needle)?;
+                conditions.push(self.binary_operator("=", needle, value, location)?);
             }
             return Ok(Expr::condition(ExprKind::Or(conditions)));
         };
@@ -214,7 +215,7 @@ impl Binder<'_> {
         for value in values {
             list.push(self.coerce(value, common, NO_TYPMOD, Context::Implicit, location)?);
         }
-        let stand_in = list.first().cloned().expect("values are not empty");
+        let stand_in = self.copy(list.first().expect("values are not empty"))?;
         let bound = self.resolve_binary("=", needle, stand_in, location)?;
         let wanted = bound.right.ty;
         let mut coerced = Vec::with_capacity(list.len());
@@ -240,8 +241,13 @@ impl Binder<'_> {
         let [low, high] = <[Expr; 2]>::try_from(ends).expect("BETWEEN has two bounds");
         let symmetric =
             matches!(expr.kind(), AExprKind::AexprBetweenSym | AExprKind::AexprNotBetweenSym);
-        let mut within = self.within(value.clone(), low.clone(), high.clone(), expr.location)?;
-        if symmetric {
+        let turned = if symmetric {
+            Some((self.copy(&value)?, self.copy(&high)?, self.copy(&low)?))
+        } else {
+            None
+        };
+        let mut within = self.within(value, low, high, expr.location)?;
+        if let Some((value, high, low)) = turned {
             let turned = self.within(value, high, low, expr.location)?;
             within = Expr::condition(ExprKind::Or(vec![within, turned]));
         }
@@ -251,7 +257,8 @@ impl Binder<'_> {
     }
 
     fn within(&mut self, value: Expr, low: Expr, high: Expr, location: i32) -> Result<Expr> {
-        let above = self.binary_operator(">=", value.clone(), low, location)?;
+        let copy = self.copy(&value)?;
+        let above = self.binary_operator(">=", copy, low, location)?;
         let below = self.binary_operator("<=", value, high, location)?;
         Ok(Expr::condition(ExprKind::And(vec![above, below])))
     }
@@ -327,7 +334,8 @@ impl Binder<'_> {
                     self.boolean(condition, "CASE/WHEN", location)?
                 }
                 Some(subject) => {
-                    self.binary_operator("=", subject.clone(), condition, when.location)?
+                    let subject = self.copy(subject)?;
+                    self.binary_operator("=", subject, condition, when.location)?
                 }
             });
             let location = inner(when.result.as_deref()).map_or(when.location, location_of);

@@ -120,7 +120,8 @@ impl Binder<'_> {
         {
             return Ok(None);
         }
-        self.coerce(argument.clone(), ty, NO_TYPMOD, Context::Explicit, location).map(Some)
+        let argument = self.copy(argument)?;
+        self.coerce(argument, ty, NO_TYPMOD, Context::Explicit, location).map(Some)
     }
 
     fn no_function(

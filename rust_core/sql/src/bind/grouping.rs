@@ -55,11 +55,13 @@ impl Binder<'_> {
             kind @ (ExprKind::Const(_)
             | ExprKind::Param(_)
             | ExprKind::AggregateRef(_)
-            | ExprKind::GroupKey(_)) => kind,
+            | ExprKind::GroupKey(_)
+            | ExprKind::Previous) => kind,
             ExprKind::Call(procedure, of) => ExprKind::Call(procedure, each(of)?),
             ExprKind::And(of) => ExprKind::And(each(of)?),
             ExprKind::Or(of) => ExprKind::Or(each(of)?),
             ExprKind::Coalesce(of) => ExprKind::Coalesce(each(of)?),
+            ExprKind::Steps(of) => ExprKind::Steps(each(of)?),
             ExprKind::Extreme { greatest, of } => ExprKind::Extreme { greatest, of: each(of)? },
             ExprKind::CastByText(of) => ExprKind::CastByText(self.boxed_over(of, keys)?),
             ExprKind::Relabel(of) => ExprKind::Relabel(self.boxed_over(of, keys)?),

@@ -32,12 +32,16 @@ use phantom_base::sync::Arc;
 use phantom_base::{Error, Map, Result, sqlstate};
 use phantom_types::{EvalContext, Meter, TypeId};
 
-use crate::bound::{Aggregate, Query, Relation};
+use crate::bound::{Aggregate, Expr, Query, Relation, depth};
 use crate::catalog::CatalogSnapshot;
 use crate::parse;
 use crate::settings::Settings;
 use crate::statement::{Body, Planned, Prepared, ResultColumn};
 use scope::Scope;
+
+/// How many parts of expressions one statement may have twice: IN, BETWEEN and CASE repeat operands,
+/// and where these repeat theirs a short text would become a tree without end.
+const COPIES_MAX: usize = 1 << 18;
 
 /// What binding rests on.
 #[derive(Clone, Copy)]
@@ -78,6 +82,7 @@ pub fn prepare(text: &str, parameter_types: &[u32], context: Context<'_>) -> Res
     let body = match body {
         Bound::Query(mut query) => {
             query.parameters.clone_from(&parameters);
+            depth::bound(&mut query)?;
             let tables = query.relations.iter().map(|relation| {
                 let table = context.catalog.table_by_oid(relation.table);
                 table.cloned().expect("the binder found it in this snapshot")
@@ -158,6 +163,8 @@ struct Binder<'a> {
     first_use: Map<(u16, u16), i32>,
     /// Whether a literal was read that speaks of the present.
     of_the_moment: bool,
+    /// Parts of expressions that were copied.
+    copied: usize,
 }
 
 impl<'a> Binder<'a> {
@@ -177,6 +184,7 @@ impl<'a> Binder<'a> {
             inside_aggregate: false,
             first_use: Map::new(),
             of_the_moment: false,
+            copied: 0,
         })
     }
 
@@ -203,6 +211,21 @@ impl<'a> Binder<'a> {
 
     fn unsupported(&self, location: i32, what: impl Into<String>) -> Error {
         self.located(location, Error::unsupported(what))
+    }
+
+    /// An operand once more.
+    ///
+    /// # Errors
+    /// `54001` past `COPIES_MAX`.
+    fn copy(&mut self, expr: &Expr) -> Result<Expr> {
+        self.copied = self.copied.saturating_add(expr.size());
+        if self.copied <= COPIES_MAX {
+            return Ok(expr.clone());
+        }
+        let message = "the statement is too complex";
+        Err(Error::new(sqlstate::STATEMENT_TOO_COMPLEX, message)
+            .with_detail("Its IN, BETWEEN and CASE repeat operands that repeat theirs.")
+            .with_hint("Compare columns instead of such expressions."))
     }
 
     fn statement(&mut self, node: &Node) -> Result<BoundStatement> {

@@ -292,7 +292,7 @@ impl Binder<'_> {
             Err(error) => return Err(error),
         };
         if let Some(target) = output.and_then(|at| targets.get(at)) {
-            return Ok(target.expr.clone());
+            return self.copy(&target.expr);
         }
         let bound = self.expr(node)?;
         self.settle(bound, location_of(node))

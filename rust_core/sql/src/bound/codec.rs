@@ -21,7 +21,7 @@ use phantom_types::{Datum, NO_TYPMOD, TypeId, format};
 
 use super::{
     Aggregate, Command, Expr, ExprKind, Grouping, Insert, JoinKind, JoinTree, Query, Relation,
-    SortKey, Target, Test,
+    SortKey, Target, Test, depth::DEPTH_MAX,
 };
 
 /// The format that this release writes and reads.
@@ -64,6 +64,8 @@ mod tag {
     pub const NULL_IF: u8 = 15;
     pub const EXTREME: u8 = 16;
     pub const IN: u8 = 17;
+    pub const STEPS: u8 = 18;
+    pub const PREVIOUS: u8 = 19;
 }
 
 type Written = Result<(), minicbor::encode::Error<std::convert::Infallible>>;
@@ -239,6 +241,8 @@ impl Writer {
                 self.expr(needle)?;
                 self.list(list, Self::expr)
             }
+            ExprKind::Steps(of) => self.open(tag::STEPS, expr, 1)?.list(of, Self::expr),
+            ExprKind::Previous => self.open(tag::PREVIOUS, expr, 0).map(|_| ()),
         }
     }
 
@@ -265,12 +269,9 @@ fn test_number(test: Test) -> u8 {
     }
 }
 
-/// Deeper than any statement that the parser lets through; a forged fragment stops here.
-const DEPTH_MAX: u32 = 3 * crate::parse::DEPTH_MAX as u32;
-
 struct Reader<'a> {
     input: Decoder<'a>,
-    depth: u32,
+    depth: usize,
 }
 
 impl Reader<'_> {
@@ -474,6 +475,11 @@ impl Reader<'_> {
                 needle: self.boxed()?,
                 list: self.list(Self::expr)?,
             },
+            (tag::STEPS, 4) => match self.list(Self::expr)? {
+                steps if steps.is_empty() => return Err(wrong("no steps".into())),
+                steps => ExprKind::Steps(steps),
+            },
+            (tag::PREVIOUS, 3) => ExprKind::Previous,
             _ => return Err(wrong(format!("expression {tag} of {fields} fields"))),
         };
         Ok(kind)

@@ -6,8 +6,11 @@
 //!
 //! In a grouped query (`Query::grouping`) everything above the grouping - targets, HAVING, sort
 //! keys - refers to the groups only: by `GroupKey` and `AggregateRef`, never by `Column`.
+//!
+//! How deep it nests is bounded (`depth`), for whoever walks it recurses.
 
 pub mod codec;
+pub mod depth;
 
 use phantom_types::{Datum, TypeId};
 
@@ -226,6 +229,11 @@ pub enum ExprKind {
         /// Where.
         list: Vec<Expr>,
     },
+    /// One after the other, never empty; the value is that of the last. `depth` makes them of long
+    /// chains of operators, which as trees would be as deep as they are long.
+    Steps(Vec<Expr>),
+    /// The value of the step before, which each of `Steps` but the first reads once.
+    Previous,
 }
 
 /// What IS asks. The negated forms are `Not` of these.
@@ -259,11 +267,13 @@ impl Expr {
             | ExprKind::Param(_)
             | ExprKind::Column { .. }
             | ExprKind::GroupKey(_)
-            | ExprKind::AggregateRef(_) => {}
+            | ExprKind::AggregateRef(_)
+            | ExprKind::Previous => {}
             ExprKind::Call(_, of)
             | ExprKind::And(of)
             | ExprKind::Or(of)
             | ExprKind::Coalesce(of)
+            | ExprKind::Steps(of)
             | ExprKind::Extreme { of, .. } => of.iter().for_each(visit),
             ExprKind::CastByText(of)
             | ExprKind::Relabel(of)
@@ -297,6 +307,13 @@ impl Expr {
         let mut found = false;
         self.for_each_operand(&mut |operand| found = found || operand.any(is));
         found
+    }
+
+    /// How many expressions it is made of, itself included.
+    pub fn size(&self) -> usize {
+        let mut size = 1;
+        self.for_each_operand(&mut |operand| size += operand.size());
+        size
     }
 
     /// Whether it reads a column of some relation.

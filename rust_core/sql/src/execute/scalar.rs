@@ -1,8 +1,9 @@
 //! Evaluates an expression for one row. Point plans, VALUES and LIMIT use it; a scan has programs
 //! over batches.
 //!
-//! It recurses as deep as the expression is, which the parser's guard bounds.
+//! It recurses as deep as the expression is, which `bound::depth` bounds.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 
 use phantom_base::{Error, Result};
@@ -43,6 +44,15 @@ pub struct Scope<'a> {
     pub parameters: &'a [Datum],
     /// The statement's time and session.
     pub eval: &'a EvalContext,
+    /// The value of the step before, until it is read.
+    previous: Option<&'a Cell<Option<Datum>>>,
+}
+
+impl<'a> Scope<'a> {
+    /// The scope of a statement.
+    pub fn new(parameters: &'a [Datum], eval: &'a EvalContext) -> Self {
+        Self { parameters, eval, previous: None }
+    }
 }
 
 impl Scope<'_> {
@@ -114,7 +124,24 @@ impl Scope<'_> {
             }
             ExprKind::Extreme { greatest, of } => self.extreme(*greatest, of, row),
             ExprKind::In { equal, needle, list } => self.is_in(*equal, needle, list, row),
+            ExprKind::Steps(steps) => self.steps(steps, row),
+            ExprKind::Previous => self
+                .previous
+                .and_then(Cell::take)
+                .ok_or_else(|| Error::internal("the value of a step is read where it is not")),
         }
+    }
+
+    fn steps<C: Columns + ?Sized>(&self, steps: &[Expr], row: &C) -> Result<Datum> {
+        let held = self.eval.meter.held();
+        let previous = Cell::new(None);
+        let scope = Scope { previous: Some(&previous), ..*self };
+        for (at, step) in steps.iter().enumerate() {
+            let value = if at == 0 { self.value(step, row)? } else { scope.value(step, row)? };
+            self.eval.meter.keep(held, value.heap_bytes())?;
+            previous.set(Some(value));
+        }
+        previous.take().ok_or_else(|| Error::internal("no steps"))
     }
 
     /// Whether a condition is true: neither false nor NULL.

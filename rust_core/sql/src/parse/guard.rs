@@ -52,8 +52,7 @@ pub(super) fn check_depth(text: &str) -> Result<()> {
             depth += 1;
         }
         if depth > DEPTH_MAX {
-            return Err(too_complex("The statement may nest", DEPTH_MAX)
-                .with_hint("Split the statement, or write long chains as lists (IN, VALUES)."));
+            return Err(too_complex("The statement may nest", DEPTH_MAX));
         }
     }
     if tokens.comment_depth > COMMENT_DEPTH_MAX {
@@ -62,9 +61,11 @@ pub(super) fn check_depth(text: &str) -> Result<()> {
     Ok(())
 }
 
-fn too_complex(what: &str, levels: usize) -> Error {
+/// The error of what nests deeper than so many levels.
+pub fn too_complex(what: &str, levels: usize) -> Error {
     Error::new(sqlstate::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
         .with_detail(format!("{what} deeper than {levels} levels."))
+        .with_hint("Split the statement, or write what nests as a list (AND, OR, IN, VALUES).")
 }
 
 #[derive(Default)]

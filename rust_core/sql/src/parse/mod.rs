@@ -13,6 +13,7 @@ mod ffi;
 mod guard;
 
 pub use guard::DEPTH_MAX;
+pub(crate) use guard::too_complex;
 use pg_query::protobuf;
 use phantom_base::{Error, Result, sqlstate};
 
@@ -66,12 +67,19 @@ pub fn position_of(text: &str, byte_offset: i32) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn on_parse_stack<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
-        let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(body);
+    pub(crate) fn on_stack<T: Send + 'static>(
+        bytes: usize,
+        body: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        let thread = std::thread::Builder::new().stack_size(bytes).spawn(body);
         thread.expect("a thread starts").join().expect("the body does not panic")
+    }
+
+    fn on_parse_stack<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
+        on_stack(STACK_BYTES, body)
     }
 
     fn fails(text: String) -> Error {

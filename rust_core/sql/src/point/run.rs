@@ -79,7 +79,7 @@ impl PointRun<'_> {
     }
 
     fn scope(&self) -> Scope<'_> {
-        Scope { parameters: self.parameters, eval: self.eval }
+        Scope::new(self.parameters, self.eval)
     }
 
     fn table(&self) -> &Arc<Table> {

@@ -1,6 +1,6 @@
 //! From a bound expression to instructions, with all checks that a fragment needs.
 //!
-//! It recurses as deep as the expression is, as decoding it did.
+//! It recurses as deep as the expression is, which `bound::depth` bounds.
 
 use phantom_base::{Error, Result};
 use phantom_types::catalog::{self, Procedure, Volatility};
@@ -34,6 +34,7 @@ impl Compiler<'_> {
             // Slot 0 is the caller's selection.
             selections: Pool { made: 1, free: Vec::new() },
             truths: Pool::default(),
+            previous: None,
         };
         let result = builder.expr(expr, 0)?;
         Ok(Program {
@@ -122,6 +123,8 @@ struct Builder<'a> {
     registers: Pool,
     selections: Pool,
     truths: Pool,
+    /// What the step before computed, and its type, until it is read.
+    previous: Option<(Operand, TypeId)>,
 }
 
 impl Builder<'_> {
@@ -189,7 +192,30 @@ impl Builder<'_> {
                 expect_type(expr, TypeId::BOOL, "IN")?;
                 self.is_in(*equal, needle, list, at)
             }
+            ExprKind::Steps(steps) => self.steps(steps, expr.ty, at),
+            ExprKind::Previous => {
+                let (operand, ty) = self.previous.take().ok_or_else(|| {
+                    Error::internal("the value of a step is read where it is not")
+                })?;
+                expect_type(expr, ty, "the value of a step")?;
+                Ok(operand)
+            }
         }
+    }
+
+    /// Emits what the tree would have that the steps were made of.
+    fn steps(&mut self, steps: &[Expr], ty: TypeId, at: usize) -> Result<Operand> {
+        let mut last = None;
+        for step in steps {
+            self.previous = last.take().or(self.previous);
+            let operand = self.expr(step, at)?;
+            last = Some((operand, step.ty));
+        }
+        let (operand, last) = last.ok_or_else(|| Error::internal("no steps"))?;
+        if !same_form(last, ty) {
+            return Err(Error::internal(format!("steps to {last}, not {ty}")));
+        }
+        Ok(operand)
     }
 
     fn typed_constant(&mut self, value: Datum, ty: TypeId) -> Result<Operand> {

@@ -6,7 +6,7 @@ use phantom_types::catalog::{self, OPERATORS, PROCEDURES};
 use phantom_types::{Batch, Datum, Numeric, Selection, TypeId};
 
 use super::{Compiler, Shape, Source};
-use crate::bound::{Expr, ExprKind, Test};
+use crate::bound::{Expr, ExprKind, Test, depth};
 use crate::execute::scalar::Scope;
 use crate::execute::tests::eval;
 
@@ -182,7 +182,7 @@ fn programs_say_what_scalar_says_row_for_row() {
     for (at, ty) in (1..).zip(TYPES) {
         shape.push(Source::Column(0, at), ty);
     }
-    let (mut failed, mut whole) = (0, 0);
+    let (mut failed, mut whole, mut chains) = (0, 0, 0);
     for seed in 0..6_000 {
         let mut maker = Maker { random: SeededRandom::new(seed) };
         let ty = *maker.pick(&TYPES);
@@ -193,7 +193,7 @@ fn programs_say_what_scalar_says_row_for_row() {
             let row: Vec<Datum> = TYPES.iter().map(|ty| maker.value(*ty)).collect();
             batch.push_row(&row);
         }
-        let scope = Scope { parameters: &parameters, eval: &eval };
+        let scope = Scope::new(&parameters, &eval);
         let wanted: Vec<_> =
             (0..40).map(|row| scope.value(&expr, batch.row(row).as_slice())).collect();
         let compiler = Compiler { parameters: &parameters, eval: &eval };
@@ -201,6 +201,18 @@ fn programs_say_what_scalar_says_row_for_row() {
             panic!("seed {seed}: {expr:?}: {error}");
         });
         let ran = program.run(batch.columns(), batch.selection(), &eval);
+        // As steps it says the same, whatever of it is one.
+        let mut steps = expr.clone();
+        depth::flatten(&mut steps, 1, 0).expect("it is shallow");
+        let stepped: Vec<_> =
+            (0..40).map(|row| scope.value(&steps, batch.row(row).as_slice())).collect();
+        assert_eq!(stepped, wanted, "seed {seed}: {expr:?}");
+        let mut program = compiler.compile(&steps, &shape).unwrap_or_else(|error| {
+            panic!("seed {seed}: {steps:?}: {error}");
+        });
+        chains += usize::from(steps != expr);
+        let ran_stepped = program.run(batch.columns(), batch.selection(), &eval);
+        assert_eq!(ran_stepped.is_ok(), ran.is_ok(), "seed {seed}: {expr:?}");
         if wanted.iter().any(Result::is_err) {
             failed += 1;
             let error = ran.expect_err("a row fails");
@@ -221,6 +233,7 @@ fn programs_say_what_scalar_says_row_for_row() {
         }
     }
     assert!(failed > 200 && whole > 1_000, "{failed} failed, {whole} did not");
+    assert!(chains > 1_000, "{chains} had chains");
 }
 
 #[test]

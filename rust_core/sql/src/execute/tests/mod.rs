@@ -1,5 +1,6 @@
 //! Fragments over a snapshot in memory, made from SQL.
 
+mod deep;
 mod differential;
 mod operators;
 mod reference;

@@ -26,7 +26,7 @@ impl Columns for Joined {
 /// The visible columns of a SELECT.
 pub(super) fn select(database: &Database, planned: &Planned) -> Result<Vec<Vec<Datum>>> {
     let (query, eval) = (&*planned.query, eval());
-    let scope = Scope { parameters: &[], eval: &eval };
+    let scope = Scope::new(&[], &eval);
     let mut rows = vec![Joined(vec![None; query.relations.len()])];
     for tree in &query.from {
         rows = join(database, planned, scope, tree, rows)?;
@@ -191,7 +191,10 @@ fn over_group(expr: &Expr, group: &[Vec<Datum>]) -> Expr {
     let kind = match &expr.kind {
         ExprKind::GroupKey(at) => ExprKind::Const(group[0][usize::from(*at)].clone()),
         ExprKind::AggregateRef(at) => ExprKind::Const(group[1][usize::from(*at)].clone()),
-        ExprKind::Const(_) | ExprKind::Param(_) | ExprKind::Column { .. } => expr.kind.clone(),
+        ExprKind::Const(_) | ExprKind::Param(_) | ExprKind::Column { .. } | ExprKind::Previous => {
+            expr.kind.clone()
+        }
+        ExprKind::Steps(of) => ExprKind::Steps(all(of)),
         ExprKind::Call(oid, of) => ExprKind::Call(*oid, all(of)),
         ExprKind::CastByText(of) => ExprKind::CastByText(boxed(of)),
         ExprKind::Relabel(of) => ExprKind::Relabel(boxed(of)),
