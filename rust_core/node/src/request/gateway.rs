@@ -5,7 +5,8 @@
 //! a row. A write whose leader went silent is unknown (40003) and never sent twice. A leader is lost
 //! to its flows when its link breaks, and also when the own replica follows another one and it says
 //! nothing: a paused process keeps its links. One that has handed over in order still answers what it
-//! was given.
+//! was given. After a broken link a read is sent again once and no more, for it may be what ended the
+//! node there.
 //!
 //! Each time a flow is sent it gets a new name. What a leader had still to say when it was left finds
 //! its name forgotten, also where the flow has come back to that leader.
@@ -27,8 +28,10 @@ use crate::replication::entry::TxnId;
 pub const LEADER_WAIT_NS: Nanos = 10_000_000_000;
 /// How often a statement follows a hint to another leader.
 const NOT_LEADER_MAX: u32 = 8;
-/// How often a read follows its group from a lost leader to the next. It may be the reason.
+/// How often a read follows its group from a lost leader to the next.
 const LOSSES_MAX: u32 = 3;
+/// How often it does so because a link broke: what ended one node must not end all.
+const BREAKS_MAX: u32 = 1;
 /// How long a leader of the past may say nothing before its flows leave it. Each node tells the
 /// others of itself twice a second.
 const SILENCE_NS: Nanos = 2_000_000_000;
@@ -75,6 +78,8 @@ struct Flow {
     tree: Option<phantom_base::sync::Arc<[u8]>>,
     refusals: u32,
     losses: u32,
+    /// Those losses that were broken links.
+    breaks: u32,
     /// When it ends for want of a leader, while it waits for one.
     give_up: Nanos,
     has_rows: bool,
@@ -183,6 +188,7 @@ impl Flows {
             tree,
             refusals: 0,
             losses: 0,
+            breaks: 0,
             give_up: now + LEADER_WAIT_NS,
             has_rows: false,
         };
@@ -342,6 +348,7 @@ impl Flows {
         let is_there = |flow: &Flow| flow.sent.is_some_and(|sent| sent.to == peer);
         let there = self.live.iter().filter(|(_, flow)| is_there(flow)).map(|(id, _)| *id);
         for id in there.collect::<Vec<FlowId>>() {
+            self.live.get_mut(&id).expect("found among them").breaks += 1;
             self.lose_leader(now, id, "the connection to its leader was lost");
         }
     }
@@ -386,8 +393,8 @@ impl Flows {
             let error = Error::new(sqlstate::SERIALIZATION_FAILURE, message)
                 .with_hint("Nothing was done; try again.");
             self.finish(id, FlowEvent::Failed(error));
-        } else if flow.losses == LOSSES_MAX {
-            let message = format!("the leader was lost {} times: {why}", LOSSES_MAX + 1);
+        } else if flow.losses == LOSSES_MAX || flow.breaks > BREAKS_MAX {
+            let message = format!("the leader was lost {} times: {why}", flow.losses + 1);
             let error = Error::new(sqlstate::CANNOT_CONNECT_NOW, message)
                 .with_hint("Nothing was done; see `phantomdb status`, then try again.");
             self.finish(id, FlowEvent::Failed(error));
