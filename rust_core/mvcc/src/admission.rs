@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::ops::Bound;
 
-use phantom_base::{Map, Timestamp};
+use phantom_base::{Map, Set, Timestamp};
 
 /// The caller's name for a request.
 pub type Ticket = u64;
@@ -70,12 +70,12 @@ impl Admissions {
     pub fn read(&mut self, ticket: Ticket, reads: &Reads, r: Timestamp) -> bool {
         assert!(!self.writes.contains_key(&ticket), "ticket {ticket} is a write's");
         assert!(!self.reads.contains_key(&ticket), "ticket {ticket} is in use");
-        let mut in_the_way: Vec<Ticket> = Vec::new();
+        let mut in_the_way: Set<Ticket> = Set::new();
         let mut look = |queue: &VecDeque<Ticket>| {
             let holder = *queue.front().expect("an empty queue is removed");
             let write = self.writes.get(&holder).expect("queues name admitted writes");
-            if write.commit.is_some_and(|commit| commit <= r) && !in_the_way.contains(&holder) {
-                in_the_way.push(holder);
+            if write.commit.is_some_and(|commit| commit <= r) {
+                in_the_way.insert(holder);
             }
         };
         match reads {
@@ -107,7 +107,11 @@ impl Admissions {
         for key in &write.keys {
             let queue = self.queues.get_mut(key).expect("a write stands in its queues");
             let held = queue.front() == Some(&ticket);
-            queue.retain(|waiting| *waiting != ticket);
+            if held {
+                queue.pop_front(); // Nothing is searched behind a key that thousands want.
+            } else {
+                queue.retain(|waiting| *waiting != ticket);
+            }
             match queue.front() {
                 None => {
                     self.queues.remove(key);
@@ -188,6 +192,26 @@ mod tests {
     use phantom_base::{Random, SeededRandom, Set};
 
     use super::*;
+
+    #[test]
+    fn thousands_of_writes_hold_up_a_read_and_each_other_without_being_searched() {
+        const MANY: u64 = 100_000;
+        let mut latches = Admissions::default();
+        let key = |ticket: u64| vec![ticket.to_be_bytes().to_vec()];
+        for ticket in 1..=MANY {
+            assert!(latches.write(ticket, key(ticket)));
+            latches.proposed(ticket, Timestamp(ticket));
+            assert_eq!(latches.write(MANY + ticket, keys(&["hot"])), ticket == 1);
+        }
+        let all = Reads::Span(0_u64.to_be_bytes().to_vec(), u64::MAX.to_be_bytes().to_vec());
+        assert!(!latches.read(0, &all, Timestamp(MANY)));
+        for ticket in 1..=MANY {
+            let (last, next) = (ticket == MANY, MANY + ticket + 1);
+            assert_eq!(latches.finish(ticket), if last { vec![0] } else { vec![] });
+            assert_eq!(latches.finish(MANY + ticket), if last { vec![] } else { vec![next] });
+        }
+        assert!(latches.is_empty());
+    }
 
     fn keys(names: &[&str]) -> Vec<Vec<u8>> {
         names.iter().map(|name| name.as_bytes().to_vec()).collect()
