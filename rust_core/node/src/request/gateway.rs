@@ -208,9 +208,16 @@ impl Flows {
         self.take_back(id);
         let flow = self.live.get(&id).expect("only live flows are sent");
         let leader = replication.leader(flow.run.group);
+        let is_here = leader == self.node;
+        if !is_here && (leader == NodeId::NONE || !replication.is_connected(leader)) {
+            self.waiting.insert(id);
+            self.look_again = self.look_again.min(now + LOOK_AGAIN_NS);
+            return;
+        }
+        // Values may be large: they are copied when they go, not whenever somebody looks.
         let dispatch = self.next_dispatch;
         let mut run = Run { dispatch, ..flow.run.clone() };
-        if leader == self.node {
+        if is_here {
             if let Work::Query(query) = &mut run.work {
                 query.tree.clone_from(&flow.tree);
             }
@@ -218,25 +225,20 @@ impl Flows {
             requests.run(replication, leader, run);
             return;
         }
-        if leader != NodeId::NONE && replication.is_connected(leader) {
-            if let Work::Query(query) = &mut run.work
-                && let Some(tree) = &flow.tree
-                && is_unknown(self.sent_plans.entry(leader).or_default(), query.hash, tree)
-            {
-                query.tree = Some(tree.clone());
-            }
-            let message = ToLeader::Run(run).encode();
-            if message.len() > MESSAGE_BYTES_MAX {
-                let error = too_large("statement", message.len());
-                self.finish(id, FlowEvent::Failed(error));
-                return;
-            }
-            self.outbox.push(leader, Section::Requests, &message);
-            self.has_gone(id, leader);
+        if let Work::Query(query) = &mut run.work
+            && let Some(tree) = &flow.tree
+            && is_unknown(self.sent_plans.entry(leader).or_default(), query.hash, tree)
+        {
+            query.tree = Some(tree.clone());
+        }
+        let message = ToLeader::Run(run).encode();
+        if message.len() > MESSAGE_BYTES_MAX {
+            let error = too_large("statement", message.len());
+            self.finish(id, FlowEvent::Failed(error));
             return;
         }
-        self.waiting.insert(id);
-        self.look_again = self.look_again.min(now + LOOK_AGAIN_NS);
+        self.outbox.push(leader, Section::Requests, &message);
+        self.has_gone(id, leader);
     }
 
     /// A flow is at a leader under the next name.
