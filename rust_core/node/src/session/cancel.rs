@@ -50,8 +50,10 @@ impl Sessions {
     /// Ends the running statement of the session with that pid, if the secret is right.
     pub fn cancel_by_key(&mut self, engine: &mut Engine<'_>, pid: u32, secret: u32) -> bool {
         let wanted = Identity { pid, secret };
-        let found = self.live.iter().find(|(_, session)| session.pg.identity() == wanted);
-        let Some(id) = found.map(|(id, _)| *id) else { return false };
+        let Some(id) = self.by_pid.get(&pid).copied() else { return false };
+        if self.live.get(&id).is_none_or(|session| session.pg.identity() != wanted) {
+            return false;
+        }
         let message = "canceling statement due to user request";
         self.cancel(engine, id, Error::new(sqlstate::QUERY_CANCELED, message));
         true
@@ -125,6 +127,32 @@ impl Running {
         match self.cancelled.take() {
             Some(why) if error.sqlstate == sqlstate::QUERY_CANCELED => why,
             _ => error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use phantom_base::SeededRandom;
+    use phantom_base::sync::Arc;
+
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::runtime::Runtime;
+    use crate::runtime::real::RealSpawner;
+    use crate::session::SLOTS;
+
+    #[test]
+    fn a_session_keeps_its_pid_for_itself_when_pids_come_round() {
+        let runtime = Runtime::inline(Arc::new(RealSpawner), SeededRandom::new(1));
+        let mut sessions = Sessions::new(3, 100, Catalog::default(), Arc::new(runtime));
+        let first = sessions.open(7).expect("there is room");
+        sessions.next = first + SLOTS as u64;
+        let second = sessions.open(7).expect("there is room");
+        let pid = |id| sessions.live.get(&id).expect("it is open").pg.identity().pid;
+        assert_ne!(pid(first), pid(second));
+        for id in [first, second] {
+            assert_eq!(sessions.by_pid.get(&pid(id)), Some(&id));
         }
     }
 }

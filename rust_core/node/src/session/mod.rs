@@ -27,6 +27,8 @@ use plans::PlanCache;
 
 /// Bits of a pid that name the session; the rest names the node.
 const SLOT_BITS: u32 = 21;
+/// Sessions that can be told apart by their pids.
+const SLOTS: usize = 1 << SLOT_BITS;
 /// Steps of one session in one turn: others want theirs.
 const STEPS_A_TURN: u32 = 256;
 
@@ -70,6 +72,8 @@ pub struct Sessions {
     local: Mailbox<run::LocalRun>,
     cache: PlanCache,
     live: Map<SessionId, Session>,
+    /// Sessions by what clients know them by.
+    by_pid: Map<u32, SessionId>,
     next: SessionId,
     next_event: u64,
     next_run: u64,
@@ -130,13 +134,14 @@ impl Sessions {
         let (prepared, local) = (runtime.mailbox(), runtime.mailbox());
         Self {
             node,
-            limit,
+            limit: limit.min(SLOTS - 1),
             catalog,
             runtime,
             prepared,
             local,
             cache: PlanCache::default(),
             live: Map::new(),
+            by_pid: Map::new(),
             next: 1,
             next_event: 1,
             next_run: 1,
@@ -164,10 +169,14 @@ impl Sessions {
                 Error::new(sqlstate::TOO_MANY_CONNECTIONS, message).with_severity(Severity::Fatal)
             );
         }
+        // Slots come round again; a session that has been there all the while keeps its pid.
+        while self.by_pid.contains_key(&self.pid(self.next)) {
+            self.next += 1;
+        }
         let id = self.next;
         self.next += 1;
-        let slot = (id & ((1 << SLOT_BITS) - 1)) as u32;
-        let pid = self.node << SLOT_BITS | slot;
+        let pid = self.pid(id);
+        self.by_pid.insert(pid, id);
         let session = Session {
             pg: PgSession::new(Identity { pid, secret }),
             running: None,
@@ -179,6 +188,11 @@ impl Sessions {
         };
         self.live.insert(id, session);
         Ok(id)
+    }
+
+    fn pid(&self, id: SessionId) -> u32 {
+        let slot = (id & ((1 << SLOT_BITS) - 1)) as u32;
+        self.node << SLOT_BITS | slot
     }
 
     /// Takes bytes of a client and works through them.
@@ -227,7 +241,9 @@ impl Sessions {
     /// Forgets a session and what it runs.
     pub fn close(&mut self, engine: &mut Engine<'_>, id: SessionId) {
         self.stop(engine, id);
-        self.live.remove(&id);
+        if let Some(session) = self.live.remove(&id) {
+            self.by_pid.remove(&session.pg.identity().pid);
+        }
         self.ready.remove(&id);
         self.notify.remove(&id);
     }
