@@ -98,6 +98,27 @@ def test_a_statement_is_cancelled_through_any_node_and_by_its_key_only(
             assert db.query("SELECT 1").values() == [("1",)]
 
 
+def test_a_script_of_thousands_ends_between_two_statements_when_it_is_cancelled(
+    shared_cluster: Cluster,
+) -> None:
+    # Its answer is not read before, and is more than what lies between server and client.
+    script = query("SELECT repeat('x', 1000);" * 80_000)
+    node = shared_cluster.nodes[0]
+    with Frontend.connect(node.pg.port) as db, Frontend.connect(node.pg.port) as beside:
+        for each in (db, beside):
+            each.send(script)
+            assert each.receive()[0] == "T", "its first statement runs"
+        # Of a text that nobody has sent before.
+        with Frontend.connect(node.pg.port) as other:
+            assert other.query("SELECT 7 AS seven_beside_scripts").values() == [("7",)]
+        for each in (beside, db):
+            cancel(node.pg.port, each.key)
+            answer = each.answer()
+            assert answer.sqlstate == "57014"
+            assert len(answer.tags) < 80_000
+            assert each.query("SELECT 1").values() == [("1",)]
+
+
 @pytest.mark.usefixtures("table")
 def test_cancellations_in_every_phase_end_a_statement_or_nothing(shared_cluster: Cluster) -> None:
     """Each answer is whole and its statement's own, whenever a cancellation comes."""

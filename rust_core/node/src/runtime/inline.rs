@@ -5,9 +5,9 @@ use std::sync::Arc;
 use phantom_base::sync::{AtomicBool, Mutex, Ordering};
 use phantom_base::{Random, SeededRandom, Spawner};
 
-use super::queue::JobQueue;
+use super::queue::{JobQueue, ParseQueue};
 use super::threads::Alive;
-use super::{Job, Mailbox, PARSE_STACK_BYTES, PARSE_WORKERS, Pool, Service};
+use super::{Job, Mailbox, Pool, Service, Steps, one_step};
 use crate::runtime::Bell;
 
 /// One source of items.
@@ -34,7 +34,7 @@ pub struct Inline {
     sql: Arc<JobQueue>,
     background: Arc<JobQueue>,
     services: Mutex<Vec<Source>>,
-    parse: Mutex<Option<Arc<JobQueue>>>,
+    parse: Mutex<Option<Arc<ParseQueue>>>,
     /// Whether jobs of the SQL pool wait, as behind one that takes long.
     sql_waits: AtomicBool,
 }
@@ -57,7 +57,7 @@ impl Inline {
         match pool {
             Pool::Sql => self.sql.push(job),
             Pool::Background => self.background.push(job),
-            Pool::Parse => self.parse_and_wait(job),
+            Pool::Parse => self.parse_and_wait(one_step(job)),
         }
     }
 
@@ -85,32 +85,25 @@ impl Inline {
         false
     }
 
-    fn parse_and_wait(&self, job: Job) {
+    pub fn parse_and_wait(&self, mut steps: Steps) {
         let queue = Arc::clone(self.parse.lock().get_or_insert_with(|| self.parse_workers()));
         let done = Mailbox::new(Bell::silent());
         let (ended, post) = (Arc::new(super::Doorbell::default()), done.clone());
         let ring = Arc::clone(&ended);
-        queue.push(Box::new(move || {
-            job();
+        let all = move || {
+            while steps() {}
             post.post(());
             ring.ring();
-        }));
+        };
+        queue.push(one_step(Box::new(all)), false);
         while done.take().is_empty() {
             ended.wait(std::time::Duration::from_secs(1));
         }
     }
 
-    fn parse_workers(&self) -> Arc<JobQueue> {
-        let queue = Arc::<JobQueue>::default();
-        for n in 0..PARSE_WORKERS {
-            let queue = Arc::clone(&queue);
-            let body = move || {
-                while let Some(job) = queue.pop() {
-                    job();
-                }
-            };
-            self.alive.spawn(&*self.spawner, &format!("parse-{n}"), PARSE_STACK_BYTES, body);
-        }
+    fn parse_workers(&self) -> Arc<ParseQueue> {
+        let queue = Arc::<ParseQueue>::default();
+        self.alive.parse(&*self.spawner, &queue);
         queue
     }
 

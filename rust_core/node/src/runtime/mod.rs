@@ -34,18 +34,21 @@ const PARSE_STACK_BYTES: usize = phantom_sql::parse::STACK_BYTES;
 /// The stack of a SQL worker: it compiles and evaluates what was bound, as deep as that may be.
 const SQL_STACK_BYTES: usize = phantom_sql::bound::depth::STACK_BYTES;
 
-/// How many parse workers there are: parsing is rare, and one long text must not stop the others.
+/// How many parse workers there are: parsing is rare. Only the first takes long texts.
 const PARSE_WORKERS: usize = 2;
 
 /// Work that is run once.
 pub type Job = Box<dyn FnOnce() + Send>;
+
+/// Work that is done step by step; false once there is none left.
+pub type Steps = Box<dyn FnMut() -> bool + Send>;
 
 /// Where a job runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pool {
     /// Steps of fragments; a worker a core.
     Sql,
-    /// Parse and bind; two workers with deep stacks.
+    /// Parse and bind, short texts; workers with deep stacks.
     Parse,
     /// File work beside flushes: removal of log segments.
     Background,
@@ -101,6 +104,15 @@ impl Runtime {
         match &self.mode {
             Mode::Threads(threads) => threads.submit(pool, job),
             Mode::Inline(inline) => inline.submit(pool, job),
+        }
+    }
+
+    /// Hands work to the parse pool, which does its steps in turn with those of others. What is long
+    /// holds up no short. Inline, it has ended when this returns.
+    pub fn submit_steps(&self, steps: Steps, is_long: bool) {
+        match &self.mode {
+            Mode::Threads(threads) => threads.parse(steps, is_long),
+            Mode::Inline(inline) => inline.parse_and_wait(steps),
         }
     }
 
@@ -162,6 +174,17 @@ impl Runtime {
             Mode::Inline(inline) => inline.close(),
         }
     }
+}
+
+/// A job as its only step.
+fn one_step(job: Job) -> Steps {
+    let mut job = Some(job);
+    Box::new(move || {
+        if let Some(job) = job.take() {
+            job();
+        }
+        false
+    })
 }
 
 #[cfg(test)]
@@ -235,6 +258,40 @@ mod tests {
         assert_eq!(order(1), order(1));
         assert_ne!(order(1), order(2));
         assert_eq!(order(3).len(), 19);
+    }
+
+    #[test]
+    fn long_texts_take_turns_and_hold_no_short_one_up() {
+        let runtime = Runtime::threads(Arc::new(RealSpawner), 1).unwrap();
+        let done = Arc::new(AtomicUsize::new(0));
+        let (mailbox, bell) = (runtime.mailbox(), Arc::new(Doorbell::default()));
+        // None of them ends before all short ones are done.
+        for long in 0..8 {
+            let (done, mailbox) = (Arc::clone(&done), mailbox.clone());
+            let steps = move || {
+                let is_over = done.load(Ordering::SeqCst) == 50;
+                if is_over {
+                    mailbox.post(long);
+                }
+                !is_over
+            };
+            runtime.submit_steps(Box::new(steps), true);
+        }
+        for _ in 0..50 {
+            let (done, bell) = (Arc::clone(&done), Arc::clone(&bell));
+            let short = move || {
+                done.fetch_add(1, Ordering::SeqCst);
+                bell.ring();
+            };
+            runtime.submit(Pool::Parse, Box::new(short));
+        }
+        while done.load(Ordering::SeqCst) < 50 {
+            bell.wait(Duration::from_secs(1));
+        }
+        runtime.close();
+        let mut ended = mailbox.take();
+        ended.sort_unstable();
+        assert_eq!(ended, (0..8).collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! Two small things that workers wait on: a queue of jobs, and a doorbell.
+//! What workers wait on: a queue of jobs, the two lanes of the parse pool, and a doorbell.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use phantom_base::sync::{Condvar, Mutex};
 
-use super::Job;
+use super::{Job, Steps};
 
 #[derive(Default)]
 struct Waiting {
@@ -49,6 +49,62 @@ impl JobQueue {
 
     pub fn close(&self) {
         self.waiting.lock().closed = true;
+        self.arrived.notify_all();
+    }
+}
+
+#[derive(Default)]
+struct Lanes {
+    short: VecDeque<Steps>,
+    long: VecDeque<Steps>,
+    closed: bool,
+}
+
+/// Jobs of the parse pool. Short ones have a worker that takes no others, so that nobody's long texts
+/// hold up all; long ones do a step at a time, in turn.
+#[derive(Default)]
+pub struct ParseQueue {
+    lanes: Mutex<Lanes>,
+    arrived: Condvar,
+}
+
+impl ParseQueue {
+    pub fn push(&self, steps: Steps, is_long: bool) {
+        let mut lanes = self.lanes.lock();
+        assert!(!lanes.closed, "a job after the runtime was closed");
+        if is_long { &mut lanes.long } else { &mut lanes.short }.push_back(steps);
+        // Not every worker takes every job.
+        self.arrived.notify_all();
+    }
+
+    /// Works until the queue is closed and empty.
+    pub fn work(&self, takes_long: bool) {
+        while let Some((mut steps, is_long)) = self.pop(takes_long) {
+            if steps() {
+                let mut lanes = self.lanes.lock();
+                if is_long { &mut lanes.long } else { &mut lanes.short }.push_back(steps);
+            }
+        }
+    }
+
+    fn pop(&self, takes_long: bool) -> Option<(Steps, bool)> {
+        let mut lanes = self.lanes.lock();
+        loop {
+            if takes_long && let Some(steps) = lanes.long.pop_front() {
+                return Some((steps, true));
+            }
+            if let Some(steps) = lanes.short.pop_front() {
+                return Some((steps, false));
+            }
+            if lanes.closed {
+                return None;
+            }
+            self.arrived.wait(&mut lanes);
+        }
+    }
+
+    pub fn close(&self) {
+        self.lanes.lock().closed = true;
         self.arrived.notify_all();
     }
 }

@@ -6,8 +6,10 @@ use std::time::Duration;
 use phantom_base::Spawner;
 use phantom_base::sync::{Condvar, Mutex};
 
-use super::queue::JobQueue;
-use super::{Job, PARSE_STACK_BYTES, PARSE_WORKERS, Pool, SQL_STACK_BYTES, Service};
+use super::queue::{JobQueue, ParseQueue};
+use super::{
+    Job, PARSE_STACK_BYTES, PARSE_WORKERS, Pool, SQL_STACK_BYTES, Service, Steps, one_step,
+};
 
 /// How long a service sleeps at most before it looks again: what it waits on may have no bell.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -44,6 +46,15 @@ impl Alive {
         spawner.spawn(name, stack_bytes, Box::new(body));
     }
 
+    /// Starts the workers of the parse pool.
+    pub fn parse(self: &Arc<Self>, spawner: &dyn Spawner, queue: &Arc<ParseQueue>) {
+        for n in 0..PARSE_WORKERS {
+            let queue = Arc::clone(queue);
+            let body = move || queue.work(n == 0);
+            self.spawn(spawner, &format!("parse-{n}"), PARSE_STACK_BYTES, body);
+        }
+    }
+
     /// Waits until all have ended.
     pub fn wait(&self) {
         let mut count = self.count.lock();
@@ -58,7 +69,7 @@ pub struct Threads {
     spawner: Arc<dyn Spawner>,
     alive: Arc<Alive>,
     sql: Arc<JobQueue>,
-    parse: Arc<JobQueue>,
+    parse: Arc<ParseQueue>,
     background: Arc<JobQueue>,
 }
 
@@ -69,11 +80,11 @@ impl Threads {
             spawner,
             alive: Arc::default(),
             sql: queue(),
-            parse: queue(),
+            parse: Arc::default(),
             background: queue(),
         };
         threads.work_off("sql", cores, SQL_STACK_BYTES, &threads.sql);
-        threads.work_off("parse", PARSE_WORKERS, PARSE_STACK_BYTES, &threads.parse);
+        threads.alive.parse(&*threads.spawner, &threads.parse);
         threads.work_off("background", 1, 0, &threads.background);
         threads
     }
@@ -93,9 +104,13 @@ impl Threads {
     pub fn submit(&self, pool: Pool, job: Job) {
         match pool {
             Pool::Sql => self.sql.push(job),
-            Pool::Parse => self.parse.push(job),
+            Pool::Parse => self.parse(one_step(job), false),
             Pool::Background => self.background.push(job),
         }
+    }
+
+    pub fn parse(&self, steps: Steps, is_long: bool) {
+        self.parse.push(steps, is_long);
     }
 
     pub fn serve(&self, name: &str, workers: usize, service: &Arc<dyn Service>) {
@@ -144,7 +159,8 @@ impl Threads {
     }
 
     fn close_queues(&self) {
-        for queue in [&self.sql, &self.parse, &self.background] {
+        self.parse.close();
+        for queue in [&self.sql, &self.background] {
             queue.close();
         }
     }

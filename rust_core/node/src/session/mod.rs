@@ -92,6 +92,8 @@ struct Session {
     running: Option<Running>,
     /// The number of the request that the parse pool works on.
     preparing: u64,
+    /// Tells the parse pool that it need not go on with it.
+    given_up: Arc<AtomicBool>,
     /// A statement that is bound again, with its values.
     again: Option<Again>,
     event: Option<SessionEvent>,
@@ -181,6 +183,7 @@ impl Sessions {
             pg: PgSession::new(Identity { pid, secret }),
             running: None,
             preparing: 0,
+            given_up: Arc::default(),
             again: None,
             event: None,
             asked: None,
@@ -401,6 +404,7 @@ impl Sessions {
         session.again = None;
         // What the parse pool or the catalog still have for it is of a request that is gone.
         session.preparing += 1;
+        session.given_up.store(true, Ordering::Relaxed);
         session.asked = None;
         session.event = None;
         let Some(running) = session.running.take() else { return };

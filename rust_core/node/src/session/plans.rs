@@ -3,11 +3,15 @@
 //! A cached statement is good as long as the descriptors that it was bound to are the newest, which
 //! is looked at once for each catalog version. A name that this node does not know costs one barrier
 //! on the system group and one more try: the table may be new.
+//!
+//! A long text goes to the one worker that takes such. A script is split there a chunk at a time, in
+//! turn with the scripts of others, and whoever gives it up waits for no more than a chunk.
 
-use phantom_base::sync::Arc;
+use phantom_base::sync::{Arc, AtomicBool, Ordering};
 use phantom_base::{Error, sqlstate};
-use phantom_sql::bind;
+use phantom_sql::bind::{self, Splitter};
 use phantom_sql::catalog::CatalogSnapshot;
+use phantom_sql::parse::CHUNK_BYTES;
 use phantom_sql::settings::Settings;
 use phantom_sql::statement::{self, Body};
 use phantom_types::EvalContext;
@@ -16,7 +20,6 @@ use phantom_wire::pg::{Outcome, Piece};
 use super::{SessionId, Sessions};
 use crate::kept::{Bounds, Kept};
 use crate::request::PLAN_BYTES_MAX;
-use crate::runtime::Pool;
 
 /// Statements that a node keeps, by the size of their trees and texts.
 const BOUNDS: Bounds = Bounds { count: 8_192, bytes: 8 << 20, largest: PLAN_BYTES_MAX };
@@ -68,6 +71,17 @@ enum Bound {
     Statement(Arc<statement::Prepared>),
 }
 
+/// What is still to be done with a text.
+enum TextWork {
+    Split(Splitter),
+    Prepare(Arc<str>, Vec<u32>),
+}
+
+enum Stepped {
+    Done(Bound),
+    More(TextWork),
+}
+
 /// What the parse pool needs of a session.
 struct Task {
     catalog: Arc<CatalogSnapshot>,
@@ -87,8 +101,22 @@ impl Task {
         bind::prepare(text, types, context).map(Arc::new)
     }
 
-    fn split(&self, text: &str) -> Result<Vec<Piece>, Error> {
-        let pieces = bind::split(text)?;
+    fn step(&self, work: TextWork) -> Result<Stepped, Error> {
+        Ok(match work {
+            TextWork::Prepare(text, types) => {
+                Stepped::Done(Bound::Statement(self.prepare(&text, &types)?))
+            }
+            TextWork::Split(mut splitter) => {
+                if splitter.step()? {
+                    Stepped::More(TextWork::Split(splitter))
+                } else {
+                    Stepped::Done(Bound::Pieces(self.pieces(splitter.finish())?))
+                }
+            }
+        })
+    }
+
+    fn pieces(&self, pieces: Vec<bind::Piece>) -> Result<Vec<Piece>, Error> {
         let is_one = pieces.len() == 1;
         let mut split = Vec::with_capacity(pieces.len());
         for piece in pieces {
@@ -177,15 +205,33 @@ impl Sessions {
             eval: session.pg.eval(),
         };
         let again = session.again.as_ref().map(|again| again.statement.clone());
-        let job = move || {
-            let result = match &wanted {
-                Wanted::Split(text) => task.split(text).map(Bound::Pieces),
-                Wanted::Statement(text, types) => task.prepare(text, types).map(Bound::Statement),
-                Wanted::Again => {
-                    let old = again.expect("only a statement that runs is bound again");
-                    let types: Vec<u32> = old.parameters.iter().map(|ty| ty.0).collect();
-                    task.prepare(&old.text, &types).map(Bound::Statement)
+        let (text, text_work): (Arc<str>, _) = match &wanted {
+            Wanted::Split(text) => (text.clone(), TextWork::Split(Splitter::new(text.clone()))),
+            Wanted::Statement(text, types) => {
+                (text.clone(), TextWork::Prepare(text.clone(), types.clone()))
+            }
+            Wanted::Again => {
+                let old = again.expect("only a statement that runs is bound again");
+                let types = old.parameters.iter().map(|ty| ty.0).collect();
+                (old.text.clone(), TextWork::Prepare(old.text.clone(), types))
+            }
+        };
+        let given_up = Arc::new(AtomicBool::new(false));
+        session.given_up = Arc::clone(&given_up);
+        let is_long = text.len() > CHUNK_BYTES;
+        let mut work = Some((wanted, text_work));
+        let steps = move || {
+            if given_up.load(Ordering::Relaxed) {
+                return false;
+            }
+            let (wanted, text_work) = work.take().expect("it ends once");
+            let result = match task.step(text_work) {
+                Ok(Stepped::Done(bound)) => Ok(bound),
+                Ok(Stepped::More(rest)) => {
+                    work = Some((wanted, rest));
+                    return true;
                 }
+                Err(error) => Err(error),
             };
             let catalog_version = task.catalog.version();
             prepared.post(Prepared {
@@ -196,8 +242,9 @@ impl Sessions {
                 catalog_version,
                 is_second_try,
             });
+            false
         };
-        self.runtime.submit(Pool::Parse, Box::new(job));
+        self.runtime.submit_steps(Box::new(steps), is_long);
     }
 
     pub(super) fn was_prepared(&mut self, engine: &mut super::Engine<'_>, prepared: Prepared) {

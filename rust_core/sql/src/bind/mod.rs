@@ -22,6 +22,7 @@ mod names;
 mod operator;
 mod scope;
 mod select;
+mod split;
 #[cfg(test)]
 mod tests;
 mod utility;
@@ -38,6 +39,7 @@ use crate::parse;
 use crate::settings::Settings;
 use crate::statement::{Body, Planned, Prepared, ResultColumn};
 use scope::Scope;
+pub use split::{Piece, Splitter, split};
 
 /// How many parts of expressions one statement may have twice: IN, BETWEEN and CASE repeat operands,
 /// and where these repeat theirs a short text would become a tree without end.
@@ -106,44 +108,6 @@ enum Bound {
 
 /// A statement and the columns of its result.
 type BoundStatement = (Bound, Vec<ResultColumn>);
-
-/// One of several statements of a text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
-    /// Its text.
-    pub text: String,
-    /// How many characters stand before it.
-    pub offset: u32,
-    /// Whether it changes rows or the catalog.
-    pub is_write: bool,
-}
-
-/// Splits a text into its statements.
-///
-/// # Errors
-/// What the grammar refuses, wherever in the text.
-pub fn split(text: &str) -> Result<Vec<Piece>> {
-    let statements = parse::parse(text)?;
-    let mut pieces = Vec::with_capacity(statements.len());
-    for statement in statements {
-        let end = statement.start.saturating_add(statement.length).min(text.len());
-        let piece = text.get(statement.start..end).unwrap_or_default();
-        let before = text.get(..statement.start).unwrap_or_default();
-        pieces.push(Piece {
-            text: piece.to_owned(),
-            offset: u32::try_from(before.chars().count()).unwrap_or(u32::MAX),
-            is_write: matches!(
-                statement.node,
-                Node::InsertStmt(_)
-                    | Node::UpdateStmt(_)
-                    | Node::DeleteStmt(_)
-                    | Node::CreateStmt(_)
-                    | Node::DropStmt(_)
-            ),
-        });
-    }
-    Ok(pieces)
-}
 
 /// The state of binding one statement.
 struct Binder<'a> {

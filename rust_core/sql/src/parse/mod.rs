@@ -2,6 +2,7 @@
 //!
 //! - `guard` bounds the depth of a statement before the grammar sees it, so that no text can end
 //!   the process by exhausting a stack.
+//! - `chunk` cuts long scripts, which are parsed piece by piece: others want the pool too.
 //! - `ffi` calls the grammar and keeps the position of an error.
 //! - Parsing and everything that walks the tree (binding, dropping it) belong on a thread with
 //!   `STACK_BYTES` of stack: the parse pool. The pool is fixed, for each thread that ever parses
@@ -9,9 +10,12 @@
 //!
 //! Parsing is pure: the same text gives the same tree on every node.
 
+mod chunk;
 mod ffi;
 mod guard;
+mod tokens;
 
+pub use chunk::{CHUNK_BYTES, chunk_end};
 pub use guard::DEPTH_MAX;
 pub(crate) use guard::too_complex;
 use pg_query::protobuf;

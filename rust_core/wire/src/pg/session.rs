@@ -376,13 +376,9 @@ impl PgSession {
     /// Ends the running statement with an error (57014, 57P01); without one it does nothing, but a
     /// FATAL error ends the session in any case.
     pub fn cancel(&mut self, error: Error) {
-        let is_running = matches!(
-            self.activity,
-            Activity::Running { .. } | Activity::Executing { .. } | Activity::Preparing { .. }
-        );
         if error.severity == Severity::Fatal {
             self.end(&error);
-        } else if is_running && self.awaiting {
+        } else if self.awaiting {
             self.tell(Request::Stop);
             self.outcome = Some(Outcome::Failed(error.clone()));
             self.cancelled = Some(error);
@@ -501,6 +497,25 @@ mod tests {
         assert_eq!(session.step(0), Progress::Closing);
         let out = session.take_out(1 << 20).expect("an answer");
         assert!(out.ends_with(b"Z\0\0\0\x05I"), "{out:?}");
+    }
+
+    #[test]
+    fn a_text_can_be_cancelled_before_any_of_its_statements_runs() {
+        for message in [&b"Q\0\0\0\x0fSELECT 'x'\0"[..], b"P\0\0\0\x12\0SELECT 'x'\0\0\0"] {
+            let mut session = started();
+            session.feed(message);
+            assert_eq!(session.step(0), Progress::Waiting);
+            let asked = session.next_request();
+            assert!(matches!(asked, Some(Request::Split(_) | Request::Prepare { .. })));
+            session.cancel(Error::new(sqlstate::QUERY_CANCELED, "canceling statement"));
+            assert!(
+                matches!(session.next_request(), Some(Request::Stop)),
+                "the pool need not go on"
+            );
+            assert_eq!(session.step(0), Progress::Idle);
+            let out = session.take_out(1 << 20).expect("an error");
+            assert!(out.windows(7).any(|bytes| bytes == b"C57014\0"), "{out:?}");
+        }
     }
 
     #[test]
