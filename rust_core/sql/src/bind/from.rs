@@ -131,11 +131,10 @@ impl Binder<'_> {
         };
         let (on, scope) = if merged.is_empty() {
             let scope = left_scope.beside(right_scope)?;
-            let on = match inner(join.quals.as_deref()) {
-                None => None,
-                Some(quals) => Some(self.on_clause(quals, &scope)?),
-            };
-            (on, scope)
+            match inner(join.quals.as_deref()) {
+                None => (None, scope),
+                Some(quals) => self.on_clause(quals, scope)?,
+            }
         } else {
             self.merge(&merged, left_scope, right_scope)?
         };
@@ -143,11 +142,13 @@ impl Binder<'_> {
         Ok((tree, scope))
     }
 
-    fn on_clause(&mut self, quals: &Node, scope: &Scope) -> Result<Expr> {
-        let outer = std::mem::replace(&mut self.scope, scope.clone());
+    /// Binds ON in the scope of its join, and gives that back: a copy of it for each of many joins
+    /// would cost the square of their number.
+    fn on_clause(&mut self, quals: &Node, scope: Scope) -> Result<(Option<Expr>, Scope)> {
+        let outer = std::mem::replace(&mut self.scope, scope);
         let bound = self.condition(quals, "JOIN/ON", "JOIN conditions");
-        self.scope = outer;
-        bound
+        let scope = std::mem::replace(&mut self.scope, outer);
+        Ok((Some(bound?), scope))
     }
 
     /// USING and NATURAL: equality of each merged column, which is seen once afterwards.

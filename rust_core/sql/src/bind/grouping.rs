@@ -3,6 +3,7 @@
 use phantom_base::{Result, Set, sqlstate};
 
 use super::Binder;
+use super::select::{GROUPED_MAX, too_many_targets};
 use crate::bound::{Expr, ExprKind};
 
 /// The keys of a grouping while targets are rewritten to them.
@@ -42,7 +43,7 @@ impl Binder<'_> {
     /// `42803` for a column that is neither grouped nor aggregated.
     pub(super) fn over_groups(&self, expr: Expr, keys: &mut Keys) -> Result<Expr> {
         if let Some(at) = keys.exprs.iter().position(|key| *key == expr) {
-            return Ok(key_reference(at, &expr));
+            return key_reference(at, &expr);
         }
         let Expr { kind, ty, typmod } = expr;
         let mut each = |of: Vec<Expr>| -> Result<Vec<Expr>> {
@@ -104,7 +105,7 @@ impl Binder<'_> {
         let column = self.scope.column(relation, attnum);
         if keys.determined.contains(&relation) {
             keys.exprs.push(column.clone());
-            return Ok(key_reference(keys.exprs.len() - 1, &column));
+            return key_reference(keys.exprs.len() - 1, &column);
         }
         let item = self.scope.item_of(relation);
         let name = item.columns.get(usize::from(attnum) - 1).map_or("?", String::as_str);
@@ -117,7 +118,8 @@ impl Binder<'_> {
     }
 }
 
-fn key_reference(at: usize, key: &Expr) -> Expr {
-    let at = u16::try_from(at).expect("targets are bounded, so keys are");
-    Expr { kind: ExprKind::GroupKey(at), ty: key.ty, typmod: key.typmod }
+fn key_reference(at: usize, key: &Expr) -> Result<Expr> {
+    // Keys are bounded as targets are, but not the columns that they determine.
+    let at = u16::try_from(at).map_err(|_| too_many_targets(GROUPED_MAX))?;
+    Ok(Expr { kind: ExprKind::GroupKey(at), ty: key.ty, typmod: key.typmod })
 }

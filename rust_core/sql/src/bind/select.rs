@@ -15,6 +15,8 @@ use crate::statement::ResultColumn;
 
 /// The longest target list: its rows travel in the row codec, which has this bound.
 const TARGETS_MAX: usize = codec::row::COLUMNS_MAX;
+/// The most targets and keys of GROUP BY together: PostgreSQL's bound.
+pub(super) const GROUPED_MAX: usize = 1_664;
 
 impl Binder<'_> {
     pub(super) fn select_statement(
@@ -81,8 +83,7 @@ impl Binder<'_> {
             targets.push(Target { expr: bound, name, hidden: false, origin });
         }
         if targets.len() > TARGETS_MAX {
-            let message = format!("target lists can have at most {TARGETS_MAX} entries");
-            return Err(Error::new(sqlstate::TOO_MANY_COLUMNS, message));
+            return Err(too_many_targets(TARGETS_MAX));
         }
         Ok(targets)
     }
@@ -202,8 +203,7 @@ impl Binder<'_> {
             ));
         }
         if targets.len() >= TARGETS_MAX {
-            let message = format!("target lists can have at most {TARGETS_MAX} entries");
-            return Err(Error::new(sqlstate::TOO_MANY_COLUMNS, message));
+            return Err(too_many_targets(TARGETS_MAX));
         }
         targets.push(Target { expr: bound, name: String::new(), hidden: true, origin: (0, 0) });
         Ok(targets.len() - 1)
@@ -254,7 +254,9 @@ impl Binder<'_> {
     }
 
     fn group_clause(&mut self, clause: &[protobuf::Node], targets: &[Target]) -> Result<Vec<Expr>> {
-        let mut keys: Vec<Expr> = Vec::with_capacity(clause.len());
+        let mut keys: Vec<Expr> = Vec::new();
+        // A key that is no target counts as one, as PostgreSQL makes it one.
+        let mut entries = targets.len();
         for item in clause {
             let node = inner(Some(item)).expect("GROUP BY has an expression");
             if let Node::GroupingSet(set) = node {
@@ -269,6 +271,10 @@ impl Binder<'_> {
                 ));
             }
             if !keys.contains(&key) {
+                entries += usize::from(!targets.iter().any(|target| target.expr == key));
+                if entries > GROUPED_MAX {
+                    return Err(too_many_targets(GROUPED_MAX));
+                }
                 keys.push(key);
             }
         }
@@ -336,6 +342,11 @@ impl Binder<'_> {
         }
         self.row_count(bound, clause, location_of(node)).map(Some)
     }
+}
+
+pub(super) fn too_many_targets(entries_max: usize) -> Error {
+    let message = format!("target lists can have at most {entries_max} entries");
+    Error::new(sqlstate::TOO_MANY_COLUMNS, message)
 }
 
 fn refuse_absent_clauses(select: &protobuf::SelectStmt) -> Result<()> {

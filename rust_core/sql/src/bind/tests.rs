@@ -312,6 +312,21 @@ fn a_text_is_split_where_its_statements_end() {
 }
 
 #[test]
+fn keys_of_a_grouping_are_bounded_with_the_targets() {
+    let keys = |count: usize| (0..count).map(|at| format!("flight + {at}")).collect::<Vec<_>>();
+    let text = |count, target: &str| {
+        format!("select {target} from flights group by {}", keys(count).join(", "))
+    };
+    bind(&text(1_663, "1"));
+    bind(&text(1_664, "flight + 1663"));
+    let beyond =
+        (sqlstate::TOO_MANY_COLUMNS, 0, "target lists can have at most 1664 entries".into());
+    assert_eq!(refused(&text(1_664, "1")), beyond);
+    // More than sixteen bits count.
+    assert_eq!(refused(&text(70_000, "flight + 69999")), beyond);
+}
+
+#[test]
 fn create_table_keeps_what_it_says() {
     let Body::CreateTable(create) = bind(
         "create table if not exists t (a varchar(5) not null, b numeric(8,2), primary key (b, a))",
