@@ -10,7 +10,7 @@
 //!
 //! There are no statistics here: the right side of each join is the one that is built.
 
-use phantom_base::{Error, Result, Set, sqlstate};
+use phantom_base::{Error, Map, Result, Set, sqlstate};
 
 use super::program::{Source, is_equality, same_keys};
 use crate::bound::{Expr, ExprKind, JoinKind, JoinTree, Query};
@@ -44,6 +44,9 @@ pub(super) enum Plan<'q> {
 struct Condition<'q> {
     expr: &'q Expr,
     relations: Set<u16>,
+    /// If it is an equality that keys can stand for, its sides and what each reads. Kept, for joins
+    /// of hundreds of tables ask for them again and again.
+    sides: Option<[(&'q Expr, Set<u16>); 2]>,
 }
 
 /// Something that is joined, not itself an inner join.
@@ -102,7 +105,7 @@ fn split<'q>(condition: Option<&'q Expr>, into: &mut Vec<Condition<'q>>) {
         }
         return;
     }
-    into.push(Condition { expr, relations: relations_of(expr) });
+    into.push(Condition { expr, relations: relations_of(expr), sides: sides_of(expr) });
 }
 
 fn relations_of(expr: &Expr) -> Set<u16> {
@@ -152,11 +155,24 @@ fn joined<'q>(mut items: Vec<Item<'q>>, conditions: Vec<Condition<'q>>) -> Plan<
     let first = items.remove(0);
     let mut relations = first.relations.clone();
     let mut plan = planned(first);
-    while !items.is_empty() {
-        let connected = |item: &Item<'_>| {
-            open.iter().any(|condition| equated(condition, &relations, &item.relations).is_some())
+    let mut items: Map<usize, Item<'q>> = items.into_iter().enumerate().collect();
+    let home: Map<u16, usize> =
+        items.iter().flat_map(|(at, item)| item.relations.iter().map(|of| (*of, *at))).collect();
+    while let Some((first, _)) = items.first_key_value() {
+        // Of each condition the one item that it connects, instead of all conditions for each item.
+        let item_of = |side: &Set<u16>| {
+            let at = home.get(side.first()?)?;
+            side.is_subset(&items.get(at)?.relations).then_some(*at)
         };
-        let item = items.remove(items.iter().position(connected).unwrap_or(0));
+        let connected = |condition: &Condition<'_>| {
+            let [(_, a), (_, b)] = condition.sides.as_ref()?;
+            let over = |here: &Set<u16>, there| {
+                if here.is_subset(&relations) { item_of(there) } else { None }
+            };
+            over(a, b).or_else(|| over(b, a))
+        };
+        let at = open.iter().filter_map(connected).min().unwrap_or(*first);
+        let item = items.remove(&at).expect("it is one of them");
         let mut both = relations.clone();
         both.extend(&item.relations);
         let (here, later): (Vec<_>, Vec<_>) =
@@ -227,23 +243,26 @@ fn filtered<'q>(input: Plan<'q>, conditions: &[Condition<'q>]) -> Plan<'q> {
     Plan::Filter { input: Box::new(input), conditions }
 }
 
+/// The two sides of an equality that keys can stand for, and the relations that each reads.
+fn sides_of(expr: &Expr) -> Option<[(&Expr, Set<u16>); 2]> {
+    let ExprKind::Call(procedure, sides) = &expr.kind else { return None };
+    let [a, b] = sides.as_slice() else { return None };
+    if !is_equality(*procedure) || !same_keys(a.ty, b.ty) {
+        return None;
+    }
+    let sides = [a, b].map(|side| (side, relations_of(side)));
+    sides.iter().all(|(_, read)| !read.is_empty()).then_some(sides)
+}
+
 /// The two sides of an equality between two sets of relations, if keys can stand for it.
 fn equated<'q>(
     condition: &Condition<'q>,
     left: &Set<u16>,
     right: &Set<u16>,
 ) -> Option<(&'q Expr, &'q Expr)> {
-    let ExprKind::Call(procedure, sides) = &condition.expr.kind else { return None };
-    let [a, b] = sides.as_slice() else { return None };
-    if !is_equality(*procedure) || !same_keys(a.ty, b.ty) {
-        return None;
-    }
-    let is_over = |side: &Expr, relations: &Set<u16>| {
-        let read = relations_of(side);
-        !read.is_empty() && read.is_subset(relations)
-    };
-    if is_over(a, left) && is_over(b, right) {
+    let [(a, of_a), (b, of_b)] = condition.sides.as_ref()?;
+    if of_a.is_subset(left) && of_b.is_subset(right) {
         return Some((a, b));
     }
-    (is_over(b, left) && is_over(a, right)).then_some((b, a))
+    (of_b.is_subset(left) && of_a.is_subset(right)).then_some((b, a))
 }

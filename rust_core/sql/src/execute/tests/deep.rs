@@ -258,6 +258,16 @@ fn operands_that_are_repeated_in_what_is_repeated_do_not_grow_without_end() {
 }
 
 #[test]
+fn hundreds_of_tables_are_joined_in_whatever_order_they_are_written() {
+    // Each step finds the one table that is connected to those before it, the last.
+    let mut text = "select count(*) from people a0".to_owned();
+    text.extend((1..499).map(|at| format!(", people a{at}")));
+    text += " where a0.id = a498.id";
+    text.extend((2..499).rev().map(|at| format!(" and a{at}.id = a{}.id", at - 1)));
+    assert_eq!(answered(&shop(), &text).as_deref(), Ok("4"));
+}
+
+#[test]
 fn a_peer_sends_nothing_that_is_deeper_than_what_is_bound_here() {
     let int4 = || Expr::constant(Datum::Int4(1), TypeId::INT4);
     let mut expr = int4();
