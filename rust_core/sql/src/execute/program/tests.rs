@@ -246,6 +246,8 @@ fn what_the_binder_would_not_make_is_refused() {
     let int4 = || column(1, TypeId::INT4);
     let call = |oid, of, ty| Expr { kind: ExprKind::Call(oid, of), ty, typmod: -1 };
     let condition = Expr::condition;
+    let previous = |ty| Expr { kind: ExprKind::Previous, ty, typmod: -1 };
+    let steps = |of, ty| Expr { kind: ExprKind::Steps(of), ty, typmod: -1 };
     let plus = catalog::procedures_named("int4pl").next().unwrap().oid;
     let equal = catalog::procedures_named("int4eq").next().unwrap().oid;
     for expr in [
@@ -272,6 +274,12 @@ fn what_the_binder_would_not_make_is_refused() {
             needle: Box::new(int4()),
             list: vec![Expr::constant("x".into(), TypeId::TEXT)],
         }),
+        previous(TypeId::INT4),
+        steps(vec![], TypeId::INT4),
+        steps(vec![previous(TypeId::INT4)], TypeId::INT4),
+        steps(vec![int4(), previous(TypeId::TEXT)], TypeId::TEXT),
+        steps(vec![int4(), previous(TypeId::INT4)], TypeId::INT8),
+        call(plus, vec![steps(vec![int4()], TypeId::INT4), previous(TypeId::INT4)], TypeId::INT4),
     ] {
         let compiler = Compiler { parameters: &[Datum::Bool(true)], eval: &eval };
         let error = compiler.compile(&expr, &shape).expect_err(&format!("{expr:?}"));
