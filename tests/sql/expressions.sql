@@ -134,6 +134,26 @@ SELECT 'abc' ILIKE 'ABC', 'ÄBC' ILIKE 'äb%', 'abc' NOT LIKE 'a%', 'abc' NOT IL
 
 SELECT 'abc' LIKE 'abc\'
 
+SELECT 'abc' LIKE '%_\'
+
+SELECT 'abc' LIKE '_%_\'
+
+SELECT 'abc' LIKE '%___\'
+
+SELECT 'abc' LIKE '%____\'
+
+SELECT 'abc' LIKE '%b\'
+
+SELECT 'abc' LIKE '%c\'
+
+SELECT 'abc' NOT LIKE '%_\'
+
+SELECT 'abc' ILIKE '%_\'
+
+SELECT 'abc' LIKE 'x\'
+
+SELECT 'a_c' LIKE '%_a' ESCAPE 'a'
+
 SELECT 'abc' LIKE 'a' ESCAPE 'xx'
 
 SELECT 'äöü' LIKE '_ö_', 'äöü' LIKE '___', 'aaa' LIKE '%a%a%a%', 'aaa' LIKE '%a%a%a%a%', E'a\nb' LIKE 'a_b'

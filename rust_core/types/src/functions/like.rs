@@ -97,7 +97,14 @@ pub fn like(text: &str, pattern: &str, meter: &Meter) -> Result<bool> {
     while t < text.len() {
         let matched = match pattern.get(p) {
             Some(b'%') => {
-                while pattern.get(p) == Some(&b'%') {
+                // A run of both: so many characters, then any text.
+                while let Some(wildcard @ (b'%' | b'_')) = pattern.get(p) {
+                    if *wildcard == b'_' {
+                        if t == text.len() {
+                            return Ok(false);
+                        }
+                        t = next_char(text, t);
+                    }
                     p += 1;
                 }
                 if p == pattern.len() {
@@ -226,7 +233,16 @@ mod tests {
         let meter = Meter::default();
         assert!(!like("abc", "x\\", &meter).unwrap());
         assert!(!like("abc", "abc\\", &meter).unwrap());
-        for (text, pattern) in [("abc", "ab\\"), ("abc", "%\\")] {
+        assert!(!like("a", "%__\\", &meter).unwrap());
+        assert!(!like("abc", "%c\\", &meter).unwrap());
+        for (text, pattern) in [
+            ("abc", "ab\\"),
+            ("abc", "%\\"),
+            ("abc", "%_\\"),
+            ("abc", "_%_\\"),
+            ("abc", "%___\\"),
+            ("abc", "%b\\"),
+        ] {
             let error = like(text, pattern, &meter).unwrap_err();
             assert_eq!(error.sqlstate, sqlstate::INVALID_ESCAPE_SEQUENCE);
         }
