@@ -34,6 +34,18 @@ SHOW timezone
 
 SELECT timestamptz '2020-06-01 12:00:00+00', timestamptz '2020-01-01 12:00', date_trunc('day', timestamptz '2020-06-01 23:30:00+00'), extract(timezone from timestamptz '2020-06-01 00:00:00+00'), timestamptz '2020-06-01 23:30:00+00'::date
 
+# The first date's midnight is before all instants here, the last date's behind them everywhere.
+
+SELECT date '4714-11-24 BC' < now(), date '4714-11-24 BC' <= now(), date '4714-11-24 BC' = now(), date '4714-11-24 BC' <> now(), date '4714-11-24 BC' >= now(), date '4714-11-24 BC' > now()
+
+SELECT now() < date '4714-11-24 BC', now() > date '4714-11-24 BC', date '4714-11-24 BC' > timestamptz '-infinity', date '4714-11-24 BC' < timestamptz 'infinity', timestamptz '-infinity' < date '4714-11-24 BC'
+
+SELECT date '5874897-12-31' < now(), date '5874897-12-31' > now(), date '5874897-12-31' < timestamptz 'infinity', date '5874897-12-31' > timestamptz '-infinity', now() < date '5874897-12-31'
+
+SELECT date '4714-11-24 BC'::timestamptz
+
+SELECT greatest(date '4714-11-24 BC', now())
+
 SET TIME ZONE 'America/New_York'
 
 SELECT timestamptz '2020-06-01 12:00:00+00', timestamptz '2020-03-08 02:30', timestamptz '2020-11-01 01:30'

@@ -107,9 +107,12 @@ pub(crate) fn compare_date_timestamptz(
 ) -> Ordering {
     match midnight(date, format) {
         Ok(midnight) => midnight.cmp(&instant),
-        // A date beyond all instants is still before infinity.
-        Err(_) if instant == INSTANT_INFINITY => Ordering::Less,
-        Err(_) => Ordering::Greater,
+        // A midnight beyond all instants is still before infinity, and one before all of them (of
+        // the first date, east of Greenwich) is still behind its opposite.
+        Err(_) if date > 0 && instant == INSTANT_INFINITY => Ordering::Less,
+        Err(_) if date > 0 => Ordering::Greater,
+        Err(_) if instant == INSTANT_NEGATIVE_INFINITY => Ordering::Greater,
+        Err(_) => Ordering::Less,
     }
 }
 
