@@ -8,7 +8,7 @@
 use phantom_base::{Error, Result, sqlstate};
 
 use super::arithmetic::{DISPLAY_SCALE_MAX, SIGNIFICANT_DIGITS_MIN};
-use super::big::{Big, GROUP};
+use super::big::{BASE, Big, GROUP};
 use super::{Numeric, division_by_zero, overflow};
 use crate::Meter;
 
@@ -118,9 +118,7 @@ fn square_root(value: &Big, scale: i64, meter: &Meter) -> Result<Big> {
         return Ok(Big::zero(scale as u32));
     }
     let two = Big::from_i128(2, 0);
-    // 10^(2 * (weight + 1)) is above the root of anything below 10^(4 * (weight + 1)).
-    let weight = shifted.weight / 2 + 1;
-    let mut root = Big::new(false, weight, 0, vec![1]);
+    let mut root = above_root(&shifted);
     loop {
         let next =
             root.add(&shifted.divide(&root, 0, false, meter)?).divide(&two, 0, false, meter)?;
@@ -131,6 +129,20 @@ fn square_root(value: &Big, scale: i64, meter: &Meter) -> Result<Big> {
     }
     // What was cut off cannot be half of the last digit: the root would have had more digits.
     Ok(Big { weight: root.weight - groups as i32, ..root }.round(scale))
+}
+
+/// A whole number a little above the root of another, to a float's precision.
+fn above_root(value: &Big) -> Big {
+    let (mut head, mut weight) = head(value);
+    if weight % 2 != 0 {
+        head *= f64::from(BASE);
+        weight -= 1;
+    }
+    // The root of the head is below 10^4; with 11 digits behind the point a float has its last one
+    // right, and 2 there is more than it can be off.
+    let shown = Big::from_i128((head.sqrt() * 1e11) as i128 + 2, 11);
+    let root = Big { weight: shown.weight + weight / 2, ..shown };
+    root.truncate(0).add(&Big::from_i128(1, 0))
 }
 
 fn whole_power(base: &Big, exponent: i32, scale: i64, meter: &Meter) -> Result<Big> {
@@ -197,6 +209,13 @@ fn log10(value: &Big) -> f64 {
     head.log10() + (weight * GROUP) as f64
 }
 
+/// The magnitude as `head * 10^(4 * weight)`, the head in `1 .. 10^4` to a float's precision.
+fn head(value: &Big) -> (f64, i32) {
+    let digits = value.digits.iter().take(5).rev();
+    let head = digits.fold(0.0, |rest, &digit| rest / f64::from(BASE) + f64::from(digit));
+    (head, value.weight)
+}
+
 /// Rounded to so many digits counted from the first.
 fn to_significant(value: &Big, digits: i64) -> Big {
     value.round(digits - (i64::from(value.weight) + 1) * GROUP + GROUP - 1)
@@ -232,12 +251,9 @@ fn real_power(base: &Big, power: &Big, meter: &Meter) -> Result<Big> {
 
 /// About where the first digit of `ln(value)` stands: PostgreSQL's estimate.
 fn ln_place(value: &Big) -> i64 {
-    let one = Big::from_i128(1, 0);
-    let near = value.compare(&Big::from_i128(9, 1)).is_ge()
-        && value.compare(&Big::from_i128(11, 1)).is_le();
-    if near {
+    if is_near_one(value) {
         // ln(1 + x) is about x.
-        let x = value.subtract(&one);
+        let x = value.subtract(&Big::from_i128(1, 0));
         return x
             .digits
             .first()
@@ -255,6 +271,11 @@ fn ln_place(value: &Big) -> i64 {
     ln.abs().log10() as i64
 }
 
+/// Whether a value is in `0.9 ..= 1.1`.
+fn is_near_one(value: &Big) -> bool {
+    value.compare(&Big::from_i128(9, 1)).is_ge() && value.compare(&Big::from_i128(11, 1)).is_le()
+}
+
 fn to_float(value: &Big) -> f64 {
     let mut out = 0.0;
     for (at, &digit) in value.digits.iter().take(6).enumerate() {
@@ -266,6 +287,10 @@ fn to_float(value: &Big) -> f64 {
 /// The natural logarithm of a positive value, to `scale` digits after the point.
 fn ln(value: &Big, scale: i64, meter: &Meter) -> Result<Big> {
     let working = scale + GUARD_DIGITS;
+    if is_near_one(value) {
+        // Taken apart, its logarithm would be the small difference of two large ones.
+        return Ok(ln_mantissa(value.clone(), working, meter)?.round(scale));
+    }
     // value = mantissa * 10^(4 * weight), the mantissa in 1 .. 10^4.
     let mantissa = Big { weight: 0, ..value.clone() };
     let mut result = ln_mantissa(mantissa, working, meter)?;
@@ -277,7 +302,7 @@ fn ln(value: &Big, scale: i64, meter: &Meter) -> Result<Big> {
     Ok(result.round(scale))
 }
 
-/// ln of a value in `1 .. 10^4`.
+/// ln of a value in `0.9 .. 10^4`.
 fn ln_mantissa(mut x: Big, scale: i64, meter: &Meter) -> Result<Big> {
     let one = Big::from_i128(1, 0);
     let near = Big::from_i128(11, 1);
@@ -302,13 +327,17 @@ fn ln_mantissa(mut x: Big, scale: i64, meter: &Meter) -> Result<Big> {
     sum.multiply(&Big::from_i128(2_i128 << halvings, 0), meter)
 }
 
-/// `e ^ x` to `scale` digits after the point; the result has about `digits` before it.
+/// `e ^ x` to `scale` digits after the point; the result has about `digits` before it. Those that
+/// are shown are all that is computed: of a result far below 1 there are few.
 fn exp(x: &Big, scale: i64, digits: i64, meter: &Meter) -> Result<Big> {
     let magnitude = Big { negative: false, ..x.clone() };
-    // Halved below 1/128, so that each term of the series gains two digits.
-    let halvings = (to_float(&magnitude) * 128.0).log2().ceil().max(0.0) as u32;
+    let shown = (scale + digits).max(0) + 2 * GUARD_DIGITS;
+    // Halved until each term of the series gains so many bits that there are about as many terms as
+    // squarings afterwards.
+    let bits = (shown as f64 * std::f64::consts::LOG2_10 / 2.0).sqrt().max(7.0);
+    let halvings = (to_float(&magnitude).log2() + bits).ceil().max(0.0) as u32;
     // Squaring back doubles the relative error each time.
-    let working = scale + digits.abs() + i64::from(halvings) + 2 * GUARD_DIGITS;
+    let working = shown + i64::from(halvings);
     let halved = Big::from_i128(1 << halvings, 0);
     let small = magnitude.divide(&halved, working as u32, true, meter)?;
     let mut term = Big::from_i128(1, 0);
@@ -321,10 +350,29 @@ fn exp(x: &Big, scale: i64, digits: i64, meter: &Meter) -> Result<Big> {
         n += 1;
     }
     for _ in 0..halvings {
-        result = result.multiply(&result, meter)?.round(working);
+        result = to_significant(&result.multiply(&result, meter)?, working);
     }
     if x.negative {
         return Big::from_i128(1, 0).divide(&result, scale as u32, true, meter);
     }
     Ok(result.round(scale))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_power_costs_what_its_digits_cost() {
+        let number = |text: &str| Numeric::parse(text).unwrap();
+        let base = number("1").subtract(&number("1.5e-1000")).unwrap();
+        // 1,000 digits of which 56 are not zero: little enough to be done beside other work.
+        let power = base.power(&number("1.45e1003"), &Meter::brief()).unwrap();
+        let text = power.to_string();
+        assert_eq!(text.len(), 1_002);
+        assert!(
+            text.ends_with("00025674492065012249693981635727331411559628990723398851768"),
+            "{text}"
+        );
+    }
 }
