@@ -4,10 +4,10 @@ A file is blocks between blank lines, each one statement (or one text of several
 with `#` belong to nobody. `differences.toml` beside the files says where PhantomDB means to answer
 otherwise, and how.
 
-Equal means: columns with names, types and modifiers, rows (in order where the statement has ORDER
-BY, else as a multiset), command tags, errors and notices field by field but for PostgreSQL's source
-lines and for hints, which are ours to give. Where both fail, columns are not compared: PostgreSQL
-evaluates constants before it describes a result, we may do it after.
+Equal means: messages, columns with names, types and modifiers, rows (in order where the statement
+has ORDER BY, else as a multiset), command tags, errors and notices field by field but for
+PostgreSQL's source lines and for hints, which are ours to give. Where both fail, messages and
+columns are not compared: a row that cannot be computed may be met before others are sent, or after.
 """
 
 import math
@@ -72,6 +72,7 @@ def shown(answer: Answer, *, ordered: bool) -> dict[str, object]:
     if not ordered:
         rows.sort(key=repr)
     return {
+        "messages": "" if answer.errors else answer.kinds,
         "columns": [(c.name, c.type_oid, c.size, c.typmod, c.format) for c in answer.columns],
         "rows": rows,
         "tags": answer.tags,

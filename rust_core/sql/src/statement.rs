@@ -155,6 +155,15 @@ impl Prepared {
         Self { text: Arc::from(text), body, parameters, columns, of_the_moment: false }
     }
 
+    /// Whether its result is rows, be they of no columns (`SELECT FROM t`).
+    pub fn returns_rows(&self) -> bool {
+        let is_select = match &self.body {
+            Body::Query(planned) => !planned.query.is_write(),
+            _ => false,
+        };
+        is_select || !self.columns.is_empty()
+    }
+
     /// Whether it changes rows or the catalog.
     pub fn is_write(&self) -> bool {
         match &self.body {

@@ -13,7 +13,7 @@ use super::session::PgSession;
 impl PgSession {
     /// RowDescription, or NoData for a statement without rows.
     pub(super) fn row_description(&mut self, statement: &Prepared, formats: &[i16]) {
-        if statement.columns.is_empty() {
+        if !statement.returns_rows() {
             write_message(&mut self.out, b'n', |_| {});
             return;
         }

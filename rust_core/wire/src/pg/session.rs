@@ -558,6 +558,21 @@ mod tests {
     }
 
     #[test]
+    fn rows_without_columns_are_described() {
+        let mut session = started();
+        for text in ["SELECT", "SELECT WHERE false"] {
+            session.out.clear();
+            let statement = prepared(&session, text);
+            session.row_description(&statement, &[]);
+            assert_eq!(session.out, b"T\0\0\0\x06\0\0", "{text}");
+        }
+        session.out.clear();
+        let statement = prepared(&session, "SET TimeZone = 'UTC'");
+        session.row_description(&statement, &[]);
+        assert_eq!(session.out, b"n\0\0\0\x04");
+    }
+
+    #[test]
     fn output_leaves_in_order_whatever_the_pieces() {
         let mut session = selecting();
         session.resume(Outcome::Done { rows: 0, notices: Vec::new() });

@@ -78,7 +78,7 @@ impl PgSession {
             self.fail_simple(&error, 0);
             return;
         }
-        if !statement.columns.is_empty() {
+        if statement.returns_rows() {
             self.row_description(&statement, &[]);
         }
         match &statement.body {
