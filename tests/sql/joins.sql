@@ -115,3 +115,59 @@ SELECT j.id FROM (a JOIN c ON a.id = c.a_id) AS j
 DELETE FROM c WHERE a_id = 7
 
 SELECT count(*) FROM a, b, c
+
+# A merged column has the type that both sides come to, and the value of the side that has it.
+
+CREATE TABLE m (k int PRIMARY KEY, s varchar(3), d date, v numeric(6,2))
+
+CREATE TABLE n (k numeric PRIMARY KEY, s text, d timestamptz, v numeric(8,1), w int)
+
+INSERT INTO m VALUES (1, 'a', '2020-01-01', 1.50), (2, 'b', '2020-01-02', 2.00), (3, NULL, NULL, NULL)
+
+INSERT INTO n VALUES (1.0, 'a', '2020-01-01', 1.5, 1), (2.00, 'c', '2020-01-02 01:00', 2, 2), (2.5, 'b', NULL, NULL, 3)
+
+SELECT k, k / 2 FROM m JOIN n USING (k)
+
+SELECT s, s || 1 FROM m JOIN n USING (s)
+
+SELECT d, d < now() FROM m JOIN n USING (d)
+
+SELECT v, v * 2 FROM m JOIN n USING (v)
+
+SELECT k, k / 2 FROM m LEFT JOIN n USING (k)
+
+SELECT s, s || 1 FROM m LEFT JOIN n USING (s)
+
+SELECT d, d < now() FROM m LEFT JOIN n USING (d)
+
+SELECT v, v * 2 FROM m LEFT JOIN n USING (v)
+
+SELECT k, k / 2, m.k / 2, n.k FROM n JOIN m USING (k)
+
+SELECT k, k / 2 FROM n LEFT JOIN m USING (k)
+
+SELECT * FROM m NATURAL JOIN n
+
+SELECT * FROM m NATURAL LEFT JOIN n
+
+SELECT * FROM n NATURAL LEFT JOIN m
+
+SELECT k, count(*) FROM m JOIN n USING (k) GROUP BY k
+
+SELECT k FROM m LEFT JOIN n USING (k) GROUP BY m.k
+
+SELECT m.k FROM m LEFT JOIN n USING (k) GROUP BY k
+
+SELECT k FROM m JOIN n USING (k) GROUP BY m.k
+
+SELECT k / 2 FROM m JOIN n USING (k) JOIN (m AS o JOIN n AS p USING (k)) USING (k)
+
+SELECT 1 FROM m JOIN n USING (k, k)
+
+SELECT 1 FROM m JOIN n USING (w)
+
+SELECT 1 FROM (m JOIN m AS o ON true) JOIN n USING (k)
+
+SELECT 1 FROM n JOIN (m JOIN m AS o ON true) USING (k)
+
+SELECT sum(k / 2) FROM m JOIN n USING (k) WHERE k > 1

@@ -4,7 +4,9 @@ use pg_query::protobuf::node::Node;
 use pg_query::protobuf::{self, JoinType};
 use phantom_base::sync::Arc;
 use phantom_base::{Error, Result, sqlstate};
+use phantom_types::NO_TYPMOD;
 
+use super::coerce::Context;
 use super::scope::{Item, Scope, Visible};
 use super::{Binder, inner, string_of, strings_of};
 use crate::bound::{Expr, ExprKind, JoinKind, JoinTree, Relation};
@@ -136,7 +138,7 @@ impl Binder<'_> {
                 Some(quals) => self.on_clause(quals, scope)?,
             }
         } else {
-            self.merge(&merged, left_scope, right_scope)?
+            self.merge(kind, &merged, (left_scope, right_scope))?
         };
         let tree = JoinTree::Join { kind, left: Box::new(left), right: Box::new(right), on };
         Ok((tree, scope))
@@ -154,27 +156,27 @@ impl Binder<'_> {
     /// USING and NATURAL: equality of each merged column, which is seen once afterwards.
     fn merge(
         &mut self,
+        kind: JoinKind,
         names: &[String],
-        left: Scope,
-        right: Scope,
+        (left, right): (Scope, Scope),
     ) -> Result<(Option<Expr>, Scope)> {
+        let mut sides = Vec::with_capacity(names.len());
+        for (at, name) in names.iter().enumerate() {
+            if names.iter().take(at).any(|before| before == name) {
+                let message =
+                    format!("column name \"{name}\" appears more than once in USING clause");
+                return Err(Error::new(sqlstate::DUPLICATE_COLUMN, message));
+            }
+            sides.push((merged_side(&left, name, "left")?, merged_side(&right, name, "right")?));
+        }
         let mut conditions = Vec::with_capacity(names.len());
+        for (of_left, of_right) in &sides {
+            conditions.push(self.binary_operator("=", of_left.clone(), of_right.clone(), -1)?);
+        }
         let mut merged: Vec<Visible> = Vec::with_capacity(names.len());
-        for name in names {
-            let side = |scope: &Scope, which: &str| {
-                scope.bare(name)?.ok_or_else(|| {
-                    let message = format!(
-                        "column \"{name}\" specified in USING clause does not exist in {which} table"
-                    );
-                    Error::new(sqlstate::UNDEFINED_COLUMN, message)
-                })
-            };
-            let (from_left, from_right) = (side(&left, "left")?, side(&right, "right")?);
-            let ExprKind::Column { relation, attnum } = from_left.kind else {
-                unreachable!("a scope answers with columns");
-            };
-            conditions.push(self.binary_operator("=", from_left, from_right, -1)?);
-            merged.push(Visible { name: name.clone(), relation, attnum });
+        for (name, (of_left, of_right)) in names.iter().zip(sides) {
+            let value = self.merged(kind, of_left, of_right)?;
+            merged.push(Visible { name: name.clone(), value });
         }
         let mut scope = left.beside(right)?;
         scope.visible.retain(|visible| !names.contains(&visible.name));
@@ -185,5 +187,45 @@ impl Binder<'_> {
             Some(Expr::condition(ExprKind::And(conditions)))
         };
         Ok((on, scope))
+    }
+
+    /// The value of a merged column: of the type that both sides come to. That of an inner join is
+    /// the side that has the type already, for equal values may look different; that of a left join
+    /// is always the left one.
+    fn merged(&mut self, kind: JoinKind, left: Expr, right: Expr) -> Result<Expr> {
+        let ty = self.common_type(&[(&left, -1), (&right, -1)], "JOIN/USING")?;
+        let same = (left.ty, left.typmod) == (right.ty, right.typmod);
+        let typmod = if same { left.typmod } else { NO_TYPMOD };
+        let is_plain = |side: &Expr| (side.ty, side.typmod) == (ty, typmod);
+        let chosen = match kind {
+            JoinKind::Inner if !is_plain(&left) && is_plain(&right) => right,
+            _ => left,
+        };
+        if is_plain(&chosen) {
+            return Ok(chosen);
+        }
+        if chosen.ty == ty {
+            return Ok(Expr { kind: ExprKind::Relabel(Box::new(chosen)), ty, typmod });
+        }
+        self.coerce(chosen, ty, NO_TYPMOD, Context::Implicit, -1)
+    }
+}
+
+/// The column of one side that USING names.
+fn merged_side(scope: &Scope, name: &str, side: &str) -> Result<Expr> {
+    let mut found = scope.visible.iter().filter(|visible| visible.name == name);
+    match (found.next(), found.next()) {
+        (Some(only), None) => Ok(only.value.clone()),
+        (Some(_), Some(_)) => {
+            let message =
+                format!("common column name \"{name}\" appears more than once in {side} table");
+            Err(Error::new(sqlstate::AMBIGUOUS_COLUMN, message))
+        }
+        (None, _) => {
+            let message = format!(
+                "column \"{name}\" specified in USING clause does not exist in {side} table"
+            );
+            Err(Error::new(sqlstate::UNDEFINED_COLUMN, message))
+        }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A scope is built while FROM is bound, from the leaves up: an ON clause sees its own two sides
 //! only, everything else sees all. A column that USING or NATURAL merged is seen once without a
-//! qualifier, and still once per table with one.
+//! qualifier, as a value of the type that both sides come to, and still once per table with one, as
+//! the table has it.
 
 use phantom_base::sync::Arc;
 use phantom_base::{Error, Result, sqlstate};
@@ -25,15 +26,22 @@ pub(super) struct Item {
     pub columns: Vec<String>,
 }
 
+impl Item {
+    /// A reference to a column by its number.
+    fn column(&self, attnum: u16) -> Expr {
+        let column = self.table.column(attnum).expect("scopes hold columns of their tables");
+        let kind = ExprKind::Column { relation: self.relation, attnum };
+        Expr { kind, ty: column.ty, typmod: column.typmod }
+    }
+}
+
 /// A column that is seen without a qualifier.
 #[derive(Clone, Debug)]
 pub(super) struct Visible {
     /// Its name.
     pub name: String,
-    /// The table that gives its value.
-    pub relation: u16,
-    /// Its number there.
-    pub attnum: u16,
+    /// Its value: a column, or what a merged one becomes of it.
+    pub value: Expr,
 }
 
 /// What names mean.
@@ -52,7 +60,7 @@ impl Scope {
             .columns
             .iter()
             .zip(1..)
-            .map(|(name, attnum)| Visible { name: name.clone(), relation: item.relation, attnum })
+            .map(|(name, attnum)| Visible { name: name.clone(), value: item.column(attnum) })
             .collect();
         Self { items: vec![item], visible }
     }
@@ -97,7 +105,7 @@ impl Scope {
             let message = format!("column reference \"{name}\" is ambiguous");
             return Err(Error::new(sqlstate::AMBIGUOUS_COLUMN, message));
         }
-        Ok(Some(self.column(first.relation, first.attnum)))
+        Ok(Some(first.value.clone()))
     }
 
     /// The column of a table's name and its own: `None` if the table has none of that name.
@@ -108,8 +116,6 @@ impl Scope {
 
     /// A reference to a column by its numbers.
     pub fn column(&self, relation: u16, attnum: u16) -> Expr {
-        let item = self.item_of(relation);
-        let column = item.table.column(attnum).expect("scopes hold columns of their tables");
-        Expr { kind: ExprKind::Column { relation, attnum }, ty: column.ty, typmod: column.typmod }
+        self.item_of(relation).column(attnum)
     }
 }

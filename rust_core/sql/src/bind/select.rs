@@ -108,8 +108,7 @@ impl Binder<'_> {
                     return Err(self.error(sqlstate::SYNTAX_ERROR, column.location, message));
                 }
                 for visible in &self.scope.visible {
-                    let bound = self.scope.column(visible.relation, visible.attnum);
-                    columns.push((visible.name.clone(), bound));
+                    columns.push((visible.name.clone(), visible.value.clone()));
                 }
             }
             Some(table) => {

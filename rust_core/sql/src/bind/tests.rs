@@ -169,6 +169,27 @@ fn parameters_take_the_type_that_their_place_gives() {
 }
 
 #[test]
+fn a_merged_column_has_the_type_of_both_sides() {
+    let ty = |text: &str| bind(text).columns[0].ty;
+    let joined = "from flights f (carrier, k) join flights g (c, d, k) using (k)";
+    assert_eq!(ty(&format!("select k {joined}")), TypeId::FLOAT8);
+    assert_eq!(ty(&format!("select f.k {joined}")), TypeId::INT4);
+    // Each of text and varchar becomes the other: the first one stays.
+    let joined = "left join flights using (carrier)";
+    assert_eq!(ty(&format!("select carrier from carriers {joined}")), TypeId::VARCHAR);
+    assert_eq!(ty("select carrier from flights join carriers using (carrier)"), TypeId::TEXT);
+    for (text, code) in [
+        ("select 1 from flights join carriers using (carrier, carrier)", "42701"),
+        ("select 1 from flights f (carrier) join carriers using (name)", "42703"),
+        ("select 1 from flights f (a, k) join carriers c (k) using (k)", "42883"),
+        ("select 1 from (flights f join flights g on true) join carriers using (carrier)", "42702"),
+    ] {
+        let (found, _, message) = refused(text);
+        assert_eq!(found.as_str(), code, "{text}: {message}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_refused_with_postgresqls_code_and_place() {
     let cases: &[(&str, &str, u32)] = &[
         ("select * from nowhere", "42P01", 15),
