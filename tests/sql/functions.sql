@@ -108,6 +108,30 @@ SELECT extract(nope from timestamptz '2020-01-01')
 
 SELECT extract(year from '2020-01-01')
 
+SELECT date_part('year', '2020-01-01')
+
+SELECT isfinite('2020-01-01')
+
+SELECT trunc('1.5')
+
+SELECT avg('1')
+
+SELECT date '2020-01-01' + '1'
+
+SELECT '1' * '2'
+
+SELECT int4('5'), int8('5'), text(5), varchar('a'), numeric('1.5'), float8('1.5'), date('2020-01-01')
+
+SELECT int4('5.5')
+
+SELECT trim(5)
+
+SELECT substring('hello', 2, '3'), substring('hello', '2'::int, 3)
+
+SELECT substring('hello', '2', '3')
+
+SELECT concat('a', NULL, 1, true), concat(NULL)
+
 SELECT date_part('year', date '2020-05-17'), date_part('epoch', timestamptz '2020-05-17 13:14:15.678+00'), date_part('dow', timestamptz '2020-05-17 00:00:00+00')
 
 SELECT now() = now(), now() = current_timestamp, now() > timestamptz '2020-01-01', current_date > date '2020-01-01', current_date = now()::date, transaction_timestamp() = now()

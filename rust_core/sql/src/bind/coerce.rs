@@ -6,7 +6,7 @@ pub(super) use phantom_types::catalog::CastContext as Context;
 use phantom_types::catalog::{self, CastHow};
 use phantom_types::{Datum, NO_TYPMOD, TypeId, format};
 
-use super::{Binder, builtin, strings_of};
+use super::{Binder, builtin, foreign, strings_of};
 use crate::bound::{Expr, ExprKind};
 
 /// How a cast is done.
@@ -21,10 +21,19 @@ enum Method {
 
 /// Whether a value of one type becomes one of another in a context.
 pub(super) fn can_coerce(from: TypeId, to: TypeId, context: Context) -> bool {
+    if let Some(takes) = foreign::takes(to, from) {
+        return takes;
+    }
     from == to
         || from == TypeId::UNKNOWN
         || to == TypeId::ANY
         || method(from, to, context).is_some()
+}
+
+/// Whether an explicit cast changes the name of the type alone, or goes by text.
+pub(super) fn casts_without_function(from: TypeId, to: TypeId) -> bool {
+    from != to
+        && matches!(method(from, to, Context::Explicit), Some(Method::Relabel | Method::ByText))
 }
 
 fn method(from: TypeId, to: TypeId, context: Context) -> Option<Method> {

@@ -388,12 +388,14 @@ impl Binder<'_> {
         let op = function.op();
         Ok(match op {
             Op::SvfopCurrentDate => {
-                let now = self.call_by_name("now", Vec::new(), function.location)?;
+                let now = self.call_by_name(&["now"], Vec::new(), function.location)?;
                 self.coerce(now, TypeId::DATE, NO_TYPMOD, Context::Explicit, function.location)?
             }
-            Op::SvfopCurrentTimestamp => self.call_by_name("now", Vec::new(), function.location)?,
+            Op::SvfopCurrentTimestamp => {
+                self.call_by_name(&["now"], Vec::new(), function.location)?
+            }
             Op::SvfopCurrentTimestampN => {
-                let now = self.call_by_name("now", Vec::new(), function.location)?;
+                let now = self.call_by_name(&["now"], Vec::new(), function.location)?;
                 let typmod = function.typmod;
                 self.coerce(now, TypeId::TIMESTAMPTZ, typmod, Context::Explicit, function.location)?
             }

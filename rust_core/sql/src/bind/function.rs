@@ -2,12 +2,12 @@
 
 use pg_query::protobuf;
 use phantom_base::{Error, Result, sqlstate};
-use phantom_types::{Datum, NO_TYPMOD, TypeId, catalog};
+use phantom_types::{NO_TYPMOD, TypeId, catalog};
 
-use super::coerce::{Context, can_coerce};
+use super::coerce::{Context, casts_without_function};
 use super::expression::location_of;
-use super::operator::{choose, chosen_is_ambiguous};
-use super::{Binder, builtin, inner, strings_of};
+use super::operator::{Unresolved, choose};
+use super::{Binder, builtin, foreign, inner, strings_of};
 use crate::bound::{Aggregate, Expr, ExprKind};
 
 impl Binder<'_> {
@@ -33,7 +33,7 @@ impl Binder<'_> {
             return Err(self.unsupported(call.location, "WITHIN GROUP"));
         }
         if builtin::aggregates(&name).next().is_some() {
-            return self.aggregate_call(&name, call);
+            return self.aggregate_call(&name, &words.join("."), call);
         }
         if call.agg_star
             || call.agg_distinct
@@ -41,7 +41,7 @@ impl Binder<'_> {
             || !call.agg_order.is_empty()
         {
             if call.agg_star {
-                self.call_by_name(&name, Vec::new(), call.location)?;
+                self.call_by_name(&words, Vec::new(), call.location)?;
             }
             let clause = if call.agg_star {
                 format!("{name}(*) specified, but {name} is not an aggregate function")
@@ -58,14 +58,11 @@ impl Binder<'_> {
         for argument in &call.args {
             arguments.push(self.child(Some(argument))?);
         }
-        if name == "substring" && matches!(arguments.as_slice(), [_, what] if is_pattern(what)) {
-            return Err(self.unsupported(call.location, "substring by a regular expression"));
-        }
         if name == "current_schema" && arguments.is_empty() {
             // There is one schema to be current.
             return Ok(Expr::constant("public".into(), TypeId::NAME));
         }
-        self.call_by_name(&name, arguments, call.location)
+        self.call_by_name(&words, arguments, call.location)
     }
 
     /// Users' functions would be in `public`; there are none.
@@ -74,39 +71,57 @@ impl Binder<'_> {
         for argument in &call.args {
             types.push(self.child(Some(argument))?.ty);
         }
-        Ok(self.no_function(&format!("public.{name}"), &types, false, false, call.location))
+        let shown = format!("public.{name}");
+        Ok(self.no_function(name, &shown, (&types, Unresolved::Nothing), call.location))
     }
 
-    /// Chooses among the functions of a name and brings the arguments to its types.
+    /// Chooses among the functions of a name, the last of `words`, and brings the arguments to its
+    /// types.
     pub(super) fn call_by_name(
         &mut self,
-        name: &str,
+        words: &[&str],
         arguments: Vec<Expr>,
         location: i32,
     ) -> Result<Expr> {
+        let name = words.last().copied().unwrap_or_default();
         let types: Vec<TypeId> = arguments.iter().map(|argument| argument.ty).collect();
         let candidates: Vec<_> = catalog::procedures_named(name).collect();
-        let signatures: Vec<Vec<TypeId>> =
+        let mut signatures: Vec<Vec<TypeId>> =
             candidates.iter().map(|row| builtin::signature(row, types.len())).collect();
-        let Some(row) = choose(&types, &signatures).and_then(|at| candidates.get(at)) else {
-            if let Some(cast) = self.call_as_cast(name, &arguments, location)? {
-                return Ok(cast);
+        signatures.extend(foreign::functions(name));
+        if !signatures.contains(&types)
+            && let Some(cast) = self.call_as_cast(name, &arguments, location)?
+        {
+            return Ok(cast);
+        }
+        let chosen = choose(&types, &signatures);
+        let Some(row) = chosen.and_then(|at| candidates.get(at)) else {
+            if name == "substring" && chosen.is_some() {
+                return Err(self.unsupported(location, "substring by a regular expression"));
             }
-            let ambiguous = chosen_is_ambiguous(&types, &signatures);
-            return Err(self.no_function(name, &types, candidates.is_empty(), ambiguous, location));
+            let why = Unresolved::of(chosen, &types, &signatures);
+            return Err(self.no_function(name, &words.join("."), (&types, why), location));
         };
         let wanted = builtin::signature(row, types.len());
         let mut coerced = Vec::with_capacity(arguments.len());
         for (argument, ty) in arguments.into_iter().zip(wanted) {
-            let argument =
-                if ty == TypeId::ANY { self.settle(argument, location)? } else { argument };
+            let argument = if ty == TypeId::ANY { self.any(argument, location)? } else { argument };
             coerced.push(self.coerce(argument, ty, NO_TYPMOD, Context::Implicit, location)?);
         }
         let kind = ExprKind::Call(row.oid, coerced);
         Ok(self.fold(Expr { kind, ty: row.ret, typmod: NO_TYPMOD }))
     }
 
-    /// `int4('5')`: a call of a type's name with one argument is a cast.
+    /// An argument of any type. A literal is text there; a parameter gets no type by this.
+    fn any(&mut self, argument: Expr, location: i32) -> Result<Expr> {
+        match argument.kind {
+            ExprKind::Param(_) => Ok(argument),
+            _ => self.settle(argument, location),
+        }
+    }
+
+    /// `int4('5')`: a call of a type's name with one argument is a cast where the argument is a
+    /// literal, or becomes that type without a function.
     fn call_as_cast(
         &mut self,
         name: &str,
@@ -115,8 +130,10 @@ impl Binder<'_> {
     ) -> Result<Option<Expr>> {
         let [argument] = arguments else { return Ok(None) };
         let Some(ty) = TypeId::from_name(name) else { return Ok(None) };
+        let is_literal =
+            argument.ty == TypeId::UNKNOWN && matches!(argument.kind, ExprKind::Const(_));
         if matches!(ty, TypeId::UNKNOWN | TypeId::ANY)
-            || !can_coerce(argument.ty, ty, Context::Explicit)
+            || !(is_literal || casts_without_function(argument.ty, ty))
         {
             return Ok(None);
         }
@@ -127,31 +144,42 @@ impl Binder<'_> {
     fn no_function(
         &self,
         name: &str,
-        types: &[TypeId],
-        unheard_of: bool,
-        ambiguous: bool,
+        shown: &str,
+        (types, why): (&[TypeId], Unresolved),
         location: i32,
     ) -> Error {
-        if unheard_of && builtin::is_foreign_function(name) {
+        let is_unheard_of = catalog::procedures_named(name).next().is_none()
+            && builtin::aggregates(name).next().is_none()
+            && !shown.starts_with("public.");
+        if is_unheard_of && builtin::is_foreign_function(name) {
             return self.unsupported(location, format!("function {name}"));
         }
-        let shown: Vec<&str> = types.iter().map(|ty| ty.sql_name()).collect();
-        let shown = format!("{name}({})", shown.join(", "));
-        let error = if ambiguous {
-            Error::new(sqlstate::AMBIGUOUS_FUNCTION, format!("function {shown} is not unique"))
-                .with_hint(
-                    "Could not choose a best candidate function. You might need to add explicit type casts.",
-                )
-        } else {
-            Error::new(sqlstate::UNDEFINED_FUNCTION, format!("function {shown} does not exist"))
-                .with_hint(
-                    "No function matches the given name and argument types. You might need to add explicit type casts.",
-                )
+        let types: Vec<&str> = types.iter().map(|ty| ty.sql_name()).collect();
+        let shown = format!("{shown}({})", types.join(", "));
+        let error = match why {
+            Unresolved::Foreign => Error::unsupported(format!("function {shown}")),
+            Unresolved::Ambiguous => {
+                Error::new(sqlstate::AMBIGUOUS_FUNCTION, format!("function {shown} is not unique"))
+                    .with_hint(
+                        "Could not choose a best candidate function. You might need to add explicit type casts.",
+                    )
+            }
+            Unresolved::Nothing => {
+                Error::new(sqlstate::UNDEFINED_FUNCTION, format!("function {shown} does not exist"))
+                    .with_hint(
+                        "No function matches the given name and argument types. You might need to add explicit type casts.",
+                    )
+            }
         };
         self.located(location, error)
     }
 
-    fn aggregate_call(&mut self, name: &str, call: &protobuf::FuncCall) -> Result<Expr> {
+    fn aggregate_call(
+        &mut self,
+        name: &str,
+        shown: &str,
+        call: &protobuf::FuncCall,
+    ) -> Result<Expr> {
         if let Some(clause) = self.no_aggregates_in {
             let message = format!("aggregate functions are not allowed in {clause}");
             return Err(self.error(sqlstate::GROUPING_ERROR, call.location, message));
@@ -170,14 +198,17 @@ impl Binder<'_> {
 
         let types: Vec<TypeId> = arguments.iter().map(|argument| argument.ty).collect();
         let candidates: Vec<_> = builtin::aggregates(name).collect();
-        let signatures: Vec<Vec<TypeId>> = candidates.iter().map(|row| row.args.to_vec()).collect();
-        let Some(row) = choose(&types, &signatures).and_then(|at| candidates.get(at)) else {
+        let mut signatures: Vec<Vec<TypeId>> =
+            candidates.iter().map(|row| row.args.to_vec()).collect();
+        signatures.extend(foreign::functions(name));
+        let chosen = choose(&types, &signatures);
+        let Some(row) = chosen.and_then(|at| candidates.get(at)) else {
             if types.is_empty() && name == "count" {
                 let message = "count(*) must be used to call a parameterless aggregate function";
                 return Err(self.error(sqlstate::WRONG_OBJECT_TYPE, call.location, message));
             }
-            let ambiguous = chosen_is_ambiguous(&types, &signatures);
-            return Err(self.no_function(name, &types, false, ambiguous, call.location));
+            let why = Unresolved::of(chosen, &types, &signatures);
+            return Err(self.no_function(name, shown, (&types, why), call.location));
         };
         if !call.agg_star && types.is_empty() {
             let message =
@@ -186,8 +217,12 @@ impl Binder<'_> {
         }
         let mut coerced = Vec::with_capacity(arguments.len());
         for (argument, ty) in arguments.into_iter().zip(row.args) {
-            let argument =
-                if *ty == TypeId::ANY { self.settle(argument, call.location)? } else { argument };
+            let argument = match *ty {
+                // DISTINCT compares, which needs a type.
+                TypeId::ANY if call.agg_distinct => self.settle(argument, call.location)?,
+                TypeId::ANY => self.any(argument, call.location)?,
+                _ => argument,
+            };
             coerced.push(self.coerce(
                 argument,
                 *ty,
@@ -230,14 +265,5 @@ impl Binder<'_> {
             }
         };
         Ok((arguments, filter))
-    }
-}
-
-/// Whether the second argument of `substring` makes it the form with a regular expression.
-fn is_pattern(argument: &Expr) -> bool {
-    match argument.ty {
-        TypeId::TEXT | TypeId::VARCHAR => true,
-        TypeId::UNKNOWN => argument.kind != ExprKind::Const(Datum::Null),
-        _ => false,
     }
 }

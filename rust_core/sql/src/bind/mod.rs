@@ -13,6 +13,7 @@ mod coerce;
 mod ddl;
 mod expression;
 mod fold;
+mod foreign;
 mod from;
 mod function;
 mod grouping;

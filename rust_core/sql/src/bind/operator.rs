@@ -1,10 +1,10 @@
 //! Operators, and the choice among overloads (PostgreSQL, "Type Conversion": operators, functions).
 
 use phantom_base::{Error, Result, sqlstate};
-use phantom_types::{Category, NO_TYPMOD, TypeId, catalog};
+use phantom_types::{NO_TYPMOD, TypeId, catalog};
 
 use super::coerce::{Context, can_coerce};
-use super::{Binder, builtin};
+use super::{Binder, builtin, foreign};
 use crate::bound::{Expr, ExprKind};
 
 /// A binary operator that was chosen, and its operands as it takes them.
@@ -59,16 +59,14 @@ impl Binder<'_> {
     ) -> Result<Expr> {
         let candidates: Vec<_> =
             catalog::operators_named(name).filter(|row| row.left.is_none()).collect();
-        let signatures: Vec<Vec<TypeId>> = candidates.iter().map(|row| vec![row.right]).collect();
+        let mut signatures: Vec<Vec<TypeId>> =
+            candidates.iter().map(|row| vec![row.right]).collect();
+        signatures.extend(foreign::prefix(name));
         let chosen = choose(&[operand.ty], &signatures);
         let Some(row) = chosen.and_then(|at| candidates.get(at)) else {
-            let shown = format!("{name} {}", shown(operand.ty));
-            return Err(self.no_operator(
-                name,
-                &shown,
-                chosen_is_ambiguous(&[operand.ty], &signatures),
-                location,
-            ));
+            let shown = format!("{name} {}", operand.ty.sql_name());
+            let why = Unresolved::of(chosen, &[operand.ty], &signatures);
+            return Err(self.no_operator(name, &shown, why, location));
         };
         let operand = self.coerce(operand, row.right, NO_TYPMOD, Context::Implicit, location)?;
         let kind = ExprKind::Call(row.procedure, vec![operand]);
@@ -89,21 +87,18 @@ impl Binder<'_> {
         let exact = exact_types(types);
         let mut chosen =
             candidates.iter().position(|row| (row.left, row.right) == (Some(exact[0]), exact[1]));
-        let signatures: Vec<Vec<TypeId>> =
+        let mut signatures: Vec<Vec<TypeId>> =
             candidates.iter().map(|row| vec![row.left.unwrap_or(row.right), row.right]).collect();
+        signatures.extend(foreign::infix(name));
         if chosen.is_none() {
             // varchar has no operators of its own; PostgreSQL sees text in it first.
             types = types.map(|ty| if ty == TypeId::VARCHAR { TypeId::TEXT } else { ty });
             chosen = choose(&types, &signatures);
         }
         let Some(row) = chosen.and_then(|at| candidates.get(at)) else {
-            let shown = format!("{} {name} {}", shown(left.ty), shown(right.ty));
-            return Err(self.no_operator(
-                name,
-                &shown,
-                chosen_is_ambiguous(&types, &signatures),
-                location,
-            ));
+            let shown = format!("{} {name} {}", left.ty.sql_name(), right.ty.sql_name());
+            let why = Unresolved::of(chosen, &types, &signatures);
+            return Err(self.no_operator(name, &shown, why, location));
         };
         let left_type = row.left.expect("binary operators have a left operand");
         let left = self.coerce(left, left_type, NO_TYPMOD, Context::Implicit, location)?;
@@ -111,28 +106,49 @@ impl Binder<'_> {
         Ok(Resolved { procedure: row.procedure, ty: row.ret, left, right })
     }
 
-    fn no_operator(&self, name: &str, shown: &str, ambiguous: bool, location: i32) -> Error {
+    fn no_operator(&self, name: &str, shown: &str, why: Unresolved, location: i32) -> Error {
         if builtin::is_foreign_operator(name) {
             return self.unsupported(location, format!("operator {name}"));
         }
-        let error = if ambiguous {
-            Error::new(sqlstate::AMBIGUOUS_FUNCTION, format!("operator is not unique: {shown}"))
-                .with_hint(
-                    "Could not choose a best candidate operator. You might need to add explicit type casts.",
-                )
-        } else {
-            Error::new(sqlstate::UNDEFINED_FUNCTION, format!("operator does not exist: {shown}"))
-                .with_hint(
-                    "No operator matches the given name and argument types. You might need to add explicit type casts.",
-                )
+        let error = match why {
+            Unresolved::Foreign => Error::unsupported(format!("operator {shown}")),
+            Unresolved::Ambiguous => {
+                Error::new(sqlstate::AMBIGUOUS_FUNCTION, format!("operator is not unique: {shown}"))
+                    .with_hint(
+                        "Could not choose a best candidate operator. You might need to add explicit type casts.",
+                    )
+            }
+            Unresolved::Nothing => {
+                Error::new(sqlstate::UNDEFINED_FUNCTION, format!("operator does not exist: {shown}"))
+                    .with_hint(
+                        "No operator matches the given name and argument types. You might need to add explicit type casts.",
+                    )
+            }
         };
         self.located(location, error)
     }
 }
 
-/// The name of an operand's type in a message.
-fn shown(ty: TypeId) -> String {
-    ty.sql_name().to_owned()
+/// Why none of our candidates was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unresolved {
+    /// None fits.
+    Nothing,
+    /// Several fit equally.
+    Ambiguous,
+    /// PostgreSQL's choice is one that we lack.
+    Foreign,
+}
+
+impl Unresolved {
+    /// The reason, given what was chosen among ours and foreign ones.
+    pub fn of(chosen: Option<usize>, given: &[TypeId], signatures: &[Vec<TypeId>]) -> Self {
+        match chosen {
+            Some(_) => Self::Foreign,
+            None if signatures.iter().any(|wanted| matches(given, wanted)) => Self::Ambiguous,
+            None => Self::Nothing,
+        }
+    }
 }
 
 /// An unknown operand is first taken to have the other's type.
@@ -141,11 +157,6 @@ fn exact_types(types: [TypeId; 2]) -> [TypeId; 2] {
         [TypeId::UNKNOWN, known] | [known, TypeId::UNKNOWN] => [known, known],
         other => other,
     }
-}
-
-/// Whether several candidates are left where none could be chosen.
-pub(super) fn chosen_is_ambiguous(given: &[TypeId], signatures: &[Vec<TypeId>]) -> bool {
-    signatures.iter().filter(|wanted| matches(given, wanted)).count() > 1
 }
 
 fn matches(given: &[TypeId], wanted: &[TypeId]) -> bool {
@@ -171,8 +182,9 @@ pub(super) fn choose(given: &[TypeId], signatures: &[Vec<TypeId>]) -> Option<usi
     if left.len() > 1 {
         keep_best(&mut left, |at| {
             let fits = |(g, w): &(&TypeId, &TypeId)| {
-                **g != TypeId::UNKNOWN
-                    && (g == w || (w.is_preferred() && w.category() == g.category()))
+                let (given, (category, preferred)) =
+                    (foreign::category(**g).0, foreign::category(**w));
+                **g != TypeId::UNKNOWN && (g == w || (preferred && category == given))
             };
             given.iter().zip(wanted(at)).filter(fits).count()
         });
@@ -195,6 +207,9 @@ fn keep_best(candidates: &mut Vec<usize>, score: impl Fn(&usize) -> usize) {
     candidates.retain(|at| score(at) == best);
 }
 
+/// The category of text.
+const STRING: char = 'S';
+
 /// Unknown operands: a position takes the category string if any candidate does, else the one that
 /// all share; then candidates of that category stay, the preferred type of it before others.
 fn by_unknown_categories(
@@ -202,32 +217,33 @@ fn by_unknown_categories(
     candidates: Vec<usize>,
     signatures: &[Vec<TypeId>],
 ) -> Vec<usize> {
-    let mut wanted: Vec<Option<(Category, bool)>> = Vec::with_capacity(given.len());
+    let mut wanted: Vec<Option<(char, bool)>> = Vec::with_capacity(given.len());
     for (position, ty) in given.iter().enumerate() {
         if *ty != TypeId::UNKNOWN {
             wanted.push(None);
             continue;
         }
-        let types: Vec<TypeId> = candidates
+        let categories: Vec<(char, bool)> = candidates
             .iter()
-            .filter_map(|at| signatures.get(*at)?.get(position).copied())
+            .filter_map(|at| signatures.get(*at)?.get(position))
+            .map(|ty| foreign::category(*ty))
             .collect();
-        let Some(first) = types.first() else { return candidates };
-        let category = if types.iter().any(|ty| ty.category() == Category::String) {
-            Category::String
-        } else if types.iter().all(|ty| ty.category() == first.category()) {
-            first.category()
+        let Some((first, _)) = categories.first() else { return candidates };
+        let category = if categories.iter().any(|(category, _)| *category == STRING) {
+            STRING
+        } else if categories.iter().all(|(category, _)| category == first) {
+            *first
         } else {
             return candidates;
         };
-        let preferred = types.iter().any(|ty| ty.category() == category && ty.is_preferred());
-        wanted.push(Some((category, preferred)));
+        wanted.push(Some((category, categories.contains(&(category, true)))));
     }
     let fits = |at: &usize| {
         let signature = signatures.get(*at).expect("an index of signatures");
         signature.iter().zip(&wanted).all(|(ty, wanted)| {
-            wanted.is_none_or(|(category, preferred)| {
-                ty.category() == category && (!preferred || ty.is_preferred())
+            wanted.is_none_or(|(wanted, preferred)| {
+                let (category, is_preferred) = foreign::category(*ty);
+                category == wanted && (!preferred || is_preferred)
             })
         })
     };

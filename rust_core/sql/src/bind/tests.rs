@@ -169,6 +169,31 @@ fn parameters_take_the_type_that_their_place_gives() {
 }
 
 #[test]
+fn overloads_that_are_absent_are_candidates_too() {
+    for text in [
+        "select day + $1 from flights",
+        "select $1 * $2",
+        "select -$1",
+        "select sum('1')",
+        "select extract(year from '2020-01-01')",
+        "select trunc($1)",
+    ] {
+        assert_eq!(refused(text).0, sqlstate::AMBIGUOUS_FUNCTION, "{text}");
+    }
+    for text in [
+        "select now() - now()",
+        "select now() + $1",
+        "select substring('hello', '2', '3')",
+        "select substring($1, $2, $3)",
+    ] {
+        assert_eq!(refused(text).0, sqlstate::FEATURE_NOT_SUPPORTED, "{text}");
+    }
+    let types = bind("select substring($1, 2), substring($2 for $3), day - $4 from flights");
+    let wanted = [TypeId::TEXT, TypeId::TEXT, TypeId::INT4, TypeId::DATE];
+    assert_eq!(types.parameters, wanted);
+}
+
+#[test]
 fn a_merged_column_has_the_type_of_both_sides() {
     let ty = |text: &str| bind(text).columns[0].ty;
     let joined = "from flights f (carrier, k) join flights g (c, d, k) using (k)";
