@@ -168,6 +168,8 @@ pub mod sqlstate {
     pub const DUPLICATE_OBJECT: SqlState = SqlState(*b"42710");
     /// `42702`
     pub const AMBIGUOUS_COLUMN: SqlState = SqlState(*b"42702");
+    /// `42P08`
+    pub const AMBIGUOUS_PARAMETER: SqlState = SqlState(*b"42P08");
     /// `42725`
     pub const AMBIGUOUS_FUNCTION: SqlState = SqlState(*b"42725");
     /// `42P10`

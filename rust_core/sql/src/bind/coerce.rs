@@ -77,7 +77,7 @@ impl Binder<'_> {
             (_, from) if from == ty || ty == TypeId::ANY => value,
             (ExprKind::Const(_), TypeId::UNKNOWN) => self.literal(value, ty, location)?,
             (ExprKind::Param(index), TypeId::UNKNOWN) => {
-                self.typed_parameter(*index, ty, location)?
+                self.typed_parameter(*index, ty, value.typmod)?
             }
             (_, from) => {
                 let Some(method) = method(from, ty, context) else {
@@ -93,8 +93,12 @@ impl Binder<'_> {
                 self.fold(Expr { kind, ty, typmod: NO_TYPMOD })
             }
         };
-        if typmod == NO_TYPMOD || typed.typmod == typmod {
+        if typed.typmod == typmod || (typmod == NO_TYPMOD && context != Context::Explicit) {
             return Ok(typed);
+        }
+        if typmod == NO_TYPMOD {
+            // A cast to the type alone forgets the modifier.
+            return Ok(Expr { kind: ExprKind::Relabel(Box::new(typed)), ty, typmod });
         }
         let limited = limited(typed, ty, typmod, context == Context::Explicit);
         Ok(self.fold(limited))
@@ -121,15 +125,15 @@ impl Binder<'_> {
         Ok(Expr::constant(datum, ty))
     }
 
+    /// Gives a parameter that had no type when it was met, at `location`, this one.
     fn typed_parameter(&mut self, index: u16, ty: TypeId, location: i32) -> Result<Expr> {
         let slot =
             self.parameters.get_mut(usize::from(index)).expect("binding a parameter made its slot");
         match slot {
             Some(known) if *known != ty => {
                 let known = *known;
-                let code = phantom_base::SqlState(*b"42P08");
                 let error = Error::new(
-                    code,
+                    sqlstate::AMBIGUOUS_PARAMETER,
                     format!("inconsistent types deduced for parameter ${}", index + 1),
                 )
                 .with_detail(format!(

@@ -14,8 +14,11 @@ use crate::bound::{Expr, ExprKind, Test};
 
 impl Binder<'_> {
     /// Binds an expression; literals and parameters without a type yet have type `unknown`. Such a
-    /// literal has no modifier, and its place in the text instead: where it is wrong is known only
-    /// once it gets a type.
+    /// one has no modifier, and its place in the text instead: where it is wrong is known only once
+    /// it gets a type.
+    ///
+    /// Parameters take their types from what is bound first, so the order in which operands and
+    /// clauses are bound is PostgreSQL's, everywhere.
     pub(super) fn expr(&mut self, node: &Node) -> Result<Expr> {
         match node {
             Node::AConst(constant) => self.constant(constant),
@@ -113,8 +116,22 @@ impl Binder<'_> {
         let index = number - 1;
         let known = self.parameters.get(index).copied().flatten();
         let index = u16::try_from(index).expect("PARAMETERS_MAX fits");
-        let ty = known.unwrap_or(TypeId::UNKNOWN);
-        Ok(Expr { kind: ExprKind::Param(index), ty, typmod: NO_TYPMOD })
+        let (ty, typmod) = known.map_or((TypeId::UNKNOWN, location), |ty| (ty, NO_TYPMOD));
+        Ok(Expr { kind: ExprKind::Param(index), ty, typmod })
+    }
+
+    /// What was bound before, as if it were bound now: a parameter may have got its type since.
+    pub(super) fn again(&self, bound: &Expr) -> Expr {
+        match bound.kind {
+            ExprKind::Param(index) if bound.ty == TypeId::UNKNOWN => {
+                let known = self.parameters.get(usize::from(index)).copied().flatten();
+                known.map_or_else(
+                    || bound.clone(),
+                    |ty| Expr { kind: ExprKind::Param(index), ty, typmod: NO_TYPMOD },
+                )
+            }
+            _ => bound.clone(),
+        }
     }
 
     fn operator_expression(&mut self, expr: &protobuf::AExpr) -> Result<Expr> {
@@ -127,11 +144,12 @@ impl Binder<'_> {
         };
         match expr.kind() {
             AExprKind::AexprOp | AExprKind::AexprLike | AExprKind::AexprIlike => {
-                let right = self.child(expr.rexpr.as_deref())?;
                 if expr.lexpr.is_none() {
-                    return self.unary_operator(&name, right, expr.location);
+                    let operand = self.child(expr.rexpr.as_deref())?;
+                    return self.unary_operator(&name, operand, expr.location);
                 }
                 let left = self.child(expr.lexpr.as_deref())?;
+                let right = self.child(expr.rexpr.as_deref())?;
                 self.binary_operator(&name, left, right, expr.location)
             }
             AExprKind::AexprIn => self.in_list(expr, name == "<>"),
@@ -139,12 +157,7 @@ impl Binder<'_> {
             | AExprKind::AexprNotBetween
             | AExprKind::AexprBetweenSym
             | AExprKind::AexprNotBetweenSym => self.between(expr),
-            AExprKind::AexprDistinct | AExprKind::AexprNotDistinct => {
-                let (equal, left, right) = self.equality(expr)?;
-                let distinct = ExprKind::Distinct(equal, Box::new(left), Box::new(right));
-                let distinct = Expr::condition(distinct);
-                Ok(if expr.kind() == AExprKind::AexprDistinct { distinct } else { not(distinct) })
-            }
+            AExprKind::AexprDistinct | AExprKind::AexprNotDistinct => self.distinct(expr),
             AExprKind::AexprNullif => {
                 let (equal, left, right) = self.equality(expr)?;
                 let (ty, typmod) = (left.ty, left.typmod);
@@ -157,110 +170,6 @@ impl Binder<'_> {
             AExprKind::AexprSimilar => Err(self.unsupported(expr.location, "SIMILAR TO")),
             AExprKind::Undefined => Err(self.unsupported(expr.location, "this operator")),
         }
-    }
-
-    /// The equality function of two operands, and the operands as it takes them.
-    fn equality(&mut self, expr: &protobuf::AExpr) -> Result<(u32, Expr, Expr)> {
-        let left = self.child(expr.lexpr.as_deref())?;
-        let right = self.child(expr.rexpr.as_deref())?;
-        self.equal(left, right, expr.location)
-    }
-
-    fn equal(&mut self, left: Expr, right: Expr, location: i32) -> Result<(u32, Expr, Expr)> {
-        let bound = self.resolve_binary("=", left, right, location)?;
-        Ok((bound.procedure, bound.left, bound.right))
-    }
-
-    fn in_list(&mut self, expr: &protobuf::AExpr, negated: bool) -> Result<Expr> {
-        let Some(Node::List(list)) = inner(expr.rexpr.as_deref()) else {
-            return Err(self.unsupported(expr.location, "IN with a subquery"));
-        };
-        let needle = self.child(expr.lexpr.as_deref())?;
-        let mut values = Vec::new();
-        let mut conditions = Vec::new();
-        for item in &list.items {
-            let bound = self.child(Some(item))?;
-            if bound.reads_columns() {
-                let needle = self.copy(&needle)?;
-                conditions.push(self.binary_operator("=", needle, bound, expr.location)?);
-            } else {
-                values.push(bound);
-            }
-        }
-        if !values.is_empty() {
-            let found = self.in_values(needle, values, expr.location)?;
-            conditions.insert(0, found);
-        }
-        let any = if conditions.len() == 1 {
-            conditions.pop().expect("one")
-        } else {
-            Expr::condition(ExprKind::Or(conditions))
-        };
-        Ok(if negated { not(any) } else { any })
-    }
-
-    fn in_values(&mut self, needle: Expr, values: Vec<Expr>, location: i32) -> Result<Expr> {
-        let mut shapes: Vec<(&Expr, i32)> = vec![(&needle, location)];
-        shapes.extend(values.iter().map(|value| (value, location)));
-        let Ok(common) = self.common_type(&shapes, "IN") else {
-            // Without a type for all, each is compared by an operator of its own.
-            let mut conditions = Vec::with_capacity(values.len());
-            for value in values {
-                let needle = self.copy(&needle)?;
-                conditions.push(self.binary_operator("=", needle, value, location)?);
-            }
-            return Ok(Expr::condition(ExprKind::Or(conditions)));
-        };
-        let mut list = Vec::with_capacity(values.len());
-        for value in values {
-            list.push(self.coerce(value, common, NO_TYPMOD, Context::Implicit, location)?);
-        }
-        let stand_in = self.copy(list.first().expect("values are not empty"))?;
-        let bound = self.resolve_binary("=", needle, stand_in, location)?;
-        let wanted = bound.right.ty;
-        let mut coerced = Vec::with_capacity(list.len());
-        for value in list {
-            coerced.push(self.coerce(value, wanted, NO_TYPMOD, Context::Implicit, location)?);
-        }
-        Ok(Expr::condition(ExprKind::In {
-            equal: bound.procedure,
-            needle: Box::new(bound.left),
-            list: coerced,
-        }))
-    }
-
-    fn between(&mut self, expr: &protobuf::AExpr) -> Result<Expr> {
-        let Some(Node::List(bounds)) = inner(expr.rexpr.as_deref()) else {
-            return Err(self.unsupported(expr.location, "this form of BETWEEN"));
-        };
-        let value = self.child(expr.lexpr.as_deref())?;
-        let mut ends = Vec::with_capacity(2);
-        for bound in &bounds.items {
-            ends.push(self.child(Some(bound))?);
-        }
-        let [low, high] = <[Expr; 2]>::try_from(ends).expect("BETWEEN has two bounds");
-        let symmetric =
-            matches!(expr.kind(), AExprKind::AexprBetweenSym | AExprKind::AexprNotBetweenSym);
-        let turned = if symmetric {
-            Some((self.copy(&value)?, self.copy(&high)?, self.copy(&low)?))
-        } else {
-            None
-        };
-        let mut within = self.within(value, low, high, expr.location)?;
-        if let Some((value, high, low)) = turned {
-            let turned = self.within(value, high, low, expr.location)?;
-            within = Expr::condition(ExprKind::Or(vec![within, turned]));
-        }
-        let negated =
-            matches!(expr.kind(), AExprKind::AexprNotBetween | AExprKind::AexprNotBetweenSym);
-        Ok(if negated { not(within) } else { within })
-    }
-
-    fn within(&mut self, value: Expr, low: Expr, high: Expr, location: i32) -> Result<Expr> {
-        let copy = self.copy(&value)?;
-        let above = self.binary_operator(">=", copy, low, location)?;
-        let below = self.binary_operator("<=", value, high, location)?;
-        Ok(Expr::condition(ExprKind::And(vec![above, below])))
     }
 
     fn bool_expression(&mut self, expr: &protobuf::BoolExpr) -> Result<Expr> {
@@ -292,11 +201,7 @@ impl Binder<'_> {
     }
 
     fn null_test(&mut self, test: &protobuf::NullTest) -> Result<Expr> {
-        let mut value = self.child(test.arg.as_deref())?;
-        if value.ty == TypeId::UNKNOWN {
-            value.typmod = NO_TYPMOD;
-        }
-        let is_null = Expr::condition(ExprKind::Is(Test::Null, Box::new(value)));
+        let is_null = is_null_test(self.child(test.arg.as_deref())?);
         Ok(if test.nulltesttype() == NullTestType::IsNotNull { not(is_null) } else { is_null })
     }
 
@@ -319,7 +224,10 @@ impl Binder<'_> {
     fn case(&mut self, case: &protobuf::CaseExpr) -> Result<Expr> {
         let subject = match inner(case.arg.as_deref()) {
             None => None,
-            Some(node) => Some(self.expr(node)?),
+            Some(node) => {
+                let bound = self.expr(node)?;
+                Some(self.settle(bound, location_of(node))?)
+            }
         };
         let mut conditions = Vec::with_capacity(case.args.len());
         let mut values = Vec::with_capacity(case.args.len() + 1);
@@ -349,12 +257,12 @@ impl Binder<'_> {
         let mut shapes: Vec<(&Expr, i32)> = vec![(&otherwise, case.location)];
         shapes.extend(values.iter().map(|(value, location)| (value, *location)));
         let ty = self.common_type(&shapes, "CASE")?;
+        let otherwise = self.coerce(otherwise, ty, NO_TYPMOD, Context::Implicit, case.location)?;
         let mut whens = Vec::with_capacity(values.len());
         for (condition, (value, _)) in conditions.into_iter().zip(values) {
             let value = self.coerce(value, ty, NO_TYPMOD, Context::Implicit, case.location)?;
             whens.push((condition, value));
         }
-        let otherwise = self.coerce(otherwise, ty, NO_TYPMOD, Context::Implicit, case.location)?;
         let same = whens.iter().all(|(_, value)| value.typmod == otherwise.typmod);
         let typmod = if same { otherwise.typmod } else { NO_TYPMOD };
         let kind = ExprKind::Case { whens, otherwise: Some(Box::new(otherwise)) };
@@ -430,6 +338,14 @@ pub(super) fn not(of: Expr) -> Expr {
     Expr::condition(ExprKind::Not(Box::new(of)))
 }
 
+/// IS NULL, of any type.
+pub(super) fn is_null_test(mut value: Expr) -> Expr {
+    if value.ty == TypeId::UNKNOWN && matches!(value.kind, ExprKind::Const(_)) {
+        value.typmod = NO_TYPMOD;
+    }
+    Expr::condition(ExprKind::Is(Test::Null, Box::new(value)))
+}
+
 /// A literal that is too large for int4, or not whole.
 fn number(text: &str) -> Result<Expr> {
     if let Ok(value) = text.parse::<i32>() {
@@ -461,7 +377,15 @@ pub(super) fn location_of(node: &Node) -> i32 {
         Node::ParamRef(node) => node.location,
         Node::AExpr(node) => leftmost(node.lexpr.as_deref(), node.location),
         Node::BoolExpr(node) => leftmost(node.args.first(), node.location),
-        Node::TypeCast(node) => leftmost(node.arg.as_deref(), node.location),
+        Node::TypeCast(node) => match inner(node.arg.as_deref()) {
+            // Such a literal becomes a constant of the type, at its own place.
+            Some(Node::AConst(literal))
+                if literal.isnull || matches!(literal.val, Some(Val::Sval(_))) =>
+            {
+                literal.location
+            }
+            _ => leftmost(node.arg.as_deref(), node.location),
+        },
         Node::FuncCall(node) => node.location,
         Node::NullTest(node) => leftmost(node.arg.as_deref(), node.location),
         Node::BooleanTest(node) => leftmost(node.arg.as_deref(), node.location),

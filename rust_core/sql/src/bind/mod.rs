@@ -10,6 +10,7 @@
 
 mod builtin;
 mod coerce;
+mod comparison;
 mod ddl;
 mod expression;
 mod fold;
@@ -34,7 +35,7 @@ use phantom_base::sync::Arc;
 use phantom_base::{Error, Map, Result, sqlstate};
 use phantom_types::{EvalContext, Meter, TypeId};
 
-use crate::bound::{Aggregate, Expr, Query, Relation, depth};
+use crate::bound::{Aggregate, Expr, ExprKind, Query, Relation, depth};
 use crate::catalog::CatalogSnapshot;
 use crate::parse;
 use crate::settings::Settings;
@@ -81,6 +82,9 @@ pub fn prepare(text: &str, parameter_types: &[u32], context: Context<'_>) -> Res
     let context = Context { eval: &eval, ..context };
     let mut binder = Binder::new(text, parameter_types, context)?;
     let (body, columns) = binder.statement(&statement.node)?;
+    if let Bound::Query(query) = &body {
+        binder.check_parameters(query)?;
+    }
     let parameters = binder.finish_parameters()?;
     let body = match body {
         Bound::Query(mut query) => {
@@ -203,6 +207,28 @@ impl<'a> Binder<'a> {
             Node::DropStmt(drop) => Ok((Bound::Other(Self::drop_table(drop)?), Vec::new())),
             other => Self::utility_statement(other),
         }
+    }
+
+    /// Whether each parameter has its type wherever it stands: it may have got one elsewhere, after
+    /// it stood where any type does (`$1 IS NULL`).
+    fn check_parameters(&self, query: &Query) -> Result<()> {
+        let mut untyped = None;
+        query.for_each_expr(&mut |expr| {
+            expr.any(&mut |expr| {
+                if let ExprKind::Param(index) = expr.kind
+                    && expr.ty == TypeId::UNKNOWN
+                {
+                    untyped = untyped.or(Some((index, expr.typmod)));
+                }
+                untyped.is_some()
+            });
+        });
+        let Some((index, location)) = untyped else { return Ok(()) };
+        if self.parameters.get(usize::from(index)).copied().flatten().is_none() {
+            return Ok(()); // It has none at all, which is another error.
+        }
+        let message = format!("could not determine data type of parameter ${}", index + 1);
+        Err(self.error(sqlstate::AMBIGUOUS_PARAMETER, location, message))
     }
 
     /// The types of all parameters, once the statement is bound.

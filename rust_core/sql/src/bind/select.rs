@@ -4,7 +4,7 @@ use pg_query::protobuf::a_const::Val;
 use pg_query::protobuf::node::Node;
 use pg_query::protobuf::{self, LimitOption, SetOperation, SortByDir, SortByNulls};
 use phantom_base::{Error, Result, sqlstate};
-use phantom_types::codec;
+use phantom_types::{TypeId, codec};
 
 use super::expression::location_of;
 use super::grouping::Keys;
@@ -37,11 +37,15 @@ impl Binder<'_> {
         let distinct = !select.distinct_clause.is_empty();
         let mut sort = Vec::new();
         self.sort_clause(&select.sort_clause, distinct, &mut targets, &mut sort)?;
-        let group = self.group_clause(&select.group_clause, &targets)?;
+        let group = self.group_clause(&select.group_clause, &mut targets)?;
+        if distinct {
+            self.settle_targets(&mut targets)?;
+        }
+        let offset = self.limit(select.limit_offset.as_deref(), "OFFSET")?;
+        let limit = self.limit(select.limit_count.as_deref(), "LIMIT")?;
+        self.settle_targets(&mut targets)?;
         let grouped = !group.is_empty() || !self.aggregates.is_empty() || having.is_some();
         let grouping = if grouped { Some(self.group(group, having, &mut targets)?) } else { None };
-        let limit = self.limit(select.limit_count.as_deref(), "LIMIT")?;
-        let offset = self.limit(select.limit_offset.as_deref(), "OFFSET")?;
         let columns = Self::result_columns(&targets);
         let query = Query {
             command: Command::Select,
@@ -59,7 +63,8 @@ impl Binder<'_> {
         Ok((Bound::Query(Box::new(query)), columns))
     }
 
-    /// Binds a select list or RETURNING: stars expanded, names given, unknown literals made text.
+    /// Binds a select list or RETURNING: stars expanded, names given. What has no type yet may get
+    /// one from a later clause, so its settling is the caller's, by `settle_targets`.
     pub(super) fn target_list(&mut self, list: &[protobuf::Node]) -> Result<Vec<Target>> {
         let mut targets = Vec::with_capacity(list.len());
         for item in list {
@@ -77,7 +82,6 @@ impl Binder<'_> {
                 continue;
             }
             let bound = self.expr(value)?;
-            let bound = self.settle(bound, location_of(value))?;
             let name = if item.name.is_empty() { column_name(value) } else { item.name.clone() };
             let origin = self.origin(&bound);
             targets.push(Target { expr: bound, name, hidden: false, origin });
@@ -86,6 +90,21 @@ impl Binder<'_> {
             return Err(too_many_targets(TARGETS_MAX));
         }
         Ok(targets)
+    }
+
+    /// Makes text of targets that no clause gave a type.
+    ///
+    /// # Errors
+    /// `42P08` for a parameter that has got another type since it was bound.
+    pub(super) fn settle_targets(&mut self, targets: &mut [Target]) -> Result<()> {
+        targets.iter_mut().try_for_each(|target| self.settle_target(target))
+    }
+
+    fn settle_target(&mut self, target: &mut Target) -> Result<()> {
+        if target.expr.ty == TypeId::UNKNOWN {
+            target.expr = self.settle(target.expr.clone(), -1)?;
+        }
+        Ok(())
     }
 
     fn origin(&self, expr: &Expr) -> (u32, u16) {
@@ -183,17 +202,22 @@ impl Binder<'_> {
         distinct: bool,
         targets: &mut Vec<Target>,
     ) -> Result<usize> {
-        if let Some(at) = self.output_name(node, "ORDER BY", targets)? {
+        let mut found = self.output_name(node, "ORDER BY", targets)?;
+        if found.is_none() {
+            found = self.output_position(node, "ORDER BY", targets)?;
+        }
+        let mut bound = None;
+        if found.is_none() {
+            let expr = self.expr(node)?;
+            found = targets.iter().position(|target| is_same(&target.expr, &expr));
+            bound = Some(expr);
+        }
+        if let Some(at) = found {
+            self.settle_target(targets.get_mut(at).expect("it was found there"))?;
             return Ok(at);
         }
-        if let Some(at) = self.output_position(node, "ORDER BY", targets)? {
-            return Ok(at);
-        }
-        let bound = self.expr(node)?;
+        let bound = bound.expect("what is no output was bound");
         let bound = self.settle(bound, location_of(node))?;
-        if let Some(at) = targets.iter().position(|target| target.expr == bound) {
-            return Ok(at);
-        }
         if distinct {
             return Err(self.error(
                 sqlstate::INVALID_COLUMN_REFERENCE,
@@ -252,7 +276,11 @@ impl Binder<'_> {
         })
     }
 
-    fn group_clause(&mut self, clause: &[protobuf::Node], targets: &[Target]) -> Result<Vec<Expr>> {
+    fn group_clause(
+        &mut self,
+        clause: &[protobuf::Node],
+        targets: &mut [Target],
+    ) -> Result<Vec<Expr>> {
         let mut keys: Vec<Expr> = Vec::new();
         // A key that is no target counts as one, as PostgreSQL makes it one.
         let mut entries = targets.len();
@@ -262,7 +290,7 @@ impl Binder<'_> {
                 return Err(self.unsupported(set.location, "GROUPING SETS, ROLLUP or CUBE"));
             }
             let key = self.group_key(node, targets)?;
-            if key.any(&|expr| matches!(expr.kind, ExprKind::AggregateRef(_))) {
+            if key.any(&mut |expr| matches!(expr.kind, ExprKind::AggregateRef(_))) {
                 return Err(self.error(
                     sqlstate::GROUPING_ERROR,
                     location_of(node),
@@ -282,7 +310,7 @@ impl Binder<'_> {
 
     /// What a GROUP BY item means: a column of FROM before an output name, a position, or an
     /// expression.
-    fn group_key(&mut self, node: &Node, targets: &[Target]) -> Result<Expr> {
+    fn group_key(&mut self, node: &Node, targets: &mut [Target]) -> Result<Expr> {
         let is_input = match node {
             Node::ColumnRef(column) => match strings_of(&column.fields).as_slice() {
                 [name] => self.scope.bare(name)?.is_some(),
@@ -296,10 +324,15 @@ impl Binder<'_> {
             Ok(None) => None,
             Err(error) => return Err(error),
         };
-        if let Some(target) = output.and_then(|at| targets.get(at)) {
+        if let Some(target) = output.and_then(|at| targets.get_mut(at)) {
+            self.settle_target(target)?;
             return self.copy(&target.expr);
         }
         let bound = self.expr(node)?;
+        if let Some(target) = targets.iter_mut().find(|target| is_same(&target.expr, &bound)) {
+            self.settle_target(target)?;
+            return self.copy(&target.expr);
+        }
         self.settle(bound, location_of(node))
     }
 
@@ -346,6 +379,11 @@ impl Binder<'_> {
 pub(super) fn too_many_targets(entries_max: usize) -> Error {
     let message = format!("target lists can have at most {entries_max} entries");
     Error::new(sqlstate::TOO_MANY_COLUMNS, message)
+}
+
+/// Whether two expressions are equal, wherever they stand: without a type, `typmod` is a place.
+fn is_same(a: &Expr, b: &Expr) -> bool {
+    a == b || (a.ty == TypeId::UNKNOWN && b.ty == TypeId::UNKNOWN && a.kind == b.kind)
 }
 
 fn refuse_absent_clauses(select: &protobuf::SelectStmt) -> Result<()> {

@@ -169,6 +169,38 @@ fn parameters_take_the_type_that_their_place_gives() {
 }
 
 #[test]
+fn the_use_that_postgresql_binds_first_decides_the_type_of_a_parameter() {
+    let types = |text: &str| bind(text).parameters;
+    for (text, ty) in [
+        ("update flights set day = $1 where now() >= $1", TypeId::TIMESTAMPTZ),
+        ("insert into flights (delay, flight) values ($1, $1 + 1.5::float8)", TypeId::FLOAT8),
+        ("select $1 between flight and delay from flights", TypeId::INT4),
+        ("select $1 not between symmetric day and now() from flights", TypeId::DATE),
+        ("select 1 from flights limit $1 offset $1", TypeId::INT8),
+        ("select $1::int4 + $1", TypeId::INT4),
+        ("select $1 is distinct from null or $1 = 1, $1::int2", TypeId::INT2),
+    ] {
+        let declared = if text.contains("null") { &[21][..] } else { &[] };
+        let found = bind_with(text, declared).map(|bound| bound.parameters);
+        assert_eq!(found.as_deref(), Ok(&[ty][..]), "{text}");
+    }
+    assert_eq!(types("select carrier = $1 or carrier in ($2) from carriers"), [TypeId::TEXT; 2]);
+    assert_eq!(types("select carrier in ($1, $2) from carriers"), [TypeId::VARCHAR; 2]);
+    for text in [
+        "select $1 from flights where flight = $1",
+        "select $1 is null or flight = $1 from flights",
+        "select $1 in (flight, 2.5, delay) from flights",
+        "select concat($1, $1::int4)",
+        "update flights set day = $1, flight = $1",
+    ] {
+        assert_eq!(refused(text).0, sqlstate::AMBIGUOUS_PARAMETER, "{text}");
+    }
+    for text in ["select concat($1, 'a')", "select count($1)", "select $1 is distinct from null"] {
+        assert_eq!(refused(text).0, sqlstate::INDETERMINATE_DATATYPE, "{text}");
+    }
+}
+
+#[test]
 fn overloads_that_are_absent_are_candidates_too() {
     for text in [
         "select day + $1 from flights",

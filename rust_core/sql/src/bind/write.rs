@@ -108,9 +108,14 @@ impl Binder<'_> {
                 return Err(self.error(sqlstate::SYNTAX_ERROR, location, message));
             }
             self.check_width(&list.items, wanted.len(), !insert.cols.is_empty(), insert)?;
+            // All of a row are bound before one of them is brought to its column.
+            let mut bound = Vec::with_capacity(list.items.len());
+            for value in &list.items {
+                bound.push(self.assigned(inner(Some(value)), "VALUES")?);
+            }
             let mut row = Self::default_row(table);
-            for (value, attnum) in list.items.iter().zip(wanted) {
-                let bound = self.assigned(inner(Some(value)), table, *attnum, "VALUES")?;
+            for (value, attnum) in bound.into_iter().zip(wanted) {
+                let bound = self.assignment(value, table, *attnum)?;
                 *row.get_mut(usize::from(*attnum) - 1).expect("a column of the table") = bound;
             }
             rows.push(row);
@@ -141,23 +146,33 @@ impl Binder<'_> {
         Ok(())
     }
 
-    /// A value for a column: DEFAULT, or an expression that an assignment brings to its type.
+    /// Binds a value for a column and says where it stands; DEFAULT is none.
     fn assigned(
         &mut self,
         node: Option<&Node>,
-        table: &Table,
-        attnum: u16,
         clause: &'static str,
-    ) -> Result<Expr> {
+    ) -> Result<Option<(Expr, i32)>> {
         let node = node.expect("a list of values has values");
-        let column = table.column(attnum).expect("the caller looked it up");
         if matches!(node, Node::SetToDefault(_)) {
-            return Ok(Expr::constant(Datum::Null, column.ty));
+            return Ok(None);
         }
         self.no_aggregates_in = Some(clause);
         let bound = self.expr(node);
         self.no_aggregates_in = None;
-        let bound = bound?;
+        Ok(Some((bound?, location_of(node))))
+    }
+
+    /// Brings a value to the type of its column.
+    fn assignment(
+        &mut self,
+        value: Option<(Expr, i32)>,
+        table: &Table,
+        attnum: u16,
+    ) -> Result<Expr> {
+        let column = table.column(attnum).expect("the caller looked it up");
+        let Some((bound, location)) = value else {
+            return Ok(Expr::constant(Datum::Null, column.ty));
+        };
         if !can_coerce(bound.ty, column.ty, Context::Assignment) {
             let message = format!(
                 "column \"{}\" is of type {} but expression is of type {}",
@@ -166,11 +181,11 @@ impl Binder<'_> {
                 bound.ty.sql_name()
             );
             let error = self
-                .error(sqlstate::DATATYPE_MISMATCH, location_of(node), message)
+                .error(sqlstate::DATATYPE_MISMATCH, location, message)
                 .with_hint("You will need to rewrite or cast the expression.");
             return Err(error);
         }
-        self.coerce(bound, column.ty, column.typmod, Context::Assignment, location_of(node))
+        self.coerce(bound, column.ty, column.typmod, Context::Assignment, location)
     }
 
     fn on_conflict(&self, clause: &protobuf::OnConflictClause, table: &Table) -> Result<bool> {
@@ -224,7 +239,10 @@ impl Binder<'_> {
         let range = update.relation.as_ref().expect("UPDATE names a table");
         let table = self.range_variable(range)?;
         self.scope = Scope::of(self.scope_item(table.clone(), range)?);
-        let mut assignments: Vec<(u16, Expr)> = Vec::with_capacity(update.target_list.len());
+        // PostgreSQL binds SET last, and all of its values before it brings one to its column.
+        let filter = self.write_filter(update.where_clause.as_deref())?;
+        let targets = self.returning(update.returning_clause.as_ref())?;
+        let mut values = Vec::with_capacity(update.target_list.len());
         for item in &update.target_list {
             let Some(Node::ResTarget(target)) = inner(Some(item)) else {
                 return Err(Error::unsupported("this form of SET"));
@@ -233,16 +251,17 @@ impl Binder<'_> {
             if matches!(value, Some(Node::MultiAssignRef(_))) {
                 return Err(self.unsupported(target.location, "SET of several columns at once"));
             }
+            values.push((target, self.assigned(value, "UPDATE")?));
+        }
+        let mut assignments: Vec<(u16, Expr)> = Vec::with_capacity(values.len());
+        for (target, value) in values {
             let attnum = self.target_column(target, &table)?;
             if assignments.iter().any(|(assigned, _)| *assigned == attnum) {
                 let message = format!("multiple assignments to same column \"{}\"", target.name);
                 return Err(Error::new(sqlstate::SYNTAX_ERROR, message));
             }
-            let bound = self.assigned(value, &table, attnum, "UPDATE")?;
-            assignments.push((attnum, bound));
+            assignments.push((attnum, self.assignment(value, &table, attnum)?));
         }
-        let filter = self.write_filter(update.where_clause.as_deref())?;
-        let targets = self.returning(update.returning_clause.as_ref())?;
         let from = vec![JoinTree::Relation(0)];
         Ok(self.write_query(Command::Update { assignments }, from, filter, targets))
     }
@@ -284,7 +303,9 @@ impl Binder<'_> {
         self.no_aggregates_in = Some("RETURNING");
         let targets = self.target_list(&clause.exprs);
         self.no_aggregates_in = None;
-        targets
+        let mut targets = targets?;
+        self.settle_targets(&mut targets)?;
+        Ok(targets)
     }
 
     fn write_query(

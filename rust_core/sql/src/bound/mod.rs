@@ -300,7 +300,7 @@ impl Expr {
     }
 
     /// Whether this or any operand satisfies `is`.
-    pub fn any(&self, is: &dyn Fn(&Expr) -> bool) -> bool {
+    pub fn any(&self, is: &mut dyn FnMut(&Expr) -> bool) -> bool {
         if is(self) {
             return true;
         }
@@ -318,11 +318,39 @@ impl Expr {
 
     /// Whether it reads a column of some relation.
     pub fn reads_columns(&self) -> bool {
-        self.any(&|expr| matches!(expr.kind, ExprKind::Column { .. }))
+        self.any(&mut |expr| matches!(expr.kind, ExprKind::Column { .. }))
     }
 }
 
 impl Query {
+    /// Calls `visit` for each expression, not for their operands.
+    pub fn for_each_expr<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
+        match &self.command {
+            Command::Select | Command::Delete => {}
+            Command::Insert(insert) => insert.rows.iter().flatten().for_each(&mut *visit),
+            Command::Update { assignments } => {
+                for (_, value) in assignments {
+                    visit(value);
+                }
+            }
+        }
+        let mut pending: Vec<&JoinTree> = self.from.iter().collect();
+        while let Some(tree) = pending.pop() {
+            if let JoinTree::Join { left, right, on, .. } = tree {
+                pending.extend([left.as_ref(), right]);
+                on.iter().for_each(&mut *visit);
+            }
+        }
+        if let Some(grouping) = &self.grouping {
+            grouping.keys.iter().chain(&grouping.having).for_each(&mut *visit);
+            for aggregate in &grouping.aggregates {
+                aggregate.arguments.iter().chain(&aggregate.filter).for_each(&mut *visit);
+            }
+        }
+        self.targets.iter().for_each(|target| visit(&target.expr));
+        self.filter.iter().chain(&self.limit).chain(&self.offset).for_each(visit);
+    }
+
     /// The targets that are sent.
     pub fn visible_targets(&self) -> impl Iterator<Item = &Target> {
         self.targets.iter().filter(|target| !target.hidden)
