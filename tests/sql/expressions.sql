@@ -391,3 +391,99 @@ SELECT 2 + 3 || 'x', 'x' || 2 + 3
 SELECT -1::int2, -(1::int2), (-1)::int2, - 32768::int2
 
 SELECT 2 * 3 % 4, 2 ^ 3 ^ 2, -2 ^ 2, 5 - 3 + 1
+
+# What is made of constants is made before a row is looked at, and what constants decide is not.
+
+CREATE TABLE f (k int PRIMARY KEY, v int)
+
+INSERT INTO f VALUES (1, 1), (2, 2147483647), (3, NULL)
+
+SELECT CASE WHEN v > 100 THEN 1 / 0 ELSE 0 END FROM f WHERE k = 1
+
+SELECT CASE WHEN v IS NULL THEN 0 WHEN true THEN 1 ELSE 1 / 0 END FROM f
+
+SELECT CASE WHEN false THEN 1 / 0 WHEN NULL THEN 1 / 0 ELSE v END FROM f
+
+SELECT CASE 1 WHEN 1 THEN v WHEN 1 / 0 THEN 2 END FROM f
+
+SELECT CASE 1 / 0 WHEN NULL THEN 1 END FROM f WHERE false
+
+SELECT COALESCE(v, 1 / 0) FROM f WHERE k = 1
+
+SELECT COALESCE(NULL, 2, 1 / 0), COALESCE(v, 2, 1 / 0) FROM f
+
+SELECT NULL::int + 2147483647 * v FROM f
+
+SELECT 2147483647 * v + NULL::int FROM f WHERE k = 2
+
+SELECT upper(NULL) || (1 / v)::text FROM f
+
+SELECT NULL::int + 1 / 0
+
+SELECT 1 / 0 FROM f WHERE false
+
+SELECT k FROM f WHERE false AND 1 / 0 = 1
+
+SELECT k FROM f WHERE 1 / 0 = 1 AND false
+
+SELECT k FROM f WHERE true OR 1 / 0 = 1
+
+SELECT k FROM f WHERE NULL AND 1 / v = 1
+
+SELECT k FROM f WHERE k = 2 AND 1 / (v - 2147483647) BETWEEN NULL AND 1
+
+SELECT NOT (1 / 0 = 1), 1 FROM f
+
+SELECT nullif(1 / 0, NULL) FROM f WHERE false
+
+SELECT nullif(1, 1), nullif(NULL, v), nullif(v, NULL) FROM f
+
+SELECT 1 / 0 IS NULL FROM f WHERE false
+
+SELECT greatest(v, 1 / 0) FROM f WHERE false
+
+SELECT k IN (1, 1 / 0) FROM f WHERE false
+
+SELECT 1 IS DISTINCT FROM 1 / 0 FROM f WHERE false
+
+SELECT count(*) FILTER (WHERE 1 / 0 = 1) FROM f
+
+SELECT sum(1 / 0) FROM f WHERE false
+
+SELECT count(*) FROM f HAVING 1 / 0 = 1
+
+SELECT k FROM f ORDER BY 1 / 0
+
+SELECT k FROM f WHERE false LIMIT 1 / 0
+
+SELECT '1 a'::text::int FROM f WHERE false
+
+SELECT 'x'::text::date FROM f WHERE false
+
+SELECT 123456::numeric(3,2) FROM f WHERE false
+
+SELECT count(*) FROM f AS a LEFT JOIN f AS b ON 1 / 0 = 1 WHERE false
+
+INSERT INTO f VALUES (7, 7), (8, 1 / 0)
+
+INSERT INTO f VALUES (9, CASE WHEN now() IS NULL THEN 1 / 0 END)
+
+UPDATE f SET v = 1 / 0 WHERE false
+
+UPDATE f SET v = 5 WHERE false RETURNING 1 / 0
+
+DELETE FROM f WHERE false AND 1 / 0 = 1
+
+SELECT v + (1 + 1) FROM f GROUP BY v + 2
+
+SELECT v + (1 + 1) FROM f WHERE v < 9 GROUP BY v + (1 + 1)
+
+SELECT k FROM f ORDER BY k
+
+# The cheaper condition of a row comes first.
+
+SELECT k FROM f WHERE 1 / (v - 1) = 0 AND k > 1
+
+SELECT k FROM f WHERE k > 1 AND 1 / (v - 1) = 0
+
+SELECT k FROM f WHERE k = 1 AND 1 / (v - 1) = 0 AND v IS NULL

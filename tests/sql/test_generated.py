@@ -275,8 +275,10 @@ def test_generated_statements_have_postgresqls_answers(
                 sql = drawn.statement()
                 theirs, ours = wanted.query(sql), found.query(sql)
                 if is_of_data(theirs) or is_of_data(ours):
-                    # Which operands are evaluated, and in which order, is nobody's promise.
+                    # Which rows are evaluated, and in which order, is nobody's promise.
                     failed += 1
+                    if " FROM g" not in sql and theirs.sqlstate != ours.sqlstate:
+                        wrong.append("\n".join([sql, *compare(theirs, ours, sql)]))
                 elif differs := compare(theirs, ours, sql):
                     wrong.append("\n".join([sql, *differs]))
         finally:

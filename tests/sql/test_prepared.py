@@ -246,3 +246,16 @@ def test_an_update_finds_the_rows_that_its_where_means(both: Both) -> None:
     _, found = executed(both.found, update, instants)
     assert found == wanted
     assert found["tags"] not in ([], ["UPDATE 0"])
+
+
+@pytest.mark.parametrize(
+    "sql", ["SELECT 1 / 0, $1::int", "SELECT k FROM x WHERE k = $1 AND 1 / 0 = 1"]
+)
+def test_what_cannot_be_planned_is_described_and_not_bound(both: Both, sql: str) -> None:
+    both.fill()
+    statement = drawn.Drawn(sql, ())
+    for db in (both.wanted, both.found):
+        described, _ = prepared(db, statement)
+        assert described.parameter_types == [drawn.OIDS["int4"]]
+        bound, _ = executed(db, statement, [b"1"])
+        assert (bound.kinds, bound.sqlstate) == ("EZ", "22012")

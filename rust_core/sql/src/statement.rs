@@ -1,5 +1,6 @@
 //! A prepared statement: what the binder makes of a text, and what a session keeps under a name.
 
+use phantom_base::Error;
 use phantom_base::sync::Arc;
 use phantom_types::TypeId;
 
@@ -20,6 +21,8 @@ pub struct Prepared {
     pub columns: Vec<ResultColumn>,
     /// Whether a literal in it spoke of the present (`'now'`): it is nobody else's statement.
     pub of_the_moment: bool,
+    /// Why it cannot be run, though it can be described: a call on constants fails.
+    pub plan_error: Option<Error>,
 }
 
 /// A column of a result, as RowDescription tells it.
@@ -152,7 +155,8 @@ impl Prepared {
         parameters: Vec<TypeId>,
         columns: Vec<ResultColumn>,
     ) -> Self {
-        Self { text: Arc::from(text), body, parameters, columns, of_the_moment: false }
+        let text = Arc::from(text);
+        Self { text, body, parameters, columns, of_the_moment: false, plan_error: None }
     }
 
     /// Whether its result is rows, be they of no columns (`SELECT FROM t`).

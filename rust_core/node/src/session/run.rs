@@ -298,6 +298,10 @@ impl Sessions {
             self.fail_running(engine, id, error);
             return;
         }
+        if let Some(error) = statement.plan_error.clone() {
+            self.fail_running(engine, id, error);
+            return;
+        }
         self.begin(engine, id, statement, again.parameters, again.rebound);
     }
 }

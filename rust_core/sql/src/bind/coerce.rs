@@ -90,7 +90,7 @@ impl Binder<'_> {
                     Method::Relabel => ExprKind::Relabel(Box::new(value)),
                     Method::ByText => ExprKind::CastByText(Box::new(value)),
                 };
-                self.fold(Expr { kind, ty, typmod: NO_TYPMOD })
+                Expr { kind, ty, typmod: NO_TYPMOD }
             }
         };
         if typed.typmod == typmod || (typmod == NO_TYPMOD && context != Context::Explicit) {
@@ -100,8 +100,7 @@ impl Binder<'_> {
             // A cast to the type alone forgets the modifier.
             return Ok(Expr { kind: ExprKind::Relabel(Box::new(typed)), ty, typmod });
         }
-        let limited = limited(typed, ty, typmod, context == Context::Explicit);
-        Ok(self.fold(limited))
+        Ok(limited(typed, ty, typmod, context == Context::Explicit))
     }
 
     /// Gives an unknown value the type that PostgreSQL falls back to: text.

@@ -109,7 +109,7 @@ impl Binder<'_> {
             coerced.push(self.coerce(argument, ty, NO_TYPMOD, Context::Implicit, location)?);
         }
         let kind = ExprKind::Call(row.oid, coerced);
-        Ok(self.fold(Expr { kind, ty: row.ret, typmod: NO_TYPMOD }))
+        Ok(Expr { kind, ty: row.ret, typmod: NO_TYPMOD })
     }
 
     /// An argument of any type. A literal is text there; a parameter gets no type by this.

@@ -86,9 +86,11 @@ pub fn prepare(text: &str, parameter_types: &[u32], context: Context<'_>) -> Res
         binder.check_parameters(query)?;
     }
     let parameters = binder.finish_parameters()?;
+    let mut plan_error = None;
     let body = match body {
         Bound::Query(mut query) => {
             query.parameters.clone_from(&parameters);
+            plan_error = fold::fold_query(&mut query, &eval).err();
             depth::bound(&mut query)?;
             let tables = query.relations.iter().map(|relation| {
                 let table = context.catalog.table_by_oid(relation.table);
@@ -100,7 +102,7 @@ pub fn prepare(text: &str, parameter_types: &[u32], context: Context<'_>) -> Res
         Bound::Other(body) => body,
     };
     let prepared = Prepared::new(text, body, parameters, columns);
-    Ok(Prepared { of_the_moment: binder.of_the_moment, ..prepared })
+    Ok(Prepared { of_the_moment: binder.of_the_moment, plan_error, ..prepared })
 }
 
 /// A statement that was bound, its parameters perhaps not yet.

@@ -20,7 +20,7 @@ pub(super) struct Resolved {
 }
 
 impl Binder<'_> {
-    /// `left name right`, folded where both are constants.
+    /// `left name right`.
     pub(super) fn binary_operator(
         &mut self,
         name: &str,
@@ -34,7 +34,7 @@ impl Binder<'_> {
         };
         let bound = self.resolve_binary(name, left, right, location)?;
         let kind = ExprKind::Call(bound.procedure, vec![bound.left, bound.right]);
-        Ok(self.fold(Expr { kind, ty: bound.ty, typmod: NO_TYPMOD }))
+        Ok(Expr { kind, ty: bound.ty, typmod: NO_TYPMOD })
     }
 
     /// The operands of `||`: beside a text, a value of any other type is printed.
@@ -70,7 +70,7 @@ impl Binder<'_> {
         };
         let operand = self.coerce(operand, row.right, NO_TYPMOD, Context::Implicit, location)?;
         let kind = ExprKind::Call(row.procedure, vec![operand]);
-        Ok(self.fold(Expr { kind, ty: row.ret, typmod: NO_TYPMOD }))
+        Ok(Expr { kind, ty: row.ret, typmod: NO_TYPMOD })
     }
 
     /// Chooses the operator for two operands and brings them to its types.

@@ -307,11 +307,72 @@ fn what_is_absent_is_named() {
 }
 
 #[test]
-fn constants_fold_and_their_errors_stay_with_their_rows() {
+fn constants_fold_and_one_that_fails_refuses_its_statement() {
     let first = |text: &str| planned(text).query.targets[0].expr.clone();
     assert_eq!(first("select 1 + 2 * 3").kind, ExprKind::Const(Datum::Int4(7)));
-    assert!(matches!(first("select 1 / 0").kind, ExprKind::Call(..)));
     assert!(matches!(first("select now()").kind, ExprKind::Call(..)));
+    let failed = |text: &str| bind(text).plan_error.map(|error| error.sqlstate);
+    for text in [
+        "select 1 / 0",
+        "select 1 / 0 from flights where false",
+        "select case when flight > 1 then 1 / 0 end from flights",
+        "select coalesce(flight, 1 / 0), $1::text from flights",
+        "select nullif(1 / 0, null), greatest(flight, 1) from flights",
+        "select flight from flights where delay > 1 and 1 / 0 = flight",
+        "select count(*) filter (where 1 / 0 = 1) from flights",
+        "select 1 from flights f join carriers c on 1 / 0 = 1",
+        "select 1 from flights limit 1 / 0",
+        "insert into flights (flight) values (1), (1 / 0)",
+        "update flights set flight = 1 / 0",
+        "delete from flights where 1 / 0 = flight returning flight",
+    ] {
+        assert_eq!(failed(text), Some(sqlstate::DIVISION_BY_ZERO), "{text}");
+    }
+    for text in [
+        "select case when true then 1 else 1 / 0 end",
+        "select case when null then 1 / 0 when flight = 1 then 1 end from flights",
+        "select coalesce(null, 1, 1 / 0)",
+        "select false and 1 / 0 = 1, true or 1 / 0 = 1",
+        "select 1 / $1",
+        "select 1 / flight from flights",
+        "select case when now() is null then date_trunc('nothing', now()) end",
+    ] {
+        assert_eq!(failed(text), None, "{text}");
+    }
+}
+
+#[test]
+fn what_constants_decide_is_gone() {
+    let first = |text: &str| planned(text).query.targets[0].expr.kind.clone();
+    let flight = first("select flight from flights");
+    for text in [
+        "select case when true then flight end from flights",
+        "select case when false then 1 when null then 2 else flight end from flights",
+        "select nullif(flight, null) from flights",
+    ] {
+        assert_eq!(first(text), flight, "{text}");
+    }
+    for text in [
+        "select null::int4 + 2147483647 * flight from flights",
+        "select upper(null) from flights",
+        "select null::int4::text from flights",
+        "select flight = 1 and null and delay > 1 and true and (null or false) from flights",
+    ] {
+        let of = match first(text) {
+            ExprKind::And(of) => of.last().expect("operands").kind.clone(),
+            other => other,
+        };
+        assert_eq!(of, ExprKind::Const(Datum::Null), "{text}");
+    }
+    let filter = |text: &str| planned(text).query.filter.clone().map(|filter| filter.kind);
+    assert_eq!(filter("select 1 from flights where true or flight = 1"), None);
+    for text in [
+        "select 1 from flights where flight = 1 and null",
+        "select 1 from flights where (null and flight = 1) or (delay > 1 and null)",
+        "select 1 from flights where flight between null and 1",
+    ] {
+        assert_eq!(filter(text), Some(ExprKind::Const(Datum::Bool(false))), "{text}");
+    }
 }
 
 #[test]

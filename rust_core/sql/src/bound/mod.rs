@@ -316,6 +316,23 @@ impl Expr {
         size
     }
 
+    /// What evaluating it costs, in calls: PostgreSQL's estimate, by which conditions of a row are
+    /// put in order, the cheap ones first.
+    pub fn calls(&self) -> usize {
+        let mut of_operands = 0;
+        self.for_each_operand(&mut |operand| of_operands += operand.calls());
+        let own = match &self.kind {
+            ExprKind::Call(..)
+            | ExprKind::Distinct(..)
+            | ExprKind::NullIf(..)
+            | ExprKind::Extreme { .. } => 1,
+            ExprKind::CastByText(_) => 2,
+            ExprKind::In { list, .. } => list.len().div_ceil(2),
+            _ => 0,
+        };
+        own + of_operands
+    }
+
     /// Whether it reads a column of some relation.
     pub fn reads_columns(&self) -> bool {
         self.any(&mut |expr| matches!(expr.kind, ExprKind::Column { .. }))

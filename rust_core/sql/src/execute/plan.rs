@@ -8,6 +8,9 @@
 //! A left join is one item. Conditions of ON on its right side alone go there; conditions from
 //! above on its left side alone go through to it; others from above stay above.
 //!
+//! Conditions on the same rows are checked in the order of what they cost, then in that of FROM and
+//! WHERE.
+//!
 //! There are no statistics here: the right side of each join is the one that is built.
 
 use phantom_base::{Error, Map, Result, Set, sqlstate};
@@ -62,12 +65,11 @@ struct Item<'q> {
 /// `XX000` if FROM names a relation twice or one that is not there; `54001` for too many.
 pub(super) fn plan(query: &Query) -> Result<Plan<'_>> {
     check_relations(query)?;
-    let mut conditions = Vec::new();
-    split(query.filter.as_ref(), &mut conditions);
-    let mut items = Vec::new();
+    let (mut items, mut conditions) = (Vec::new(), Vec::new());
     for tree in &query.from {
         flatten(tree, &mut items, &mut conditions);
     }
+    split(query.filter.as_ref(), &mut conditions);
     Ok(joined(items, conditions))
 }
 
@@ -189,8 +191,7 @@ fn joined<'q>(mut items: Vec<Item<'q>>, conditions: Vec<Condition<'q>>) -> Plan<
 fn planned(item: Item<'_>) -> Plan<'_> {
     match item.tree {
         JoinTree::Relation(relation) => {
-            let conditions = item.conditions.iter().map(|condition| condition.expr).collect();
-            Plan::Scan { relation: *relation, conditions }
+            Plan::Scan { relation: *relation, conditions: in_order(&item.conditions) }
         }
         JoinTree::Join { left, right, on, .. } => {
             let (mut for_left, mut for_right) = (Vec::new(), Vec::new());
@@ -229,9 +230,10 @@ fn join<'q>(
     for condition in conditions {
         match equated(&condition, left_relations, right_relations) {
             Some(sides) => keys.push(sides),
-            None => residual.push(condition.expr),
+            None => residual.push(condition),
         }
     }
+    let residual = in_order(&residual);
     Plan::Join { kind, left: Box::new(left), right: Box::new(right), keys, residual }
 }
 
@@ -239,8 +241,15 @@ fn filtered<'q>(input: Plan<'q>, conditions: &[Condition<'q>]) -> Plan<'q> {
     if conditions.is_empty() {
         return input;
     }
-    let conditions = conditions.iter().map(|condition| condition.expr).collect();
-    Plan::Filter { input: Box::new(input), conditions }
+    Plan::Filter { input: Box::new(input), conditions: in_order(conditions) }
+}
+
+/// Conditions in the order in which a row is put to them. It is PostgreSQL's, for it decides whether
+/// a row comes to one that fails.
+fn in_order<'q>(conditions: &[Condition<'q>]) -> Vec<&'q Expr> {
+    let mut exprs: Vec<&Expr> = conditions.iter().map(|condition| condition.expr).collect();
+    exprs.sort_by_cached_key(|expr| expr.calls());
+    exprs
 }
 
 /// The two sides of an equality that keys can stand for, and the relations that each reads.

@@ -117,6 +117,9 @@ impl PgSession {
             let is_binary = format_of(formats, at) == 1;
             parameters.push(parameter(*ty, value.as_deref(), is_binary, at, &eval)?);
         }
+        if let Some(error) = &statement.plan_error {
+            return Err(error.clone());
+        }
         let state = PortalState::New;
         Ok(Portal { statement, parameters, result_formats, state, sent: 0, sent_before: 0 })
     }

@@ -573,6 +573,25 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_planned_is_prepared_and_described_but_not_bound() {
+        let mut session = started();
+        session.out.clear();
+        session.feed(b"P\0\0\0\x14\0SELECT 1 / 0\0\0\0");
+        session.step(0);
+        let Some(Request::Prepare { text, .. }) = session.next_request() else { panic!() };
+        let statement = prepared(&session, &text);
+        session.resume(Outcome::Prepared(statement));
+        session.feed(b"D\0\0\0\x06S\0");
+        session.step(0);
+        assert!(session.out.starts_with(b"1\0\0\0\x04t\0\0\0\x06\0\0T"), "{:?}", session.out);
+        session.out.clear();
+        session.feed(b"B\0\0\0\x0c\0\0\0\0\0\0\0\0");
+        assert_eq!(session.step(0), Progress::Idle);
+        assert!(session.out.starts_with(b"E"), "{:?}", session.out);
+        assert!(session.out.windows(6).any(|part| part == b"C22012"), "{:?}", session.out);
+    }
+
+    #[test]
     fn output_leaves_in_order_whatever_the_pieces() {
         let mut session = selecting();
         session.resume(Outcome::Done { rows: 0, notices: Vec::new() });

@@ -78,6 +78,10 @@ impl PgSession {
             self.fail_simple(&error, 0);
             return;
         }
+        if let Some(error) = &statement.plan_error {
+            self.fail_simple(error, 0);
+            return;
+        }
         if statement.returns_rows() {
             self.row_description(&statement, &[]);
         }
