@@ -259,3 +259,15 @@ def test_what_cannot_be_planned_is_described_and_not_bound(both: Both, sql: str)
         assert described.parameter_types == [drawn.OIDS["int4"]]
         bound, _ = executed(db, statement, [b"1"])
         assert (bound.kinds, bound.sqlstate) == ("EZ", "22012")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + TOTAL // STATEMENTS))
+def test_drawn_statements_have_postgresqls_types_and_answers(both: Both, seed: int) -> None:
+    generator, values = drawn.Generator(seed), random.Random(seed)
+    both.fill()
+    told = [both.difference(generator.statement(), values) for _ in range(STATEMENTS)]
+    wrong = [difference for difference in told if difference not in {"", ABSENT}]
+    if wrong:
+        pytest.fail("\n".join([f"seed {seed}: {len(wrong)} differ", *wrong]), pytrace=False)
+    assert told.count(ABSENT) * 100 <= ABSENT_MAX * STATEMENTS
