@@ -184,6 +184,8 @@ PARAMETERS = [
     # Operands from left to right, each use by what is known then.
     "SELECT $1 + $1::int, $2::int + $2",
     "SELECT $1 BETWEEN k AND l, $2 BETWEEN SYMMETRIC k AND l, k BETWEEN $3 AND $4 FROM x",
+    "SELECT $1 BETWEEN d - $1 AND 1 FROM x",
+    "SELECT k BETWEEN $1 AND $1 + 1, $2 BETWEEN 1 AND length($2) FROM x",
     "SELECT $1 NOT BETWEEN d AND z, d NOT BETWEEN SYMMETRIC $2 AND now() FROM x",
     "SELECT k IN ($1), k IN ($2, l), l IN ($3, k, 2.5), v IN ($4), v IN ($5, $6) FROM x",
     "SELECT $1 IN (k, l, 2) FROM x",

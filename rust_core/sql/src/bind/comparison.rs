@@ -156,21 +156,28 @@ impl Binder<'_> {
         };
         let value = self.child(expr.lexpr.as_deref())?;
         let low = self.child(Some(low))?;
-        let above = self.compared(from, &value, &low, expr.location)?;
+        let above = self.binary_operator(from, value.clone(), low.clone(), expr.location)?;
+        // As if it were bound here, before the other end is.
+        let second = self.again(&value);
         let high = self.child(Some(high))?;
-        let below = self.compared(to, &value, &high, expr.location)?;
+        let below = self.binary_operator(to, second, high.clone(), expr.location)?;
         let straight = within(vec![above, below]);
         if !symmetric {
             return Ok(straight);
         }
-        let above = self.compared(from, &value, &high, expr.location)?;
-        let below = self.compared(to, &value, &low, expr.location)?;
+        let above = self.compared_again(from, (&value, &high), expr.location)?;
+        let below = self.compared_again(to, (&value, &low), expr.location)?;
         let both = vec![straight, within(vec![above, below])];
         Ok(Expr::condition(if negated { ExprKind::And(both) } else { ExprKind::Or(both) }))
     }
 
     /// A comparison of operands that stand in others too.
-    fn compared(&mut self, name: &str, left: &Expr, right: &Expr, location: i32) -> Result<Expr> {
+    fn compared_again(
+        &mut self,
+        name: &str,
+        (left, right): (&Expr, &Expr),
+        location: i32,
+    ) -> Result<Expr> {
         let (left, right) = (self.again(left), self.again(right));
         self.binary_operator(name, left, right, location)
     }
