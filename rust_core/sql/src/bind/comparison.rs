@@ -61,12 +61,12 @@ impl Binder<'_> {
         if let Some(common) = self.type_of_set(&needle, bound.iter().filter(|e| is_value(e))) {
             let (values, others) = bound.into_iter().partition(is_value);
             conditions.push(self.in_set(&needle, values, (common, negated), expr.location)?);
-            needle = self.again(&needle);
+            needle = self.again(&needle)?;
             bound = others;
         }
         let name = if negated { "<>" } else { "=" };
         for other in bound {
-            let needle = needle.clone();
+            let needle = self.copy(&needle)?;
             conditions.push(self.binary_operator(name, needle, other, expr.location)?);
         }
         Ok(match conditions.len() {
@@ -123,7 +123,7 @@ impl Binder<'_> {
         if negated {
             // What compares is the opposite of equality, but an error names what was asked for.
             self.resolve_binary("<>", needle.clone(), stand_in.clone(), location)?;
-            needle = self.again(&needle);
+            needle = self.again(&needle)?;
         }
         let bound = self.resolve_binary("=", needle, stand_in, location)?;
         let wanted = bound.right.ty;
@@ -156,15 +156,18 @@ impl Binder<'_> {
         };
         let value = self.child(expr.lexpr.as_deref())?;
         let low = self.child(Some(low))?;
-        let above = self.binary_operator(from, value.clone(), low.clone(), expr.location)?;
+        let low_again = symmetric.then(|| low.clone());
+        let first = self.copy(&value)?;
+        let above = self.binary_operator(from, first, low, expr.location)?;
         // As if it were bound here, before the other end is.
-        let second = self.again(&value);
+        let second = self.again(&value)?;
         let high = self.child(Some(high))?;
-        let below = self.binary_operator(to, second, high.clone(), expr.location)?;
+        let high_again = symmetric.then(|| high.clone());
+        let below = self.binary_operator(to, second, high, expr.location)?;
         let straight = within(vec![above, below]);
-        if !symmetric {
+        let (Some(low), Some(high)) = (low_again, high_again) else {
             return Ok(straight);
-        }
+        };
         let above = self.compared_again(from, (&value, &high), expr.location)?;
         let below = self.compared_again(to, (&value, &low), expr.location)?;
         let both = vec![straight, within(vec![above, below])];
@@ -178,7 +181,7 @@ impl Binder<'_> {
         (left, right): (&Expr, &Expr),
         location: i32,
     ) -> Result<Expr> {
-        let (left, right) = (self.again(left), self.again(right));
+        let (left, right) = (self.again(left)?, self.again(right)?);
         self.binary_operator(name, left, right, location)
     }
 }

@@ -120,18 +120,18 @@ impl Binder<'_> {
         Ok(Expr { kind: ExprKind::Param(index), ty, typmod })
     }
 
-    /// What was bound before, as if it were bound now: a parameter may have got its type since.
-    pub(super) fn again(&self, bound: &Expr) -> Expr {
-        match bound.kind {
-            ExprKind::Param(index) if bound.ty == TypeId::UNKNOWN => {
-                let known = self.parameters.get(usize::from(index)).copied().flatten();
-                known.map_or_else(
-                    || bound.clone(),
-                    |ty| Expr { kind: ExprKind::Param(index), ty, typmod: NO_TYPMOD },
-                )
-            }
-            _ => bound.clone(),
+    /// An operand once more, as if it were bound now: a parameter may have got its type since.
+    ///
+    /// # Errors
+    /// As `copy`.
+    pub(super) fn again(&mut self, bound: &Expr) -> Result<Expr> {
+        if let ExprKind::Param(index) = bound.kind
+            && bound.ty == TypeId::UNKNOWN
+            && let Some(ty) = self.parameters.get(usize::from(index)).copied().flatten()
+        {
+            return Ok(Expr { kind: ExprKind::Param(index), ty, typmod: NO_TYPMOD });
         }
+        self.copy(bound)
     }
 
     fn operator_expression(&mut self, expr: &protobuf::AExpr) -> Result<Expr> {
@@ -242,7 +242,7 @@ impl Binder<'_> {
                     self.boolean(condition, "CASE/WHEN", location)?
                 }
                 Some(subject) => {
-                    let subject = self.copy(subject)?;
+                    let subject = self.again(subject)?;
                     self.binary_operator("=", subject, condition, when.location)?
                 }
             });

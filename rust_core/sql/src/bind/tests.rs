@@ -201,6 +201,27 @@ fn the_use_that_postgresql_binds_first_decides_the_type_of_a_parameter() {
 }
 
 #[test]
+fn operands_that_double_with_each_level_are_refused_before_they_fill_the_memory() {
+    let nested = |levels: usize, start: &str, end: &str| {
+        format!("select {}true{}", start.repeat(levels), end.repeat(levels))
+    };
+    for (start, end) in [
+        ("(", " between false and true)"),
+        ("(", " not between symmetric true and false)"),
+        ("(case ", " when true then true when false then false end)"),
+        ("(", " in (carrier = 'a', carrier = 'b'))"),
+    ] {
+        let text = |levels| format!("{} from carriers", nested(levels, start, end));
+        let (code, ..) = refused(&text(40));
+        assert_eq!(code, sqlstate::STATEMENT_TOO_COMPLEX, "{}", text(1));
+        assert!(bind_with(&text(7), &[]).is_ok(), "{}", text(1));
+    }
+    // Only what is looked at twice is copied.
+    let ends = nested(40, "(false between false and ", ")");
+    assert!(bind_with(&ends, &[]).is_ok());
+}
+
+#[test]
 fn overloads_that_are_absent_are_candidates_too() {
     for text in [
         "select day + $1 from flights",
