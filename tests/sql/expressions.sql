@@ -487,3 +487,5 @@ SELECT k FROM f WHERE 1 / (v - 1) = 0 AND k > 1
 SELECT k FROM f WHERE k > 1 AND 1 / (v - 1) = 0
 
 SELECT k FROM f WHERE k = 1 AND 1 / (v - 1) = 0 AND v IS NULL
+
+SELECT k FROM f WHERE 1 / (v - 1) = 0 AND date_trunc('day', date_trunc('month', now())) < timestamptz '2000-01-01'

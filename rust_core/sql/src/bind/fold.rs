@@ -40,7 +40,7 @@ pub(super) fn fold_query(query: &mut Query, eval: &EvalContext) -> Result<()> {
     folder.condition(&mut query.filter)?;
     if let Some(Expr { kind: ExprKind::And(of), .. }) = &mut query.filter {
         // A row by key is put to its conditions as they stand here; a scan orders its own.
-        of.sort_by_cached_key(Expr::calls);
+        of.sort_by_cached_key(Expr::rank);
     }
     if let Some(grouping) = &mut query.grouping {
         folder.condition(&mut grouping.having)?;

@@ -316,9 +316,14 @@ impl Expr {
         size
     }
 
-    /// What evaluating it costs, in calls: PostgreSQL's estimate, by which conditions of a row are
-    /// put in order, the cheap ones first.
-    pub fn calls(&self) -> usize {
+    /// Where it stands among the conditions of a row: those that no column decides come first, then
+    /// the cheap ones.
+    pub fn rank(&self) -> (bool, usize) {
+        (self.reads_columns(), self.calls())
+    }
+
+    /// What evaluating it costs, in calls, as PostgreSQL estimates it.
+    fn calls(&self) -> usize {
         let mut of_operands = 0;
         self.for_each_operand(&mut |operand| of_operands += operand.calls());
         let own = match &self.kind {

@@ -8,8 +8,8 @@
 //! A left join is one item. Conditions of ON on its right side alone go there; conditions from
 //! above on its left side alone go through to it; others from above stay above.
 //!
-//! Conditions on the same rows are checked in the order of what they cost, then in that of FROM and
-//! WHERE.
+//! Conditions on the same rows are checked in the order of what they cost, those without columns
+//! before all others, then in that of FROM and WHERE.
 //!
 //! There are no statistics here: the right side of each join is the one that is built.
 
@@ -248,7 +248,7 @@ fn filtered<'q>(input: Plan<'q>, conditions: &[Condition<'q>]) -> Plan<'q> {
 /// a row comes to one that fails.
 fn in_order<'q>(conditions: &[Condition<'q>]) -> Vec<&'q Expr> {
     let mut exprs: Vec<&Expr> = conditions.iter().map(|condition| condition.expr).collect();
-    exprs.sort_by_cached_key(|expr| expr.calls());
+    exprs.sort_by_cached_key(|expr| expr.rank());
     exprs
 }
 
