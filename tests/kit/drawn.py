@@ -166,7 +166,6 @@ FORMS = {
         "CASE {any} WHEN {any} THEN {text} ELSE {varchar} END",
         "nullif({text}, {varchar})",
         "greatest({text}, {text})",
-        '{text} COLLATE "C"',
     ],
     "varchar": ["{text}::varchar(3)", "{varchar}::varchar", "coalesce({varchar}, {varchar})"],
     "bool": [
@@ -177,6 +176,7 @@ FORMS = {
         "{float8} < {numeric}",
         "{text} < {text}",
         "{varchar} = {text}",
+        '{text} COLLATE "C" < {text}',
         "{any} = {any}",
         "{any} < {any}",
         "{text} LIKE {text}",
