@@ -126,6 +126,8 @@ SELECT int4('5.5')
 
 SELECT trim(5)
 
+SELECT lower('ÄÖ' COLLATE "C")
+
 SELECT substring('hello', 2, '3'), substring('hello', '2'::int, 3)
 
 SELECT substring('hello', '2', '3')
