@@ -32,8 +32,8 @@ pub(super) fn can_coerce(from: TypeId, to: TypeId, context: Context) -> bool {
 
 /// Whether an explicit cast changes the name of the type alone, or goes by text.
 pub(super) fn casts_without_function(from: TypeId, to: TypeId) -> bool {
-    from != to
-        && matches!(method(from, to, Context::Explicit), Some(Method::Relabel | Method::ByText))
+    from == to
+        || matches!(method(from, to, Context::Explicit), Some(Method::Relabel | Method::ByText))
 }
 
 fn method(from: TypeId, to: TypeId, context: Context) -> Option<Method> {
