@@ -25,6 +25,7 @@ pub mod frame;
 pub mod header;
 mod index;
 mod log;
+mod pace;
 mod queue;
 mod reclaim;
 mod record;
@@ -36,6 +37,7 @@ use phantom_base::Clock;
 
 pub use error::{Error, Result};
 pub use log::{Log, RECORD_BYTES_MAX, Work};
+pub use pace::Paced;
 pub use record::{Bounds, Entries, Entry, Level, Reclaimed, Record, Stream, Ticket};
 
 /// How a log is opened.
@@ -47,7 +49,7 @@ pub struct LogOptions {
     pub segment_bytes: u32,
     /// Memory for entries kept for `read`, in bytes.
     pub entry_cache_bytes: usize,
-    /// For `pending_age` alone.
+    /// For `pending_age` and `pace` alone.
     pub clock: Arc<dyn Clock>,
 }
 

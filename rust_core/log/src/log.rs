@@ -16,6 +16,7 @@ use phantom_vfs::{FileClass, Vfs, VfsFile, write_all_at};
 use crate::frame::{Found, Framing, PAGE};
 use crate::header::{FORMAT, FileHeader};
 use crate::index::{Index, Segment};
+use crate::pace::Paced;
 use crate::queue::{Next, Queue};
 use crate::reclaim::{self, Failed, Oldest};
 use crate::recover::{self, MAGIC, path_of};
@@ -137,6 +138,7 @@ impl Log {
         }
         let written = state.queue.written;
         state.index.shrink_cache(written);
+        self.mind_pace(&mut state);
         self.wake_for_work(&state);
         Ok(state.queue.end)
     }
@@ -171,6 +173,7 @@ impl Log {
     pub fn notify(&self, at: Lsn, level: Level, ticket: Ticket) {
         let mut state = self.state.lock();
         state.queue.notify(at, level, ticket);
+        self.mind_pace(&mut state);
         self.wake_for_work(&state);
     }
 
@@ -213,8 +216,12 @@ impl Log {
                 state.queue.wrote(end, bytes);
                 state.index.shrink_cache(end);
             }
-            (Ok(()), Kind::Sync { upto, .. }) => state.queue.synced(upto),
+            (Ok(()), Kind::Sync { upto, .. }) => {
+                state.queue.synced(upto);
+                state.queue.pace.synced(self.options.clock.monotonic_ns());
+            }
         }
+        self.mind_pace(&mut state);
         self.stepped.notify_all();
         self.wake_for_work(&state);
     }
@@ -241,6 +248,7 @@ impl Log {
                     return Err(Error::UnknownOutcome { cause: cause.clone() });
                 }
                 state.queue.want(at, level);
+                self.mind_pace(&mut state);
                 if state.queue.busy {
                     self.stepped.wait(&mut state);
                     continue;
@@ -264,6 +272,7 @@ impl Log {
             let placed = queue.place(codec::IDLE, &[], || clock.monotonic_ns());
             state.placed(&placed);
             state.queue.wanted = placed.end;
+            self.mind_pace(&mut state);
             self.wake_for_work(&state);
         }
         Ok(())
@@ -272,6 +281,36 @@ impl Log {
     /// Age of the oldest unsynced record that somebody wants durable; over 1 s is a disk stall.
     pub fn pending_age(&self, now: Nanos) -> Nanos {
         self.state.lock().queue.pending_age(now)
+    }
+
+    /// How long it takes to be durable, lately and now.
+    pub fn pace(&self, now: Nanos) -> Paced {
+        self.state.lock().queue.pace.told(now)
+    }
+
+    /// For how long a worker should begin nothing, so that more goes with the next sync.
+    pub fn pause(&self) -> Duration {
+        let now = self.options.clock.monotonic_ns();
+        Duration::from_nanos(self.state.lock().queue.pace.pause(now))
+    }
+
+    /// Waits for so long, or until the log was closed; for a worker thread.
+    pub fn rest(&self, pause: Duration) {
+        let end = self.options.clock.monotonic_ns() + pause.as_nanos() as u64;
+        let mut state = self.state.lock();
+        while !state.closed {
+            let left = end.saturating_sub(self.options.clock.monotonic_ns());
+            if left == 0 {
+                return;
+            }
+            self.wake.wait_for(&mut state, Duration::from_nanos(left));
+        }
+    }
+
+    fn mind_pace(&self, state: &mut State) {
+        if state.queue.wanted > state.queue.durable {
+            state.queue.pace.wanted(self.options.clock.monotonic_ns());
+        }
     }
 
     /// What the stream holds; `first` 1 and zeros for an unknown one.

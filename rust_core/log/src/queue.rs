@@ -14,6 +14,7 @@ use phantom_vfs::VfsFile;
 
 use crate::frame::{self, FRAME_HEADER, Framing, PAGE};
 use crate::header::FILE_HEADER;
+use crate::pace::Pace;
 use crate::record::{Level, Ticket};
 use crate::{Error, Result, codec};
 
@@ -69,6 +70,7 @@ pub(crate) struct Queue {
     pub wanted: Lsn,
     pub last_is_idle: bool,
     pub poisoned: Option<String>,
+    pub pace: Pace,
     /// Beginning and time of the writes that no sync covered.
     unsynced: VecDeque<(Lsn, Nanos)>,
     tickets: [Map<(Lsn, u64), Ticket>; 2],
@@ -104,6 +106,7 @@ impl Queue {
             wanted: end,
             last_is_idle: false,
             poisoned: None,
+            pace: Pace::default(),
             unsynced: VecDeque::new(),
             tickets: [Map::new(), Map::new()],
             tickets_seen: 0,

@@ -28,6 +28,9 @@ impl LogWorker {
 
 impl Service for LogWorker {
     fn step(&self) -> bool {
+        if !self.log.pause().is_zero() {
+            return false;
+        }
         let Some(mut work) = self.log.work() else { return false };
         let is_sync = work.is_sync();
         let result = work.run();
@@ -40,6 +43,7 @@ impl Service for LogWorker {
     }
 
     fn wait(&self, timeout: Duration) -> bool {
+        self.log.rest(self.log.pause());
         let before = self.log.end();
         let more = self.log.wait_for_work(timeout);
         if more && timeout >= IDLE_AFTER && self.log.end() == before {
