@@ -67,6 +67,9 @@ pub enum Refused {
     /// A leader that should leave, and nobody who could lead in its place.
     #[error("no other member of the group could lead it now")]
     NoHeir,
+    /// A campaign while a vote that it gave may still elect another.
+    #[error("this node has just voted for another")]
+    SupportsCandidate,
     /// A campaign of a replica that lacks entries which nobody keeps.
     #[error("this replica is too far behind to take part")]
     TooFarBehind,
@@ -80,9 +83,11 @@ impl Refused {
             Self::Busy => sqlstate::INSUFFICIENT_RESOURCES,
             Self::DiskFull => sqlstate::DISK_FULL,
             Self::TooLarge { .. } => sqlstate::PROGRAM_LIMIT_EXCEEDED,
-            Self::Leads | Self::SupportsLeader | Self::NoHeir | Self::TooFarBehind => {
-                sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE
-            }
+            Self::Leads
+            | Self::SupportsLeader
+            | Self::NoHeir
+            | Self::SupportsCandidate
+            | Self::TooFarBehind => sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE,
         }
     }
 }

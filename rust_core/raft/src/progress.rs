@@ -69,7 +69,8 @@ impl Window {
     }
 
     fn is_overdue(&self, now: Nanos, limits: &Limits) -> bool {
-        let patience = if self.alone { PROBE_LARGE_AGAIN_NS } else { limits.election_min_ns };
+        let usual = limits.election_min_ns.max(3 * limits.sync_ns);
+        let patience = if self.alone { PROBE_LARGE_AGAIN_NS } else { usual };
         !self.inflight.is_empty() && now.saturating_sub(self.since) > patience
     }
 }
@@ -123,7 +124,9 @@ impl Progress {
         let large = bytes > limits.alone_bytes;
         match &mut self.state {
             State::Probe { again } => {
-                let wait = if large { PROBE_LARGE_AGAIN_NS } else { PROBE_AGAIN_NS };
+                // An answer waits for a sync, and that perhaps for another.
+                let usual = PROBE_AGAIN_NS.max(2 * limits.sync_ns);
+                let wait = if large { PROBE_LARGE_AGAIN_NS } else { usual };
                 *again = Some(now + wait);
             }
             State::Replicate(window) => {

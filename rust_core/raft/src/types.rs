@@ -63,7 +63,7 @@ pub struct Restored {
 }
 
 /// Durations and bounds. The defaults are those of the design's table of knobs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Between two heartbeats to a peer.
     pub heartbeat_ns: Nanos,
@@ -72,6 +72,8 @@ pub struct Limits {
     pub election_min_ns: Nanos,
     /// Longest such silence.
     pub election_max_ns: Nanos,
+    /// How long logs take to be durable, by the median of the members; 0 while nobody has said.
+    pub sync_ns: Nanos,
     /// Entries in one append message, unless a single one is larger.
     pub append_bytes: usize,
     /// Unanswered append messages to a follower of a group.
@@ -90,6 +92,18 @@ pub struct Limits {
     pub tokens_max: usize,
 }
 
+/// An election takes so many syncs: on each side one that is under way and the vote's own, and one
+/// to spare.
+const SYNCS_AN_ELECTION: u64 = 3;
+
+impl Limits {
+    /// How long a vote may take to count: who has voted lets nobody else stand meanwhile, and does not
+    /// stand itself. Silence is another matter, since no heartbeat waits for a sync.
+    pub(crate) fn vote_ns(&self) -> Nanos {
+        self.sync_ns.saturating_mul(SYNCS_AN_ELECTION)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         const MS: Nanos = 1_000_000;
@@ -97,6 +111,7 @@ impl Default for Limits {
             heartbeat_ns: 150 * MS,
             election_min_ns: 1_000 * MS,
             election_max_ns: 2_000 * MS,
+            sync_ns: 0,
             append_bytes: 256 << 10,
             window_messages: 256,
             window_bytes: 8 << 20,

@@ -81,6 +81,11 @@ impl Group {
         Ok(())
     }
 
+    /// Whether somebody waits for a round to begin.
+    pub fn wants_round(&self) -> bool {
+        !self.barriers.waiting.is_empty()
+    }
+
     /// Begins one round, or asks the leader once, for all that wait. `stamp` is the clock's now.
     pub fn begin_round(&mut self, stamp: Timestamp, cx: &mut Context<'_>) {
         if self.barriers.waiting.is_empty() {

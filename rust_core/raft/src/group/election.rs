@@ -23,6 +23,9 @@ impl Group {
         if self.hears_leader(cx) {
             return Err(Refused::SupportsLeader);
         }
+        if self.awaits_candidate(cx) {
+            return Err(Refused::SupportsCandidate);
+        }
         self.leave_leader(cx);
         self.reset_deadline(cx);
         if prevote && self.members.len() > 1 {
@@ -45,7 +48,7 @@ impl Group {
         self.role = Role::Candidate(Votes::default());
         self.fail_barriers(self.not_leader(), cx);
         self.save(self.commit, cx);
-        self.reset_deadline(cx);
+        self.voted(cx);
         cx.out.hold(self.needs, Act::OwnVote { gid: self.gid, term: self.term });
         let last = self.log.last_position();
         self.broadcast(self.term, &Body::Vote { last }, cx);
@@ -81,6 +84,20 @@ impl Group {
         self.is_leader() || (self.leader.is_some() && self.heard_at.is_some_and(heard))
     }
 
+    /// A vote has been given and is not durable yet: silence is normal until it can be.
+    fn voted(&mut self, cx: &mut Context<'_>) {
+        self.voted_at = Some(cx.now);
+        self.reset_deadline(cx);
+        self.deadline += cx.limits.vote_ns();
+    }
+
+    /// Whether the vote that it gave may still be on its way into a log: another campaign would end an
+    /// election that is about to succeed.
+    fn awaits_candidate(&self, cx: &Context<'_>) -> bool {
+        let lasts = |at| cx.now.saturating_sub(at) < cx.limits.vote_ns();
+        self.leader.is_none() && self.voted_at.is_some_and(lasts)
+    }
+
     fn has_votable_log(&self, candidate: Position) -> bool {
         candidate >= self.log.last_position()
     }
@@ -97,7 +114,7 @@ impl Group {
             // The asker is behind: the answer carries our term, which it will adopt.
             return self.answer(from, Body::PreVoteAnswer { granted: false }, cx);
         }
-        if self.hears_leader(cx) {
+        if self.hears_leader(cx) || self.awaits_candidate(cx) {
             mark!("pre_candidate_ignored_while_leader_is_heard");
         } else if self.has_votable_log(last) {
             self.send(from, asked, Body::PreVoteAnswer { granted: true }, cx);
@@ -136,7 +153,7 @@ impl Group {
         if granted && self.vote.is_none() {
             self.vote = Some(from);
             self.save(self.commit, cx);
-            self.reset_deadline(cx);
+            self.voted(cx);
         }
         self.answer(from, Body::VoteAnswer { granted }, cx);
     }
@@ -170,6 +187,7 @@ impl Group {
         if term > self.term {
             self.term = term;
             self.vote = None;
+            self.voted_at = None;
             self.save(self.commit, cx);
         }
         self.fail_barriers(self.not_leader(), cx);

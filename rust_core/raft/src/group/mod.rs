@@ -90,6 +90,8 @@ pub struct Group {
     all_have: LogIndex,
     /// When the leader of this term was last heard.
     heard_at: Option<Nanos>,
+    /// When it voted in this term, in this life.
+    voted_at: Option<Nanos>,
     /// When silence ends in an election.
     deadline: Nanos,
     /// The batch of the newest record of this group: answers wait for it (R1).
@@ -135,6 +137,7 @@ impl Group {
             applied,
             all_have: LogIndex(0),
             heard_at: None,
+            voted_at: None,
             deadline: 0,
             needs: Batch(0),
             cut_in: Batch(0),

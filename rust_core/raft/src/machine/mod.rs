@@ -34,6 +34,8 @@ pub struct Machine {
     groups: Map<GroupId, Group>,
     /// Groups that the next `Ready` must look at: a node has thousands, and most are idle.
     touched: Set<GroupId>,
+    /// Groups in which a round of reads waits for a stamp.
+    unstamped: Set<GroupId>,
     out: Out,
     /// Batches that were pushed and are not yet durable, with their ends.
     pushed: VecDeque<(Batch, Lsn)>,
@@ -62,6 +64,7 @@ impl Machine {
             contexts: u64::from(identity.incarnation) << CONTEXT_BITS,
             groups: Map::new(),
             touched: Set::new(),
+            unstamped: Set::new(),
             out: Out::default(),
             pushed: VecDeque::new(),
             next_tick: 0,
@@ -222,6 +225,11 @@ impl Machine {
         self.room = room;
     }
 
+    /// Says how long logs take to be durable: elections are given that time.
+    pub fn set_sync(&mut self, sync_ns: Nanos) {
+        self.limits.sync_ns = sync_ns;
+    }
+
     /// Whether a member with room is there that could lead a group in this node's place, now or
     /// as soon as it has caught up.
     pub fn has_heir(&mut self, now: Nanos, gid: GroupId) -> bool {
@@ -287,20 +295,35 @@ impl Machine {
     }
 
     /// Takes all that is to be done. `stamp` is a fresh stamp of the node's clock, for rounds
-    /// that begin here (R14); the frames of this `Ready` must carry it or a later one.
-    pub fn ready(&mut self, now: Nanos, stamp: Timestamp, entries: &dyn Entries) -> Ready {
-        let touched = std::mem::take(&mut self.touched);
+    /// that begin here (R14); the frames of this `Ready` must carry it or a later one. Without one
+    /// rounds wait.
+    pub fn ready(
+        &mut self,
+        now: Nanos,
+        stamp: impl Into<Option<Timestamp>>,
+        entries: &dyn Entries,
+    ) -> Ready {
+        let stamp = stamp.into();
+        let mut touched = std::mem::take(&mut self.touched);
+        if stamp.is_some() {
+            touched.append(&mut self.unstamped);
+        }
         let (mut cx, groups) = self.split(now);
-        let mut committed = Vec::new();
+        let (mut committed, mut unstamped) = (Vec::new(), Set::new());
         for gid in touched {
             let Some(group) = groups.get_mut(&gid) else { continue };
             group.go_if_ready(&mut cx);
-            group.begin_round(stamp, &mut cx);
+            match stamp {
+                Some(stamp) => group.begin_round(stamp, &mut cx),
+                None if group.wants_round() => drop(unstamped.insert(gid)),
+                None => {}
+            }
             group.send_appends(entries, &mut cx);
             if let Some((first, last)) = group.take_committed() {
                 committed.push(Committed { gid, first, last });
             }
         }
+        self.unstamped.extend(unstamped);
         let out = &mut self.out;
         let ready = Ready {
             records: std::mem::take(&mut out.records),

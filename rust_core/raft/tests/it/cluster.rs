@@ -175,7 +175,7 @@ impl Cluster {
     pub fn start(&mut self, n: u32, flushed: u64) {
         let member = |n| Member { node: NodeId(n), replica: ReplicaId(n) };
         let members = (1..=self.nodes.len() as u32).map(member).collect();
-        let (now, limits, seed) = (self.now, self.limits.clone(), self.seed);
+        let (now, limits, seed) = (self.now, self.limits, self.seed);
         let node = self.node(n);
         assert!(node.machine.is_none(), "n{n} runs");
         node.incarnation += 1;
