@@ -36,6 +36,7 @@ from phantomdb.cluster.formation import (
 )
 from phantomdb.consensus.elections import ElectionController
 from phantomdb.core import Node, claim
+from phantomdb.node.clocks import ClockLog
 from phantomdb.node.disks import Disks
 from phantomdb.node.health import Member, NodeHealth, Starting
 from phantomdb.node.housekeeping import Housekeeper
@@ -89,6 +90,7 @@ class Launcher:
         self._node: Node | None = None
         self._links: PeerLinks | None = None
         self._members: dict[int, Member] = {}
+        self._clock_log = ClockLog(world.clock)
         #: When a node that was told to stop should be gone; never while it was not.
         self._end_of_grace = math.inf
         self._health: admin.Health
@@ -316,6 +318,8 @@ class Launcher:
             elections.due(rest[0])
         elif kind == "disk_room":
             disks.changed(*rest)
+        elif kind == "clock":
+            self._clock_log.changed(*rest)
         else:
             logger.info("%s %s", kind, rest)
 

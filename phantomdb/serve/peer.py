@@ -30,8 +30,6 @@ logger = logging.getLogger(__name__)
 READ_BYTES = 1 << 20
 #: Streams of a pair of nodes.
 STREAMS = (0, 1)
-#: How far a peer's clock may lie from ours, in milliseconds.
-CLOCK_MS_MAX = 250
 _RETRY_FIRST_S = 0.1
 _RETRY_MAX_S = 3.0
 _HIGHER_DIALS_AFTER_S = 1.0
@@ -209,10 +207,6 @@ class PeerLinks:
             return Refusal("WRONG_VERSION", f"this node speaks protocol {spoken}")
         if hello.node not in node.members or hello.node == node.id:
             return Refusal("NOT_MEMBER", f"node {hello.node} is no other member of this cluster")
-        apart_ms = abs((hello.hlc >> 16) - (node.hlc() >> 16))
-        if apart_ms > CLOCK_MS_MAX:
-            detail = f"the clocks are {apart_ms} ms apart; {CLOCK_MS_MAX} are allowed"
-            return Refusal("CLOCK", detail)
         taken = self._taken(hello.node, hello.incarnation, hello.life)
         return Refusal("TAKEN", taken) if taken else None
 

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, TypeVar, cast, dataclass_transform, get_origin
 import cbor2
 
 #: The newest version of the protocol between nodes that this release speaks, and the oldest.
-PROTOCOL_MAX = 1
-PROTOCOL_MIN = 1
+PROTOCOL_MAX = 2
+PROTOCOL_MIN = 2
 #: A control message beyond this is not one of ours, in bytes.
 MESSAGE_BYTES_MAX = 1 << 20
 
@@ -179,7 +179,10 @@ class Hello(Message):
 
 @message(tag=6)
 class Refusal(Message):
-    """Why a link is not wanted: WRONG_CLUSTER, WRONG_VERSION, NOT_MEMBER, CLOCK, TAKEN."""
+    """Why a link is not wanted: WRONG_CLUSTER, WRONG_VERSION, NOT_MEMBER, TAKEN.
+
+    Protocol 1 also had CLOCK: clocks are compared over links now, and no longer by handshakes.
+    """
 
     code: str
     detail: str

@@ -89,7 +89,9 @@ class Founding:
 
     def hello(self, node: int, incarnation: int, *, hlc: int, link: bytes, stream: int) -> Hello:
         """Return the handshake of a member."""
-        return Hello(1, 1, "none", self.cluster, node, incarnation, link, stream, hlc, b"none")
+        low, high = messages.PROTOCOL_MIN, messages.PROTOCOL_MAX
+        life = b"none"
+        return Hello(low, high, "none", self.cluster, node, incarnation, link, stream, hlc, life)
 
 
 def frame(header: bytes, sections: bytes) -> bytes:

@@ -5,7 +5,7 @@ use phantom_base::{Error, NodeId, sqlstate};
 use phantom_raft::{Event, Room};
 use phantom_types::{Datum, codec};
 
-use crate::replication::{DiskReport, Formation, FormedMember, Status};
+use crate::replication::{ClockNews, DiskReport, Formation, FormedMember, Status};
 use crate::request::message::{RowPut, RowSpan};
 
 pub(crate) const WRITES: &str = "a Vec takes every write";
@@ -168,6 +168,25 @@ pub fn encode_disk(disk: &DiskReport) -> Vec<u8> {
     let mut write = || -> Written {
         out.array(5)?.str("disk_room")?.str(room)?;
         out.u64(disk.free)?.u64(disk.total)?.u64(disk.reserve)?;
+        Ok(())
+    };
+    write().expect(WRITES);
+    bytes
+}
+
+/// What happened to the clock: ["clock", what, ms].
+pub fn encode_clock(news: ClockNews) -> Vec<u8> {
+    let (what, ns) = match news {
+        ClockNews::Waits { wait_ns } => ("waits", wait_ns),
+        ClockNews::Starts { wait_ns } => ("starts", wait_ns),
+        ClockNews::Asks => ("asks", 0),
+        ClockNews::Settled => ("settled", 0),
+        ClockNews::Forward { by_ns } => ("forward", by_ns),
+    };
+    let mut bytes = Vec::new();
+    let mut out = Encoder::new(&mut bytes);
+    let mut write = || -> Written {
+        out.array(3)?.str("clock")?.str(what)?.u64(ns / 1_000_000)?;
         Ok(())
     };
     write().expect(WRITES);

@@ -46,6 +46,8 @@ pub enum Section {
     Control,
     /// A part of a parcel that is too large to delay what comes behind it.
     Piece,
+    /// The sender's physical time and its disk's pace (`replication/clock`).
+    Clock,
 }
 
 impl Section {
@@ -58,13 +60,14 @@ impl Section {
             Self::Replies => 6,
             Self::Control => 7,
             Self::Piece => 8,
+            Self::Clock => 9,
         }
     }
 
     fn from_code(code: u8) -> Option<Self> {
-        let all =
-            [Self::Raft, Self::Barriers, Self::Requests, Self::Replies, Self::Control, Self::Piece];
-        all.into_iter().find(|section| section.code() == code)
+        let consensus = [Self::Raft, Self::Barriers, Self::Piece, Self::Clock];
+        let beside = [Self::Requests, Self::Replies, Self::Control];
+        consensus.into_iter().chain(beside).find(|section| section.code() == code)
     }
 
     /// Whether the contents of neighbours may be joined: those that are sequences of parcels.
@@ -130,6 +133,9 @@ pub enum BadFrame {
     /// An entry that this release could never apply.
     #[error("a message with an entry that does not read: {0}")]
     Entry(#[from] crate::replication::entry::MalformedEntry),
+    /// A physical time of the year 2262 or later.
+    #[error("a physical time of {0} ns")]
+    Time(u64),
     /// Pieces that do not fit together.
     #[error("a piece out of place")]
     Piece,

@@ -3,7 +3,8 @@
 //!
 //! Stream 0 carries control and Raft, stream 1 bulk, so that bulk delays no vote. Each stream has
 //! a queue with a bound; what does not fit is refused, and a Raft message that does not fit is
-//! dropped, as on a network. A parcel with an entry over 512 KiB travels in pieces on stream 1
+//! dropped, as on a network. Signs of life (heartbeats, their answers, what is told of the clock) wait
+//! behind nothing: the newest of each leaves first, also while the clock may not be shown. A parcel with an entry over 512 KiB travels in pieces on stream 1
 //! and is handed on when it is whole.
 
 use std::collections::VecDeque;
@@ -40,6 +41,13 @@ const FRAME_TIME_MAX_NS: Nanos = 10_000_000_000;
 #[error("the queue to the peer is full, or the message is over 1 MiB")]
 pub struct QueueFull;
 
+/// The newest heartbeat and the newest answer to one, which say all that older ones did.
+#[derive(Debug, Default)]
+struct Beats {
+    heartbeat: Option<Vec<u8>>,
+    answer: Option<Vec<u8>>,
+}
+
 #[derive(Debug, Default)]
 struct OutQueue {
     waiting: VecDeque<(Section, Vec<u8>)>,
@@ -71,6 +79,7 @@ pub struct Link {
     /// What its frames must say; `None` while it is not connected.
     in_route: Option<Route>,
     out: [OutQueue; STREAMS],
+    beats: Beats,
     decoders: [Decoder; STREAMS],
     /// When the frame that is coming in on each stream began.
     began_at: [Option<Nanos>; STREAMS],
@@ -89,6 +98,7 @@ impl Link {
             out_route: route,
             in_route: None,
             out: Default::default(),
+            beats: Beats::default(),
             decoders: Default::default(),
             began_at: Default::default(),
             heard_at: None,
@@ -110,6 +120,7 @@ impl Link {
     pub fn disconnect(&mut self) {
         self.in_route = None;
         self.out = Default::default();
+        self.beats = Beats::default();
         self.decoders = Default::default();
         self.began_at = Default::default();
         self.heard_at = None;
@@ -131,6 +142,11 @@ impl Link {
         self.out.get(usize::from(stream)).is_some_and(|queue| !queue.waiting.is_empty())
     }
 
+    /// Whether a heartbeat or an answer to one waits.
+    pub fn has_beats(&self) -> bool {
+        self.beats.heartbeat.is_some() || self.beats.answer.is_some()
+    }
+
     /// Queues a parcel, unless the peer is away or its queue is full: Raft sends again.
     pub fn send_parcel(&mut self, parcel: &Parcel) {
         if !self.is_connected() {
@@ -138,6 +154,11 @@ impl Link {
         }
         let mut bytes = Vec::with_capacity(encoded_len(parcel));
         encode_parcel(parcel, &mut bytes);
+        match parcel {
+            Parcel::Heartbeat(_) => return self.beats.heartbeat = Some(bytes),
+            Parcel::HeartbeatAnswer(_) => return self.beats.answer = Some(bytes),
+            Parcel::Group(_) => {}
+        }
         let sent = if bytes.len() > WHOLE_BYTES_MAX {
             self.send_pieces(&bytes)
         } else {
@@ -185,6 +206,20 @@ impl Link {
         let queue = self.out.get_mut(usize::from(stream)).expect("checked by the caller");
         queue.bytes += bytes.len();
         queue.waiting.push_back((section, bytes));
+    }
+
+    /// Takes a frame of signs of life, if there are any; `clock` is what is told of the clock. Nothing
+    /// in it depends on `hlc`, which is the least there is while the clock may not be shown.
+    pub fn take_beats(&mut self, clock: Option<Vec<u8>>, hlc: Timestamp) -> Option<Vec<u8>> {
+        let mut builder = FrameBuilder::new(&self.out_route, hlc);
+        if let Some(clock) = clock {
+            builder.add(Section::Clock, &clock);
+        }
+        let Beats { heartbeat, answer } = std::mem::take(&mut self.beats);
+        for beat in [heartbeat, answer].into_iter().flatten() {
+            builder.add(Section::Raft, &beat);
+        }
+        (!builder.is_empty()).then(|| builder.finish())
     }
 
     /// Takes frames of up to `limit` bytes in all, at least one frame if anything waits.
@@ -261,6 +296,8 @@ impl Link {
                         inbound.push(Inbound::Parcel(parcel));
                     }
                 }
+                // Read before the frame's stamp was believed.
+                Section::Clock => {}
                 _ => inbound.push(Inbound::Payload(section, bytes)),
             }
         }

@@ -159,6 +159,8 @@ impl NodeCore {
                 self.pending.events.push(control::encode_event(&event));
                 self.requests.event(&mut self.replication, &event);
             }
+            let clock = effects.clock.into_iter().map(control::encode_clock);
+            self.pending.events.extend(clock);
             if let Some(disk) = effects.disk {
                 self.pending.events.push(control::encode_disk(&disk));
             }

@@ -6,8 +6,9 @@ use phantom_lsm::Engine;
 use phantom_raft::{LogRecord, Ready};
 
 use super::apply::{Mark, Report};
+use super::clock::ClockNews;
 use super::error::Result;
-use super::formation::{encode_hard_state, group_slot, node_slot};
+use super::formation::{encode_bound, encode_hard_state, group_slot, node_slot};
 use super::log_view::LogView;
 use super::{Effects, Replication};
 use crate::link::{Link, STREAM_BULK, STREAM_CONTROL};
@@ -16,7 +17,7 @@ use crate::runtime::Pool;
 /// How often it is looked at what may be released.
 const RELEASE_EVERY_NS: Nanos = 250_000_000;
 
-/// How soon it is looked again whether the clock has passed its former bound, which rings no bell.
+/// How soon it is looked again whether the clock may stamp, which rings no bell.
 const LOOK_AGAIN_NS: Nanos = 10_000_000;
 
 /// A record of entries is cut in several beyond this: the log's limit is 64 MiB.
@@ -46,13 +47,17 @@ impl Replication {
 
     /// Peers and streams with bytes for `take_out`.
     pub fn outgoing(&mut self) -> Vec<(NodeId, u8)> {
-        if self.stamps.present(&*self.clock).is_none() {
-            return Vec::new();
-        }
+        let is_covered = self.stamps.present(&*self.clock).is_some();
+        let (now, due) = (self.clock.monotonic_ns(), &self.reports_due);
+        let peers = self.stamps.peers();
         let waiting = |link: &Link| {
             let peer = link.peer();
-            let has_out =
-                [STREAM_CONTROL, STREAM_BULK].map(|s| link.has_out(s).then_some((peer, s)));
+            let has_life = link.has_beats() || due.get(&peer).is_some_and(|at| *at <= now);
+            let is_covered = is_covered && peers.is_acquainted(peer);
+            let has_out = [STREAM_CONTROL, STREAM_BULK].map(|stream| {
+                let has_life = has_life && stream == STREAM_CONTROL;
+                (has_life || (is_covered && link.has_out(stream))).then_some((peer, stream))
+            });
             has_out.into_iter().flatten()
         };
         self.links.values().flat_map(waiting).collect()
@@ -66,7 +71,10 @@ impl Replication {
         self.has_more = loop {
             let now = self.clock.monotonic_ns();
             moved |= self.take_reports(now)?;
+            // Before the clock, whose bound follows it.
+            self.mind_syncs(now);
             moved |= self.take_durable(now)?;
+            moved |= self.take_clock_news(now);
             moved |= self.mind_room(now);
             let more = self.stamps.is_settled() && self.take_ready(now)?;
             moved |= more;
@@ -103,7 +111,7 @@ impl Replication {
         let durable = self.log.durable();
         self.machine.durable(now, durable);
         if let Some(bound) = self.stamps.look(&*self.clock, durable) {
-            let bytes = bound.0.to_le_bytes();
+            let bytes = encode_bound(bound);
             let record = Record::Node { slot: node_slot::HLC_BOUND, bytes: &bytes };
             let end = self.log.push(&[record])?;
             self.stamps.extended(bound, end);
@@ -112,10 +120,29 @@ impl Replication {
         Ok(moved)
     }
 
-    /// One round of the machine; whether there was anything. Without a stamp there is none: the
-    /// disk is a second late, and whatever would leave now would wait for it anyway.
+    /// Passes the clock's news on. A clock that waits leads nothing meanwhile.
+    fn take_clock_news(&mut self, now: Nanos) -> bool {
+        let all = self.stamps.take_news();
+        let moved = !all.is_empty();
+        for news in all {
+            if matches!(news, ClockNews::Waits { .. }) {
+                let gids: Vec<GroupId> = self.machine.groups().collect();
+                for gid in gids {
+                    // Refused where it does not lead.
+                    let _ = self.machine.step_down(now, gid);
+                }
+            }
+            // The others learn at once whether this node takes anything.
+            self.reports_due.values_mut().for_each(|at| *at = 0);
+            self.pending.clock.push(news);
+        }
+        moved
+    }
+
+    /// One round of the machine; whether there was anything. Without a stamp nothing leaves but
+    /// signs of life, and no round of reads begins: the disk is late, and time goes on all the same.
     fn take_ready(&mut self, now: Nanos) -> Result<bool> {
-        let Some(stamp) = self.stamps.tick(&*self.clock) else { return Ok(false) };
+        let stamp = self.stamps.tick(&*self.clock);
         self.machine.tick(now);
         let view = LogView::new(&self.log);
         let ready = self.machine.ready(now, stamp, &view);
@@ -197,16 +224,21 @@ impl Replication {
 
     /// How long `poll` will have nothing to do, if neither workers nor verbs bring something.
     pub(crate) fn sleep_ns(&mut self) -> Nanos {
-        if self.stamps.present(&*self.clock).is_none() {
-            // Whatever the machine has waits for a stamp.
+        if !self.stamps.is_settled() {
+            // Whatever the machine has waits for the clock.
             return LOOK_AGAIN_NS;
         }
         if self.has_more || self.machine.has_ready() {
             return 0;
         }
         let now = self.clock.monotonic_ns();
+        // One that is due waits for its link, which takes it when it can.
+        let reports = self.reports_due.values().filter(|at| **at > now);
+        let report = reports.min().copied().unwrap_or(Nanos::MAX);
         let next = self.machine.next_tick().min(self.next_release).min(self.watch.next_look());
-        next.saturating_sub(now)
+        let left = next.min(report).saturating_sub(now);
+        let is_covered = self.stamps.present(&*self.clock).is_some();
+        if is_covered { left } else { left.min(LOOK_AGAIN_NS) }
     }
 }
 

@@ -8,6 +8,7 @@
 //! member     node u32 | name: u16 + UTF-8 | address: u16 + UTF-8
 //! group      count u16 of (node u32 | replica u32)     the stream's configuration slot
 //! charter    bytes of the control plane: what the members agreed on, for a member that missed it
+//! bound      stamp u64 | slack in ms u64           of the clock; one release wrote no slack
 //! state      term u64 | vote u32 | commit u64 | lead u32 | lead_epoch u64      its state slot
 //! ```
 
@@ -15,12 +16,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use phantom_base::bytes::{Reader, Truncated};
-use phantom_base::{Clock, GroupId, LogIndex, Nanos, NodeId, ReplicaId, Set, Term};
+use phantom_base::{Clock, GroupId, LogIndex, Nanos, NodeId, ReplicaId, Set, Term, Timestamp};
 use phantom_log::{Level, Log, Record, Stream};
 use phantom_lsm::{Engine, EngineOptions};
 use phantom_raft::{HardState, Member};
 use phantom_vfs::Vfs;
 
+use super::clock::Bound;
 use super::error::{Error, Result};
 
 /// `node` slots of the log.
@@ -29,7 +31,7 @@ pub mod node_slot {
     pub const FORMATION: u64 = 1;
     /// How often the node has started, u32.
     pub const INCARNATION: u64 = 2;
-    /// The clock's bound, u64.
+    /// The clock's bound, u64, and how far ahead of the clock it was in ms, u64.
     pub const HLC_BOUND: u64 = 3;
     /// The message that founded the cluster.
     pub const CHARTER: u64 = 4;
@@ -237,6 +239,24 @@ fn decode_configuration(bytes: &[u8]) -> std::result::Result<Vec<Member>, Trunca
 }
 
 /// A group's durable state as bytes.
+pub fn encode_bound(bound: Bound) -> [u8; 16] {
+    let numbers = u128::from(bound.slack_ms) << 64 | u128::from(bound.at.0);
+    numbers.to_le_bytes()
+}
+
+fn decode_bound(bytes: &[u8]) -> std::result::Result<Bound, Truncated> {
+    let mut r = Reader::new(bytes);
+    let at = Timestamp(r.u64()?);
+    let slack_ms = if r.is_empty() { Bound::SLACK_MS } else { r.u64()? };
+    Ok(Bound { at, slack_ms })
+}
+
+/// The bound of the clock's former life; `None` of a node that has not stamped yet.
+pub fn read_bound(log: &Log) -> Result<Option<Bound>> {
+    let bound = log.node_state(node_slot::HLC_BOUND).map(|bytes| decode_bound(&bytes));
+    bound.transpose().map_err(|_| Error::Damaged("the clock's bound".into()))
+}
+
 pub fn encode_hard_state(state: &HardState) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(32);
     bytes.extend_from_slice(&state.term.0.to_le_bytes());
@@ -302,5 +322,9 @@ mod tests {
             lead_epoch: 0,
         };
         assert_eq!(decode_hard_state(&encode_hard_state(&state)), Ok(state));
+        let bound = Bound { at: Timestamp(5 << 16 | 7), slack_ms: 4_000 };
+        assert_eq!(decode_bound(&encode_bound(bound)), Ok(bound));
+        let without_slack = Bound { slack_ms: Bound::SLACK_MS, ..bound };
+        assert_eq!(decode_bound(&bound.at.0.to_le_bytes()), Ok(without_slack));
     }
 }

@@ -21,11 +21,13 @@
 //! - A full disk is minded here (room.rs): proposals are refused, leaderships handed over.
 //! - `tick_hlc` stamps; `None` means that the disk is too slow to cover a stamp: wait for `poll`.
 //!
-//! Rules kept here: nothing is released above the engine's durable position; frames, votes,
-//! acknowledgements and reads wait after a restart until the clock has passed `hlc_bound` (R17);
+//! Rules kept here: nothing is released above the engine's durable position; votes, acknowledgements
+//! and reads wait after a restart until the clock has passed `hlc_bound` (R17), and no frame shows a
+//! stamp that is not covered, but heartbeats and their answers leave without one;
 //! a round's stamp is ticked before its frames are stamped (R14).
 
 mod apply;
+mod clock;
 mod drive;
 pub mod entry;
 mod error;
@@ -33,7 +35,7 @@ mod formation;
 mod log_view;
 mod peers;
 mod room;
-mod stamps;
+mod syncs;
 mod verbs;
 mod workers;
 
@@ -41,7 +43,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use phantom_base::bytes::Reader;
-use phantom_base::{Clock, GroupId, Lsn, Map, Nanos, NodeId, Random, Timestamp};
+use phantom_base::{Clock, GroupId, Lsn, Map, Nanos, NodeId, Random};
 use phantom_log::{Level, Log, Record};
 use phantom_lsm::{Engine, EngineOptions};
 use phantom_raft::{
@@ -50,17 +52,19 @@ use phantom_raft::{
 use phantom_vfs::Vfs;
 
 pub use apply::{Applied, Mark, NoObserver, Observer};
+pub use clock::ClockNews;
 pub use error::{Error, Refused, Result};
 pub use formation::{Formation, FormedMember, form};
 pub use peers::Received;
 pub use room::DiskReport;
 
 use apply::{Applier, Report};
+use clock::Stamps;
 use entry::{EntryKind, encode_entry};
-use formation::{node_slot, read_formation, read_groups};
+use formation::{node_slot, read_bound, read_formation, read_groups};
 use log_view::LogView;
 use room::RoomWatch;
-use stamps::Stamps;
+use syncs::SyncWatch;
 use workers::{EngineWorker, LogWorker};
 
 use crate::frame::Route;
@@ -127,6 +131,8 @@ pub struct Effects {
     pub events: Vec<Event>,
     /// The disk has another room than before.
     pub disk: Option<DiskReport>,
+    /// What happened to the clock.
+    pub clock: Vec<ClockNews>,
     /// Whether anything was done.
     pub moved: bool,
     /// Call `poll` again after so long at the latest; 0 while there is more to do.
@@ -167,6 +173,11 @@ pub struct Replication {
     reclaim_at: Option<Lsn>,
     queue_bytes_max: usize,
     next_release: Nanos,
+    /// When each connected peer is told of the clock next.
+    reports_due: Map<NodeId, Nanos>,
+    /// Between two of them.
+    report_every: Nanos,
+    syncs: SyncWatch,
     /// Bytes of entries that this start applies again: tables did not hold them.
     replayed_bytes: u64,
     watch: RoomWatch,
@@ -196,8 +207,8 @@ impl Replication {
             return Err(Error::ForeignDirectory { expected, found: formation.cluster });
         }
         let incarnation = count_start(&log)?;
-        let bound = log.node_state(node_slot::HLC_BOUND).map(|bytes| Reader::new(&bytes).u64());
-        let bound = bound.transpose().map_err(|_| Error::Damaged("the clock's bound".into()))?;
+        let bound = read_bound(&log)?;
+        let stamps = Stamps::restore(bound, formation.members.len(), &*clock);
 
         let identity = Identity { node: formation.node, incarnation };
         let noop = encode_entry(EntryKind::Noop, &[]);
@@ -234,7 +245,7 @@ impl Replication {
             engine,
             log,
             machine,
-            stamps: Stamps::restore(Timestamp(bound.unwrap_or(0))),
+            stamps,
             links,
             applier,
             engine_worker,
@@ -248,6 +259,9 @@ impl Replication {
             reclaim_at: None,
             queue_bytes_max: settings.queue_bytes_max,
             next_release: 0,
+            reports_due: Map::new(),
+            report_every: settings.limits.heartbeat_ns,
+            syncs: SyncWatch::default(),
             replayed_bytes,
             watch,
             has_more: false,
@@ -298,7 +312,11 @@ fn count_start(log: &Log) -> Result<u32> {
     let incarnation = before + 1;
     let bytes = incarnation.to_le_bytes();
     let end = log.push(&[Record::Node { slot: node_slot::INCARNATION, bytes: &bytes }])?;
-    log.commit(end, Level::Durable)?;
+    // No statement has an outcome yet that could be unknown.
+    log.commit(end, Level::Durable).map_err(|error| match error {
+        phantom_log::Error::UnknownOutcome { cause } => phantom_log::Error::Poisoned { cause },
+        other => other,
+    })?;
     Ok(incarnation)
 }
 

@@ -4,9 +4,10 @@ use phantom_base::{Nanos, NodeId};
 use phantom_raft::{Body, Message, Parcel};
 
 use super::Replication;
+use super::clock::ClockReport;
 use super::entry::{MalformedEntry, check_entry};
 use crate::frame::{BadFrame, Frame, Section};
-use crate::link::{Inbound, Link, QueueFull};
+use crate::link::{Inbound, Link, QueueFull, STREAM_CONTROL};
 
 /// A message of a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,9 @@ impl Replication {
     pub fn connected(&mut self, peer: NodeId, incarnation: u32) -> Result<(), BadFrame> {
         self.links.get_mut(&peer).ok_or(BadFrame::NoLink(peer))?.connect(incarnation);
         self.machine.connected(peer);
+        self.stamps.peers().connected(peer, incarnation);
+        // At once, and before anything with a stamp.
+        self.reports_due.insert(peer, 0);
         Ok(())
     }
 
@@ -45,6 +49,8 @@ impl Replication {
         if let Some(link) = self.links.get_mut(&peer) {
             link.disconnect();
             self.machine.connected(peer);
+            self.stamps.peers().disconnected(peer);
+            self.reports_due.remove(&peer);
             self.pending.received.retain(|received| received.from != peer);
         }
     }
@@ -73,6 +79,14 @@ impl Replication {
     }
 
     fn take_frame(&mut self, peer: NodeId, frame: Frame) -> Result<(), BadFrame> {
+        let clocks = frame.sections.iter().filter(|(section, _)| *section == Section::Clock);
+        for (_, bytes) in clocks {
+            // First: it may say why the stamp beside it is so far ahead.
+            self.stamps.hear(peer, ClockReport::decode(bytes)?, &*self.clock);
+            if self.stamps.peers().is_asking(peer) {
+                self.reports_due.insert(peer, 0);
+            }
+        }
         // Before anything that it carries is acted on: no path forgets the clock (C10).
         self.stamps.merge(frame.hlc, &*self.clock)?;
         let now = self.clock.monotonic_ns();
@@ -97,10 +111,30 @@ impl Replication {
     }
 
     /// Takes frames for a peer, `limit` bytes at most but at least one frame; `None` if nothing
-    /// waits, or if the clock may not be shown before its bound is durable.
+    /// waits. While the clock may not be shown, since its bound is not durable, only signs of life
+    /// leave, with no stamp: nobody's time depends on them. The same while the peer does not know yet
+    /// how the clocks differ, or takes nothing: it would close the link, or drop what comes.
     pub fn take_out(&mut self, peer: NodeId, stream: u8, limit: usize) -> Option<Vec<u8>> {
-        let stamp = self.stamps.present(&*self.clock)?;
-        self.links.get_mut(&peer)?.take_out(stream, limit, stamp)
+        let stamp = self.stamps.present(&*self.clock);
+        let stamp = stamp.filter(|_| self.stamps.peers().is_acquainted(peer));
+        let clock = (stream == STREAM_CONTROL).then(|| self.due_report(peer)).flatten();
+        let link = self.links.get_mut(&peer)?;
+        let life = (stream == STREAM_CONTROL)
+            .then(|| link.take_beats(clock, stamp.unwrap_or_default()))
+            .flatten();
+        let rest = stamp.and_then(|stamp| link.take_out(stream, limit, stamp));
+        match (life, rest) {
+            (Some(life), Some(rest)) => Some([life, rest].concat()),
+            (life, rest) => life.or(rest),
+        }
+    }
+
+    /// What the peer is to be told of the clock now, if it is.
+    fn due_report(&mut self, peer: NodeId) -> Option<Vec<u8>> {
+        let now = self.clock.monotonic_ns();
+        let due = self.reports_due.get_mut(&peer).filter(|at| **at <= now)?;
+        *due = now + self.report_every;
+        Some(self.stamps.report(peer, &*self.clock).encode())
     }
 
     /// Sends a message beside Raft's; refused whole if the peer is away or its queue is full.

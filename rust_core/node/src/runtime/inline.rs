@@ -10,19 +10,26 @@ use super::threads::Alive;
 use super::{Job, Mailbox, Pool, Service, Steps, one_step};
 use crate::runtime::Bell;
 
+/// The service that writes and syncs the log.
+const LOG: &str = "log";
+
 /// One source of items.
 #[derive(Clone)]
 enum Source {
     Jobs(Arc<JobQueue>),
-    Service(Arc<dyn Service>),
+    Service(&'static str, Arc<dyn Service>),
 }
 
 impl Source {
     fn step(&self) -> bool {
         match self {
             Self::Jobs(queue) => queue.try_pop().map(|job| job()).is_some(),
-            Self::Service(service) => service.step(),
+            Self::Service(_, service) => service.step(),
         }
+    }
+
+    fn is_the_log(&self) -> bool {
+        matches!(self, Self::Service(name, _) if *name == LOG)
     }
 }
 
@@ -37,6 +44,8 @@ pub struct Inline {
     parse: Mutex<Option<Arc<ParseQueue>>>,
     /// Whether jobs of the SQL pool wait, as behind one that takes long.
     sql_waits: AtomicBool,
+    /// Whether the log's worker waits, as in a sync that takes long.
+    log_waits: AtomicBool,
 }
 
 impl Inline {
@@ -50,6 +59,7 @@ impl Inline {
             services: Mutex::default(),
             parse: Mutex::default(),
             sql_waits: AtomicBool::new(false),
+            log_waits: AtomicBool::new(false),
         }
     }
 
@@ -61,17 +71,24 @@ impl Inline {
         }
     }
 
-    pub fn serve(&self, service: Arc<dyn Service>) {
-        self.services.lock().push(Source::Service(service));
+    pub fn serve(&self, name: &'static str, service: Arc<dyn Service>) {
+        self.services.lock().push(Source::Service(name, service));
     }
 
     pub fn let_sql_wait(&self, waits: bool) {
         self.sql_waits.store(waits, Ordering::Relaxed);
     }
 
+    pub fn let_log_wait(&self, waits: bool) {
+        self.log_waits.store(waits, Ordering::Relaxed);
+    }
+
     /// Asks all sources in a drawn order and stops at the first that did something.
     pub fn step(&self) -> bool {
         let mut sources = self.services.lock().clone();
+        if self.log_waits.load(Ordering::Relaxed) {
+            sources.retain(|source| !source.is_the_log());
+        }
         if !self.sql_waits.load(Ordering::Relaxed) {
             sources.push(Source::Jobs(Arc::clone(&self.sql)));
         }

@@ -99,6 +99,13 @@ impl Runtime {
         }
     }
 
+    /// Inline: whether the log's worker waits, as it does in a sync that takes long.
+    pub fn let_log_wait(&self, waits: bool) {
+        if let Mode::Inline(inline) = &self.mode {
+            inline.let_log_wait(waits);
+        }
+    }
+
     /// Hands a job to a pool. Inline, a job for the parse pool has ended when this returns.
     pub fn submit(&self, pool: Pool, job: Job) {
         match &self.mode {
@@ -120,7 +127,7 @@ impl Runtime {
     pub fn serve(&self, name: &'static str, workers: usize, service: Arc<dyn Service>) {
         match &self.mode {
             Mode::Threads(threads) => threads.serve(name, workers, &service),
-            Mode::Inline(inline) => inline.serve(service),
+            Mode::Inline(inline) => inline.serve(name, service),
         }
     }
 

@@ -9,7 +9,7 @@ use phantom_base::Random;
 use crate::links::sometimes;
 use crate::machines::MS;
 use crate::seeds;
-use crate::trouble::{self, Trouble, set_clock, strength};
+use crate::trouble::{self, Trouble, strength};
 use crate::world::{GROUPS, World};
 
 /// Runs are this many times as long as those of whole nodes, and have trouble as much more rarely.
@@ -18,7 +18,7 @@ const RARITY: u64 = 2;
 struct Run {
     world: World,
     trouble: Trouble,
-    /// One in so many ticks a clock leaves the bound.
+    /// One in so many ticks the clocks of a machine run ahead of all others.
     jump: u64,
     /// One in so many writes is large.
     large: u64,
@@ -39,9 +39,10 @@ impl Run {
     fn tick(&mut self) {
         self.trouble.strike(&mut self.world);
         if sometimes(&mut self.world.random, self.jump) {
-            // Nobody speaks with it until it is back, and then its stamps are still ahead.
+            // Nobody believes it until the others have come as far.
             let n = trouble::any(&mut self.world);
-            set_clock(&mut self.world, n, 3_000);
+            let by = self.world.random.below(3_000 * MS);
+            self.world.nodes[n].clock.run_ahead(by);
         }
         self.work();
         self.trouble.tick(&mut self.world);

@@ -61,6 +61,11 @@ impl Judge {
         self.proposed.insert(token, Proposed { gid, index, stamp });
     }
 
+    /// Whether a write has no answer yet.
+    pub fn awaits(&self, token: u64) -> bool {
+        self.proposed.contains_key(&token)
+    }
+
     pub fn ask(&mut self, token: u64, gid: GroupId) {
         self.barriers.insert(token, self.acknowledged.get(&gid).copied().unwrap_or_default());
     }

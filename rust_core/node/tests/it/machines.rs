@@ -41,9 +41,10 @@ const PATIENCE_WHEN_FULL: Nanos = 3_000 * MS;
 /// With less than this on its disk a write of a node may fail.
 const FULL: u64 = 1 << 20;
 
-/// World time, and how far this node's wall clock is off.
+/// World time, how far this node's wall clock is off, and how far both its clocks have run ahead.
 pub struct NodeClock {
     world: Arc<AtomicU64>,
+    ahead_ns: AtomicU64,
     pub offset_ns: AtomicI64,
 }
 
@@ -54,18 +55,23 @@ impl NodeClock {
     }
 
     fn of(world: Arc<AtomicU64>) -> Self {
-        Self { world, offset_ns: AtomicI64::new(0) }
+        Self { world, ahead_ns: AtomicU64::new(0), offset_ns: AtomicI64::new(0) }
+    }
+
+    /// Lets more time pass on this machine than elsewhere, as after a day without the others.
+    pub fn run_ahead(&self, by: Nanos) {
+        self.ahead_ns.fetch_add(by, Ordering::Relaxed);
     }
 }
 
 impl Clock for NodeClock {
     fn wall_ns(&self) -> Nanos {
-        let now = self.world.load(Ordering::Relaxed).cast_signed();
+        let now = self.monotonic_ns().cast_signed();
         (EPOCH_NS + now + self.offset_ns.load(Ordering::Relaxed)).cast_unsigned()
     }
 
     fn monotonic_ns(&self) -> Nanos {
-        self.world.load(Ordering::Relaxed)
+        self.world.load(Ordering::Relaxed) + self.ahead_ns.load(Ordering::Relaxed)
     }
 }
 
@@ -114,6 +120,10 @@ pub struct Node<L> {
     pub clock: Arc<NodeClock>,
     pub up: Option<L>,
     pub paused_until: Nanos,
+    /// How long its log takes to be durable.
+    pub sync_ns: Nanos,
+    /// Nothing becomes durable before.
+    pub hangs_until: Nanos,
     /// How often it was started.
     pub lives: u64,
     /// When to campaign, by group.
@@ -161,6 +171,8 @@ impl<L: Life> Machines<L> {
             clock: Arc::new(NodeClock::of(Arc::clone(&time))),
             up: None,
             paused_until: 0,
+            sync_ns: 0,
+            hangs_until: 0,
             lives: 0,
             campaigns: Map::new(),
         };
@@ -342,6 +354,9 @@ impl<L: Life> Machines<L> {
         let Self { nodes, common, random, .. } = self;
         let node = &mut nodes[n];
         let Some(up) = &mut node.up else { return Ok(()) };
+        let at = node.clock.monotonic_ns();
+        let pending = up.replication().engine().log().pace(at).pending;
+        up.runtime().let_log_wait(now < node.hangs_until || (1..node.sync_ns).contains(&pending));
         for _ in 0..items {
             if !up.runtime().step() {
                 break;

@@ -7,6 +7,7 @@
 //! statements  machines with whole nodes, and their clients
 //! trace       a seed gives the same run in every process
 //! threads     the same objects with real threads
+//! late        clocks that are wrong and disks that are slow, one case each
 //! upgrade     the bytes of former releases
 //! ```
 
@@ -14,6 +15,7 @@
 
 mod chaos;
 mod judge;
+mod late;
 mod links;
 mod machines;
 mod room;

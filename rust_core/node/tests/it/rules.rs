@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use phantom_base::{GroupId, NodeId, Random, ReplicaId, SeededRandom};
 use phantom_node::frame::{BadFrame, FrameBuilder, Route, Section};
@@ -34,7 +33,7 @@ pub fn settle(world: &mut World, ms: u64) {
     (0..ms).for_each(|_| world.calm_step(MS));
 }
 
-fn started(nodes: u32) -> World {
+pub fn started(nodes: u32) -> World {
     let mut world = World::new(1, nodes);
     (0..nodes as usize).for_each(|n| world.start(n));
     settle(&mut world, 5_000);
@@ -143,7 +142,7 @@ fn an_entry_that_this_release_cannot_read_is_never_logged() {
 #[test]
 fn a_clock_too_far_ahead_closes_the_link() {
     let mut world = started(3);
-    world.nodes[0].clock.offset_ns.store(300 * MS.cast_signed(), Ordering::Relaxed);
+    world.nodes[0].clock.run_ahead(300 * MS);
     world.pass(200 * MS);
     // It may not show a stamp before a bound above it is durable.
     for _ in 0..3 {

@@ -11,6 +11,10 @@ use phantom_vfs::{Crash, FaultScript};
 use crate::links::sometimes;
 use crate::machines::{Life, MS, Machines};
 
+/// The slowest sync that ends, and the longest that hangs.
+const SYNC_MAX_MS: u64 = 2_000;
+const HANG_MAX: Nanos = 15_000 * MS;
+
 /// How often each kind comes: one in so many ticks; 0 is never.
 pub struct Trouble {
     crash: u64,
@@ -19,6 +23,8 @@ pub struct Trouble {
     reset: u64,
     lose: u64,
     clock: u64,
+    slow_disk: u64,
+    hung_disk: u64,
     disk_error: u64,
     tick_max: Nanos,
     items_max: u64,
@@ -52,6 +58,8 @@ impl Trouble {
             reset: every(15, 500),
             lose: every(50, 500),
             clock: every(50, 500),
+            slow_disk: every(50, 500),
+            hung_disk: every(200, 1_000),
             disk_error: every(300, 1_500),
             tick_max: MS + strength(random, 1, 30) * MS,
             items_max: 1 + strength(random, 2, 60),
@@ -78,8 +86,15 @@ impl Trouble {
             machines.nodes[n].paused_until = machines.now() + pause;
         }
         if sometimes(&mut machines.random, self.clock) {
-            // Two nodes are never more than the bound apart, or they would not speak at all.
-            set_clock(machines, n, 100);
+            let most_ms = [100, 45_000, 8 * 3_600_000][machines.random.below(3) as usize];
+            set_clock(machines, n, most_ms);
+        }
+        if sometimes(&mut machines.random, self.slow_disk) {
+            slow_down(machines, n);
+        }
+        if sometimes(&mut machines.random, self.hung_disk) {
+            let hangs = machines.random.below(HANG_MAX);
+            machines.nodes[n].hangs_until = machines.now() + hangs;
         }
         if sometimes(&mut machines.random, self.disk_error) {
             let script = FaultScript::parse("op=sync class=log nth=1 -> error(EIO)");
@@ -124,6 +139,18 @@ pub fn any<L: Life>(machines: &mut Machines<L>) -> usize {
     machines.random.below(machines.nodes.len() as u64) as usize
 }
 
+/// Lets the log of a node, or of every node, take from 1 ms to 2 s from now on, or no time again.
+fn slow_down<L: Life>(machines: &mut Machines<L>, n: usize) {
+    let most_ms = [1, 20, 200, SYNC_MAX_MS][machines.random.below(4) as usize];
+    let sync_ns = machines.random.below(most_ms) * MS;
+    let all = machines.random.one_in(3);
+    for (at, node) in machines.nodes.iter_mut().enumerate() {
+        if all || at == n {
+            node.sync_ns = sync_ns;
+        }
+    }
+}
+
 /// Puts a node's wall clock up to so many milliseconds before or after the others'.
 pub fn set_clock<L: Life>(machines: &mut Machines<L>, n: usize, most_ms: i64) {
     let offset = machines.random.below(2 * most_ms.cast_unsigned()).cast_signed() - most_ms;
@@ -136,6 +163,7 @@ pub fn end<L: Life>(machines: &mut Machines<L>) {
     for n in 0..machines.nodes.len() {
         let node = &mut machines.nodes[n];
         node.paused_until = 0;
+        (node.sync_ns, node.hangs_until) = (0, 0);
         node.clock.offset_ns.store(0, Ordering::Relaxed);
         node.fs.set_faults(FaultScript::default());
         if node.up.is_none() {

@@ -186,7 +186,7 @@ pub fn decode(bytes: &[u8]) -> Vec<String> {
                     let reply = ToGateway::decode(&content).unwrap();
                     said.push(format!("{:?} {reply:?}", frame.hlc));
                 }
-                Section::Control | Section::Piece => {
+                Section::Control | Section::Piece | Section::Clock => {
                     said.push(format!("{:?} {section:?} {content:?}", frame.hlc));
                 }
             }

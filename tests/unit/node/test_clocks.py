@@ -1,0 +1,41 @@
+"""What the log says of the clock."""
+
+import pytest
+
+from phantomdb.node.clocks import ClockLog
+
+
+class Stopwatch:
+    def __init__(self) -> None:
+        self.ns = 0
+
+    def monotonic_ns(self) -> int:
+        return self.ns
+
+    def wall_ns(self) -> int:
+        raise AssertionError("nobody compares wall clocks")
+
+
+def test_the_log_says_what_a_node_waits_for_and_how_long(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    watch = Stopwatch()
+    log = ClockLog(watch)
+    log.changed("waits", 8_000)
+    watch.ns += 8_100_000_000
+    log.changed("settled", 0)
+    log.changed("starts", 10_000)
+    log.changed("starts", 1_000)
+    log.changed("asks", 0)
+    log.changed("forward", 3_600_000)
+    said = [f"{record.levelname}: {record.getMessage()}" for record in caplog.records]
+    assert said[0] == (
+        "WARNING: the clock is ahead of the other nodes' and waits 8.0 s, until theirs has come as"
+        " far; meanwhile this node serves nothing"
+    )
+    assert said[1:] == [
+        "INFO: the clock goes on after 8.1 s",
+        "WARNING: the clock waits at most 10.0 s, for stamps before the start",
+        "INFO: the clock waits at most 1.0 s, for stamps before the start",
+        "INFO: the clock waits for a majority of the nodes: this one has no time yet",
+        "INFO: the clock went 3600.0 s forward, to the other nodes' time",
+    ]
