@@ -262,6 +262,11 @@ impl Link {
 
     /// The next whole frame of a stream. `now` is monotonic.
     pub fn next_frame(&mut self, stream: u8, now: Nanos) -> Result<Option<Frame>, BadFrame> {
+        // Of either stream: on one that nothing follows nobody would look again.
+        if self.began_at.iter().flatten().any(|at| now.saturating_sub(*at) > FRAME_TIME_MAX_NS) {
+            mark!("frame_that_does_not_end");
+            return Err(BadFrame::Unfinished);
+        }
         let at = usize::from(stream);
         let (Some(route), Some(decoder), Some(began_at)) =
             (&self.in_route, self.decoders.get_mut(at), self.began_at.get_mut(at))
@@ -272,9 +277,8 @@ impl Link {
         if frame.is_some() || !decoder.is_within_frame() {
             *began_at = None;
             self.heard_at = if frame.is_some() { Some(now) } else { self.heard_at };
-        } else if now.saturating_sub(*began_at.get_or_insert(now)) > FRAME_TIME_MAX_NS {
-            mark!("frame_that_does_not_end");
-            return Err(BadFrame::Unfinished);
+        } else {
+            began_at.get_or_insert(now);
         }
         Ok(frame)
     }
