@@ -92,15 +92,14 @@ pub struct Limits {
     pub tokens_max: usize,
 }
 
-/// An election takes so many syncs: on each side one that is under way and the vote's own, and one
-/// to spare.
-const SYNCS_AN_ELECTION: u64 = 3;
+/// A vote takes so many syncs at most: one that is under way, and its own.
+const SYNCS_A_VOTE: u64 = 2;
 
 impl Limits {
     /// How long a vote may take to count: who has voted lets nobody else stand meanwhile, and does not
     /// stand itself. Silence is another matter, since no heartbeat waits for a sync.
     pub(crate) fn vote_ns(&self) -> Nanos {
-        self.sync_ns.saturating_mul(SYNCS_AN_ELECTION)
+        self.sync_ns.saturating_mul(SYNCS_A_VOTE)
     }
 }
 
