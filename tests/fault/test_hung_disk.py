@@ -1,7 +1,8 @@
 """Disks that hang: every sync of a node waits until the test lets it go on.
 
 Such a node says that it is not ready, and why. What it was asked to write ends by its time as
-unknown. It ends when it is told to, whatever its disk does.
+unknown, and what it was asked to read comes from a leader whose disk answers. It ends when it is
+told to, whatever its disk does.
 """
 
 import http.client
@@ -14,14 +15,17 @@ import pytest
 from kit.cluster import (
     LOOK_S,
     ROWS_GROUP,
+    SYSTEM_GROUP,
     leader_of,
     running_cluster,
     session,
     wait_ready,
     wait_until,
 )
+from kit.gauges import metric
 from kit.shims.troubled import Trouble
 
+from phantomdb.demo import view
 from phantomdb.demo.processes import STOP_S, Cluster, NodeProcess
 
 #: Longer than any test runs, in milliseconds.
@@ -49,6 +53,63 @@ def hang(trouble: Trouble, node: NodeProcess) -> None:
     """Let the disk of a node hang until it is told otherwise, and wait until it says so."""
     trouble.slow_syncs([node.name], ms=FOR_EVER_MS)
     wait_until(node, "it is stalled", lambda: readiness(node)["state"] == "stalled")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_node_whose_disk_hangs_is_not_ready_and_says_so(tmp_path: Path) -> None:
+    trouble = Trouble(tmp_path)
+    with running_cluster(tmp_path, command=trouble.command) as cluster:
+        fill(cluster)
+        leader = leader_of(cluster, ROWS_GROUP)
+        others = [node for node in cluster.nodes if node is not leader]
+        hang(trouble, leader)
+        told = readiness(leader)
+        assert (told["status"], told["ready"]) == (503, False)
+        assert "its disk has not answered for" in told["why"]
+        assert metric(leader, "phantomdb_disk_pending_ms") > 1_000
+        seen_by = others[0]
+        wait_until(seen_by, "others say so", lambda: state_of(seen_by, leader) == "stalled")
+        for group in (SYSTEM_GROUP, ROWS_GROUP):
+            assert leader_of(cluster, group, without=[leader]) in others
+        with session(others[1]) as db:
+            db.execute("INSERT INTO rows VALUES (4)")
+
+        trouble.slow_syncs([leader.name], ms=0)
+        wait_ready(leader)
+        said = "the disk answers again"
+        wait_until(leader, "it says so", lambda: said in leader.log.read_text())
+        with session(leader) as db:
+            assert db.execute("SELECT count(*) FROM rows").fetchone() == (4,)
+
+
+def state_of(asked: NodeProcess, node: NodeProcess) -> str:
+    members = view.ask(asked.admin, LOOK_S).members
+    return next(member.state for member in members if member.name == node.name)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_statements_through_a_follower_whose_disk_hangs_are_served_by_the_leader(
+    tmp_path: Path,
+) -> None:
+    trouble = Trouble(tmp_path)
+    with running_cluster(tmp_path, command=trouble.command) as cluster:
+        fill(cluster)
+        leader = leader_of(cluster, ROWS_GROUP)
+        follower = next(
+            node
+            for node in cluster.nodes
+            if node is not leader and node is not leader_of(cluster, SYSTEM_GROUP)
+        )
+        with session(follower, statement_timeout_s=20) as db:
+            hang(trouble, follower)
+            assert db.execute("SELECT count(*) FROM rows").fetchone() == (3,)
+            assert db.execute("SELECT k FROM rows WHERE k = 2").fetchone() == (2,)
+            db.execute("INSERT INTO rows VALUES (4)")
+            assert db.execute("SELECT count(*) FROM rows WHERE k > 0").fetchone() == (4,)
+        trouble.slow_syncs([follower.name], ms=0)
+        wait_ready(follower)
 
 
 @pytest.mark.slow

@@ -51,6 +51,11 @@ pub enum Section {
 }
 
 impl Section {
+    /// Whether it is no word of Raft's or of the clock's.
+    pub fn is_beside_raft(self) -> bool {
+        matches!(self, Self::Requests | Self::Replies | Self::Control)
+    }
+
     /// Its byte. 2 and 3 are kept for support and closed timestamps.
     pub fn code(self) -> u8 {
         match self {

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 
 use phantom_base::bytes::Reader;
 use phantom_base::{Nanos, NodeId, Timestamp, mark};
-use phantom_raft::{Parcel, decode_parcel, encode_parcel, encoded_len};
+use phantom_raft::{Parcel, decode_parcel, encode_parcel, encoded_len, is_parting};
 
 use crate::frame::{
     BadFrame, Decoder, FRAME_BYTES_MAX, Frame, FrameBuilder, Route, SECTION_BYTES_MAX, Section,
@@ -251,6 +251,27 @@ impl Link {
         (!taken.is_empty()).then_some(taken)
     }
 
+    /// Whether something waits on a stream that needs no stamp.
+    pub fn has_beside(&self, stream: u8) -> bool {
+        let queue = self.out.get(usize::from(stream));
+        queue.is_some_and(|queue| queue.waiting.iter().any(needs_no_stamp))
+    }
+
+    /// Takes what travels beside Raft, in frames without a stamp: statements and control messages
+    /// hold what stamps they need themselves. So leaves the word of a leader that goes; all else of
+    /// Raft's waits on, in its order.
+    pub fn take_beside(&mut self, stream: u8, limit: usize) -> Option<Vec<u8>> {
+        let queue = self.out.get_mut(usize::from(stream))?;
+        let waiting = std::mem::take(&mut queue.waiting);
+        let (beside, rafts): (VecDeque<_>, VecDeque<_>) =
+            waiting.into_iter().partition(needs_no_stamp);
+        queue.waiting = beside;
+        let taken = self.take_out(stream, limit, Timestamp::MIN);
+        let queue = self.out.get_mut(usize::from(stream))?;
+        queue.waiting.extend(rafts);
+        taken
+    }
+
     /// Takes bytes of the peer; whole frames come out of `next_frame`.
     pub fn feed(&mut self, stream: u8, bytes: &[u8]) -> Result<(), BadFrame> {
         let peer = self.out_route.to;
@@ -340,6 +361,11 @@ impl Link {
 
 /// A first frame is never smaller than this, whatever the caller's limit: one small section.
 const HEADER_ROOM: usize = 4 << 10;
+
+/// Whether nobody's time depends on what waits.
+fn needs_no_stamp((section, bytes): &(Section, Vec<u8>)) -> bool {
+    section.is_beside_raft() || (*section == Section::Raft && is_parting(bytes))
+}
 
 #[cfg(test)]
 mod tests {
@@ -444,5 +470,29 @@ mod tests {
         assert_eq!(receiver.next_frame(STREAM_CONTROL, 7 + FRAME_TIME_MAX_NS), Ok(None));
         let late = receiver.next_frame(STREAM_CONTROL, 8 + FRAME_TIME_MAX_NS);
         assert_eq!(late, Err(BadFrame::Unfinished));
+    }
+
+    #[test]
+    fn what_travels_beside_raft_leaves_without_a_stamp_and_raft_waits_in_its_order() {
+        let (mut sender, mut receiver) = pair();
+        let Parcel::Group(message) = append(0) else { unreachable!("it is a group's") };
+        let farewell = Parcel::Group(Message { body: Body::Farewell, ..message });
+        sender.send_parcel(&append(1));
+        sender.send_parcel(&farewell);
+        sender.send(STREAM_CONTROL, Section::Control, b"news".to_vec()).unwrap();
+        sender.send_parcel(&append(2));
+        assert!(sender.has_beside(STREAM_CONTROL) && !sender.has_beside(STREAM_BULK));
+        let bytes = sender.take_beside(STREAM_CONTROL, 1 << 20).expect("news");
+        assert_eq!(sender.take_beside(STREAM_CONTROL, 1 << 20), None);
+        assert!(!sender.has_beside(STREAM_CONTROL) && sender.has_out(STREAM_CONTROL));
+        receiver.feed(STREAM_CONTROL, &bytes).unwrap();
+        let frame = receiver.next_frame(STREAM_CONTROL, 0).unwrap().expect("a frame");
+        assert_eq!(frame.hlc, Timestamp::MIN);
+        let news = receiver.open_frame(frame).unwrap();
+        let control = Inbound::Payload(Section::Control, b"news".to_vec());
+        assert_eq!(news, [Inbound::Parcel(farewell), control]);
+        let rest = carry(&mut sender, &mut receiver, STREAM_CONTROL, 1 << 20);
+        let parcels: Vec<_> = [append(1), append(2)].map(Inbound::Parcel).into();
+        assert_eq!(rest, parcels);
     }
 }

@@ -35,4 +35,4 @@ pub use types::{
     BarrierAnswer, BarrierOutcome, Committed, Done, Event, HardState, Identity, Limits, LogRecord,
     LostWhy, Member, Outcome, Ready, Restored, Room, Token,
 };
-pub use wire::{MalformedParcel, decode_parcel, encode_parcel, encoded_len};
+pub use wire::{MalformedParcel, decode_parcel, encode_parcel, encoded_len, is_parting};

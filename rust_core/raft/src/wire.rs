@@ -45,6 +45,14 @@ const HEARTBEAT: u8 = 32;
 const HEARTBEAT_ANSWER: u8 = 33;
 const HEARTBEAT_ANSWER_SHORT: u8 = 34;
 
+const FAREWELL: u8 = 9;
+const HANDOVER: u8 = 15;
+
+/// Whether an encoded parcel is the word of a leader that goes, on which no promise rests.
+pub fn is_parting(encoded: &[u8]) -> bool {
+    encoded.first().is_some_and(|kind| [FAREWELL, HANDOVER].contains(kind))
+}
+
 fn kind_of(body: &Body) -> u8 {
     match body {
         Body::PreVote { .. } => 1,
@@ -55,13 +63,13 @@ fn kind_of(body: &Body) -> u8 {
         Body::Accepted { .. } => 6,
         Body::Rejected { .. } => 7,
         Body::Commit { .. } => 8,
-        Body::Farewell => 9,
+        Body::Farewell => FAREWELL,
         Body::TooFarBehind { .. } => 10,
         Body::Round { .. } => 11,
         Body::RoundAnswer { .. } => 12,
         Body::Ask { .. } => 13,
         Body::Answer { .. } => 14,
-        Body::Handover { .. } => 15,
+        Body::Handover { .. } => HANDOVER,
     }
 }
 
@@ -234,13 +242,13 @@ fn decode_body(kind: u8, sent_in: Term, r: &mut Reader<'_>) -> Result<Body, Malf
         6 => Body::Accepted { matched: index(r)? },
         7 => Body::Rejected { prev: index(r)?, hint: position(r)? },
         8 => Body::Commit { index: index(r)? },
-        9 => Body::Farewell,
+        FAREWELL => Body::Farewell,
         10 => Body::TooFarBehind { first: index(r)? },
         11 => Body::Round { context: r.u64()? },
         12 => Body::RoundAnswer { context: r.u64()? },
         13 => Body::Ask { request: r.u64()? },
         14 => Body::Answer { request: r.u64()?, index: index(r)?, stamp: Timestamp(r.u64()?) },
-        15 => Body::Handover { heir: ReplicaId(r.u32()?) },
+        HANDOVER => Body::Handover { heir: ReplicaId(r.u32()?) },
         _ => return Err(MalformedParcel::UnknownKind(kind)),
     })
 }

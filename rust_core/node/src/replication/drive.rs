@@ -53,10 +53,12 @@ impl Replication {
         let waiting = |link: &Link| {
             let peer = link.peer();
             let has_life = link.has_beats() || due.get(&peer).is_some_and(|at| *at <= now);
-            let is_covered = is_covered && peers.is_acquainted(peer);
+            let is_acquainted = peers.is_acquainted(peer);
             let has_out = [STREAM_CONTROL, STREAM_BULK].map(|stream| {
                 let has_life = has_life && stream == STREAM_CONTROL;
-                (has_life || (is_covered && link.has_out(stream))).then_some((peer, stream))
+                let has_rest =
+                    if is_covered { link.has_out(stream) } else { link.has_beside(stream) };
+                (has_life || (is_acquainted && has_rest)).then_some((peer, stream))
             });
             has_out.into_iter().flatten()
         };

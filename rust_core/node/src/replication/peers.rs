@@ -112,17 +112,21 @@ impl Replication {
 
     /// Takes frames for a peer, `limit` bytes at most but at least one frame; `None` if nothing
     /// waits. While the clock may not be shown, since its bound is not durable, only signs of life
-    /// leave, with no stamp: nobody's time depends on them. The same while the peer does not know yet
-    /// how the clocks differ, or takes nothing: it would close the link, or drop what comes.
+    /// and what travels beside Raft leave, with no stamp: nobody's time depends on them. While the
+    /// peer does not know yet how the clocks differ, or takes nothing, only signs of life do: it would
+    /// close the link, or drop what comes.
     pub fn take_out(&mut self, peer: NodeId, stream: u8, limit: usize) -> Option<Vec<u8>> {
         let stamp = self.stamps.present(&*self.clock);
-        let stamp = stamp.filter(|_| self.stamps.peers().is_acquainted(peer));
+        let is_acquainted = self.stamps.peers().is_acquainted(peer);
+        let shown = stamp.filter(|_| is_acquainted).unwrap_or_default();
         let clock = (stream == STREAM_CONTROL).then(|| self.due_report(peer)).flatten();
         let link = self.links.get_mut(&peer)?;
-        let life = (stream == STREAM_CONTROL)
-            .then(|| link.take_beats(clock, stamp.unwrap_or_default()))
-            .flatten();
-        let rest = stamp.and_then(|stamp| link.take_out(stream, limit, stamp));
+        let life = (stream == STREAM_CONTROL).then(|| link.take_beats(clock, shown)).flatten();
+        let rest = match stamp {
+            _ if !is_acquainted => None,
+            Some(stamp) => link.take_out(stream, limit, stamp),
+            None => link.take_beside(stream, limit),
+        };
         match (life, rest) {
             (Some(life), Some(rest)) => Some([life, rest].concat()),
             (life, rest) => life.or(rest),

@@ -1,8 +1,8 @@
 //! How long logs take to be durable, here and elsewhere.
 //!
 //! Votes wait for syncs, so elections are given a time that follows the median of the members': where
-//! all are slow, none is dead. A leader that is slow alone gives its groups up, for each write waits for its own
-//! sync too; it gets them back only if nobody else takes them.
+//! all are slow, none is dead. A leader that is slow alone gives its groups up, for each write waits
+//! for its own sync too; it gets them back only if nobody else takes them.
 
 use phantom_base::{GroupId, Map, Nanos, mark};
 

@@ -87,9 +87,10 @@ impl Folder<'_> {
             | ExprKind::Param(_)
             | ExprKind::Column { .. }
             | ExprKind::GroupKey(_)
-            | ExprKind::AggregateRef(_) => Ok(()),
+            | ExprKind::AggregateRef(_)
             // Chains are cut into steps when constants in them are folded.
-            ExprKind::Steps(_) | ExprKind::Previous => Ok(()),
+            | ExprKind::Steps(_)
+            | ExprKind::Previous => Ok(()),
             ExprKind::Call(oid, arguments) => {
                 self.fold_all(arguments)?;
                 let Some(procedure) = catalog::procedure(*oid) else { return Ok(()) };
