@@ -57,11 +57,12 @@ impl Replication {
         let gids: Vec<GroupId> = self.machine.groups().collect();
         for gid in gids {
             let is_kept = self.syncs.kept_until.get(&gid).is_some_and(|until| now < *until);
-            if !is_kept && self.machine.has_heir(now, gid) {
+            // While its disk hangs nothing leaves here that could catch an heir up.
+            if !is_kept && self.machine.has_successor(now, gid) {
                 mark!("slow_leader_gave_up");
                 self.syncs.kept_until.insert(gid, now + KEEP_NS);
                 let led = self.machine.step_down(now, gid);
-                assert_eq!(led, Ok(()), "{gid}: only a leader has an heir");
+                assert_eq!(led, Ok(()), "{gid}: only a leader has a successor");
             }
         }
     }

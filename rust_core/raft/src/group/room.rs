@@ -62,6 +62,10 @@ impl Group {
         self.roomy(cx).any(|f| matches!(f.state, State::Replicate(_)))
     }
 
+    pub fn has_successor(&self, cx: &Context<'_>) -> bool {
+        self.roomy(cx).any(|f| f.state != State::TooFarBehind)
+    }
+
     pub fn may_hand_over(&self, cx: &Context<'_>) -> bool {
         let last = self.log.last();
         self.commit == last && self.applied == last && self.roomy(cx).any(|f| f.matched == last)

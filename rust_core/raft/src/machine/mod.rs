@@ -237,6 +237,13 @@ impl Machine {
         groups.get(&gid).is_some_and(|group| group.has_heir(&cx))
     }
 
+    /// Whether a member is heard that may be elected, whatever it misses yet: what cannot be sent to
+    /// it from here does not come sooner by waiting.
+    pub fn has_successor(&mut self, now: Nanos, gid: GroupId) -> bool {
+        let (cx, groups) = self.split(now);
+        groups.get(&gid).is_some_and(|group| group.has_successor(&cx))
+    }
+
     /// Whether such a member misses nothing, and nothing is in flight: giving leadership up costs
     /// no proposal its answer.
     pub fn may_hand_over(&mut self, now: Nanos, gid: GroupId) -> bool {
