@@ -44,7 +44,7 @@ class NodeCore:
     def open(directory: str, settings: bytes, seed: int) -> NodeCore:
         """Open a formed directory: check its identity, replay the log, start the workers.
 
-        `settings` is CBOR [memory bytes, cores, sessions].
+        `settings` is CBOR [memory bytes, cores, sessions, SQL memory bytes].
         """
 
     def identity(self) -> bytes:

@@ -13,6 +13,16 @@ from phantomdb.base.world import Address
 MEMORY_BYTES_MIN = 16 << 20
 #: What a node takes where nothing is said.
 MEMORY_BYTES_DEFAULT = 256 << 20
+#: The smallest memory of statements in which more than one of them does anything.
+SQL_MEMORY_BYTES_MIN = 16 << 20
+#: The part of the machine that statements may hold where nothing is said: one in so many. As much
+#: again may be the engine's and the system's cache of files.
+_SQL_MEMORY_PART = 4
+
+
+def sql_memory_bytes(machine_bytes: int) -> int:
+    """Return what all statements may hold together on a machine of so much memory."""
+    return max(SQL_MEMORY_BYTES_MIN, machine_bytes // _SQL_MEMORY_PART)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +80,7 @@ class NodeSettings:
     directory: str
     name: str
     memory_bytes: int
+    sql_memory_bytes: int
     join: tuple[Address, ...]
     listen_pg: Address
     listen_peer: Address

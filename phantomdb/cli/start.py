@@ -7,7 +7,13 @@ import click
 import trio
 
 from phantomdb.base.errors import PhantomError
-from phantomdb.base.settings import MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MIN, NodeSettings
+from phantomdb.base.settings import (
+    MEMORY_BYTES_DEFAULT,
+    MEMORY_BYTES_MIN,
+    SQL_MEMORY_BYTES_MIN,
+    NodeSettings,
+    sql_memory_bytes,
+)
 from phantomdb.base.world import Address
 from phantomdb.node.launch import Launcher, exit_code
 from phantomdb.node.logs import to_stderr
@@ -32,6 +38,9 @@ class _Bytes(click.ParamType[int]):
 
     name = "bytes"
 
+    def __init__(self, least: int) -> None:
+        self._least = least
+
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
@@ -43,8 +52,8 @@ class _Bytes(click.ParamType[int]):
         if found is None or unit is None:
             self.fail(f"{value!r} is not a size, as 256MiB is", param, ctx)
         size = int(found[1]) * unit
-        if size < MEMORY_BYTES_MIN:
-            self.fail(f"{value} is less than {MEMORY_BYTES_MIN >> 20} MiB", param, ctx)
+        if size < self._least:
+            self.fail(f"{value} is less than {self._least >> 20} MiB", param, ctx)
         return size
 
 
@@ -136,10 +145,19 @@ class _Addresses(click.ParamType[tuple[Address, ...]]):
 )
 @click.option(
     "--memory",
-    type=_Bytes(),
+    type=_Bytes(MEMORY_BYTES_MIN),
     default=MEMORY_BYTES_DEFAULT,
     show_default="256MiB",
     help="Memory of the storage engine; at least 16MiB.",
+)
+@click.option(
+    "--sql-memory",
+    type=_Bytes(SQL_MEMORY_BYTES_MIN),
+    default=None,
+    help=(
+        "Memory of all that statements hold; at least 16MiB.  "
+        "[default: a quarter of the machine's, or its cgroup's]"
+    ),
 )
 @click.option(
     "--join",
@@ -173,6 +191,7 @@ def start(
     data: str,
     name: str | None,
     memory: int,
+    sql_memory: int | None,
     join: tuple[Address, ...],
     listen_pg: Address,
     listen_peer: Address,
@@ -195,6 +214,7 @@ def start(
         directory=data,
         name=shown,
         memory_bytes=memory,
+        sql_memory_bytes=sql_memory or sql_memory_bytes(RealWorld.memory_bytes()),
         join=join,
         listen_pg=listen_pg,
         listen_peer=listen_peer,

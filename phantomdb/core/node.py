@@ -111,15 +111,24 @@ class Node:
 
     @classmethod
     def open(
-        cls, directory: str, world: World, *, memory_bytes: int, cores: int, sessions_max: int
+        cls,
+        directory: str,
+        world: World,
+        *,
+        memory_bytes: int,
+        sql_memory_bytes: int,
+        cores: int,
+        sessions_max: int,
     ) -> "Node":
         """Open a formed directory; replays its log.
+
+        The engine has `memory_bytes`, and all statements together `sql_memory_bytes`.
 
         Raises `NotFormed`, `InUse`, `Corrupted`.
         """
         seed = int.from_bytes(world.random.randbytes(8), "big")
         with _answers():
-            settings = cbor2.dumps([memory_bytes, cores, sessions_max])
+            settings = cbor2.dumps([memory_bytes, cores, sessions_max, sql_memory_bytes])
             try:
                 core = _core.NodeCore.open(directory, settings, seed)
             except _core.CoreError as error:

@@ -33,6 +33,8 @@ START_S = 60.0
 STOP_S = 15.0
 #: Memory of a node's storage engine: three of them fit beside other work.
 MEMORY_BYTES = 128 << 20
+#: Memory of the statements of a node: as many large ones as a person runs on one machine.
+SQL_MEMORY_BYTES = 1 << 30
 #: The end of a log that is shown when a node fails, in bytes.
 LOG_TAIL_BYTES = 2_000
 #: Ports are searched from here to the range that the system gives to outgoing connections.
@@ -74,6 +76,7 @@ class NodeProcess:
         clock: Clock,
         command: Sequence[str] = COMMAND,
         memory_bytes: int = MEMORY_BYTES,
+        sql_memory_bytes: int = SQL_MEMORY_BYTES,
     ) -> None:
         self.name = name
         self.directory = directory
@@ -84,7 +87,8 @@ class NodeProcess:
         self._clock = clock
         self._command = [
             *command,
-            *("--data", str(directory), "--name", name, "--memory", str(memory_bytes)),
+            *("--data", str(directory), "--name", name),
+            *("--memory", str(memory_bytes), "--sql-memory", str(sql_memory_bytes)),
             *("--listen-pg", str(pg), "--listen-peer", str(peer), "--listen-admin", str(admin)),
             *(("--join", ",".join(map(str, join))) if len(join) > 1 else ()),
         ]
@@ -237,6 +241,7 @@ class Cluster:
         random: Random,
         command: Sequence[str] = COMMAND,
         memory_bytes: int = MEMORY_BYTES,
+        sql_memory_bytes: int = SQL_MEMORY_BYTES,
     ) -> None:
         assert nodes > 0, "a cluster has a node"
         ports = free_ports(3 * nodes, random)
@@ -254,6 +259,7 @@ class Cluster:
                 clock=clock,
                 command=command,
                 memory_bytes=memory_bytes,
+                sql_memory_bytes=sql_memory_bytes,
             )
             for at in range(nodes)
         )

@@ -200,6 +200,7 @@ class Launcher:
             settings.directory,
             self._world,
             memory_bytes=settings.memory_bytes,
+            sql_memory_bytes=settings.sql_memory_bytes,
             cores=self._cores,
             sessions_max=self._slots.sessions(settings.limits),
         )

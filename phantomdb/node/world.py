@@ -3,11 +3,13 @@
 import contextlib
 import os
 import random
+import re
 import resource
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Self
 
 import trio
@@ -36,6 +38,12 @@ _STRAY_SIGNALS = (
     signal.SIGPWR,
     signal.SIGSTKFLT,
 )
+#: What a machine has that does not tell.
+_MEMORY_UNKNOWN = 1 << 30
+#: Where the system tells of its memory, of this process's cgroups, and of their bounds.
+_MEMINFO = Path("/proc/meminfo")
+_OWN_CGROUPS = Path("/proc/self/cgroup")
+_CGROUPS = Path("/sys/fs/cgroup")
 #: Descriptors where the system sets no bound.
 _DESCRIPTORS_MAX = 1 << 20
 
@@ -254,3 +262,49 @@ class RealWorld:
     def cores() -> int:
         """How many processors this process may use."""
         return len(os.sched_getaffinity(0))
+
+    @staticmethod
+    def memory_bytes() -> int:
+        """How much memory this process may have: the machine's, or less where a cgroup says so."""
+        own = _read(_OWN_CGROUPS)
+        bounds = [_read(_CGROUPS / file) for file in memory_bound_files(own)]
+        return memory_of(_read(_MEMINFO), bounds)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""  # Not this kind of system, or not this kind of cgroup.
+
+
+def memory_bound_files(own_cgroups: str) -> list[str]:
+    """Return the files with bounds of memory below `/sys/fs/cgroup`, those of parents included.
+
+    `own_cgroups` is `/proc/self/cgroup`: lines of `number:controllers:path`; version 2 has no
+    controllers. A container often sees its own cgroup as the root whatever the path says.
+    """
+    files = ["memory.max", "memory/memory.limit_in_bytes"]
+    for line in own_cgroups.splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        above = "memory/" if controllers else ""
+        file = "memory.limit_in_bytes" if controllers else "memory.max"
+        parts = [part for part in path.split("/") if part]
+        if ".." not in parts:
+            files += [f"{above}{'/'.join(parts[:n])}/{file}" for n in range(1, len(parts) + 1)]
+    return files
+
+
+def memory_of(meminfo: str, bounds: Sequence[str]) -> int:
+    """Return the least of the machine's memory and the bounds, in bytes.
+
+    `meminfo` is `/proc/meminfo`; each bound is what a cgroup's file has: a number, or `max`. What
+    is not there bounds nothing; of a machine that does not tell 1 GiB is believed.
+    """
+    found = re.search(r"^MemTotal:\s*(\d+) kB$", meminfo, re.MULTILINE)
+    machine = int(found[1]) << 10 if found else _MEMORY_UNKNOWN
+    told = [int(bound) for bound in map(str.strip, bounds) if re.fullmatch(r"\d{1,20}", bound)]
+    return min([machine, *(bound for bound in told if bound > 0)])

@@ -65,6 +65,7 @@ def test_a_port_in_use_is_named(node: NodeProcess, tmp_path: Path, door: str) ->
         ["--listen-pg", "0.0.0.0:5432"],
         ["--memory", "1KiB"],
         ["--memory", "much"],
+        ["--sql-memory", "15MiB"],
         ["--join", "127.0.0.1:1,127.0.0.1:2"],
         ["--join", "127.0.0.1:1,127.0.0.1:1,127.0.0.1:2"],
         ["--join", "127.0.0.1:1,127.0.0.1:2,127.0.0.1:3"],

@@ -16,7 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from phantomdb.demo import view
-from phantomdb.demo.processes import COMMAND, MEMORY_BYTES, Cluster, Deadline, NodeProcess
+from phantomdb.demo.processes import (
+    COMMAND,
+    MEMORY_BYTES,
+    SQL_MEMORY_BYTES,
+    Cluster,
+    Deadline,
+    NodeProcess,
+)
 from phantomdb.demo.sessions import Connection, connect
 from phantomdb.node.world import RealWorld
 
@@ -41,6 +48,7 @@ def running_cluster(
     nodes: int = 3,
     command: Sequence[str] = COMMAND,
     memory_bytes: int = MEMORY_BYTES,
+    sql_memory_bytes: int = SQL_MEMORY_BYTES,
 ) -> Iterator[Cluster]:
     """Run a cluster that serves; afterwards its nodes are ended and have ended well."""
     cluster = Cluster(
@@ -50,6 +58,7 @@ def running_cluster(
         random=_WORLD.random,
         command=command,
         memory_bytes=memory_bytes,
+        sql_memory_bytes=sql_memory_bytes,
     )
     try:
         with cluster:

@@ -22,19 +22,26 @@ pub struct NodeSettings {
     pub cores: usize,
     /// Sessions that it serves at once.
     pub sessions_max: usize,
+    /// Memory of all that statements hold, in bytes.
+    pub sql_memory_bytes: usize,
 }
 
 fn invalid(what: &str, error: &minicbor::decode::Error) -> Error {
     Error::new(sqlstate::INVALID_PARAMETER_VALUE, format!("{what}: {error}"))
 }
 
-/// Reads [memory bytes, cores, sessions].
+/// Reads [memory bytes, cores, sessions, SQL memory bytes].
 pub fn decode_settings(bytes: &[u8]) -> Result<NodeSettings, Error> {
     let mut input = Decoder::new(bytes);
     let mut read = || -> Read<NodeSettings> {
         input.array()?;
         let mut number = || input.u64().map(|number| usize::try_from(number).unwrap_or(usize::MAX));
-        Ok(NodeSettings { memory_bytes: number()?, cores: number()?, sessions_max: number()? })
+        Ok(NodeSettings {
+            memory_bytes: number()?,
+            cores: number()?,
+            sessions_max: number()?,
+            sql_memory_bytes: number()?,
+        })
     };
     read().map_err(|error| invalid("settings", &error))
 }

@@ -21,6 +21,7 @@
     reason = "arithmetic on representations is this crate's subject; ranges are checked beside"
 )]
 
+mod account;
 pub mod batch;
 pub mod catalog;
 pub mod codec;
@@ -33,6 +34,7 @@ mod meter;
 pub mod numeric;
 mod type_id;
 
+pub use account::{Account, QueryMemory, Share};
 pub use batch::{BATCH_ROWS, Batch, Column, Nulls, Selection, TextVector, Values};
 pub use datum::{Datum, ValueRef};
 pub use format::{DateOrder, DateOutput, SessionFormat, TimeZone};

@@ -5,15 +5,18 @@
 //!   looking here, and a cancelled statement ends in the middle of a kernel.
 //! - *Bytes* are those of values whose size varies. Whoever makes values takes them (`grow`), or asks
 //!   before it makes a large one (`afford`); whoever lets values go settles what is left.
+//! - The meter of a query draws what it holds on its node's account, in steps, until the next `begin`.
 //! - Running out is no answer to a client where the meter is `brief`: the evaluation is pure, and is
 //!   done again with the query's own meter where nobody waits for the thread. `ran_out` tells.
 //!
 //! It belongs to one evaluation and one thread at a time. It knows neither clocks nor threads.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use phantom_base::sync::{Arc, AtomicBool, Ordering};
 use phantom_base::{Error, Result, sqlstate};
+
+use crate::account::{QueryMemory, Share};
 
 /// Steps of what is evaluated where others wait for the thread: a millisecond or two.
 const BRIEF_STEPS: u64 = 1_500_000;
@@ -27,43 +30,63 @@ const FOLD_BYTES: usize = 8 << 10;
 const PACE_STEPS: usize = 1 << 16;
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Meter {
     /// Steps that are left.
     steps: Cell<u64>,
     /// Bytes that values may take.
     room: Cell<usize>,
+    /// Bytes of it that need not be asked for: all, or as many as are drawn on the account.
+    granted: Cell<usize>,
     /// Bytes that they take.
     held: Cell<usize>,
+    share: RefCell<Share>,
     ran_out: Cell<bool>,
     cancelled: Option<Arc<AtomicBool>>,
 }
 
+impl Clone for Meter {
+    /// Of the same bounds and the same account, and holding nothing.
+    fn clone(&self) -> Self {
+        let share = self.share.borrow().another();
+        Self::of(self.steps.get(), self.room.get(), share, self.cancelled.clone())
+    }
+}
+
 impl Default for Meter {
     fn default() -> Self {
-        Self::of(u64::MAX, usize::MAX, None)
+        Self::of(u64::MAX, usize::MAX, Share::default(), None)
     }
 }
 
 impl Meter {
     /// For what is evaluated where others wait for the thread.
     pub fn brief() -> Self {
-        Self::of(BRIEF_STEPS, BRIEF_BYTES, None)
+        Self::of(BRIEF_STEPS, BRIEF_BYTES, Share::default(), None)
     }
 
     /// For constants that are made of constants while a statement is bound.
     pub fn folding() -> Self {
-        Self::of(FOLD_STEPS, FOLD_BYTES, None)
+        Self::of(FOLD_STEPS, FOLD_BYTES, Share::default(), None)
     }
 
-    /// For a query on a worker: it ends when the flag is set, and may hold `room` bytes.
-    pub fn of_query(room: usize, cancelled: Arc<AtomicBool>) -> Self {
-        Self::of(u64::MAX, room, Some(cancelled))
+    /// For a query on a worker: it ends when the flag is set, and may hold what the query may.
+    pub fn of_query(memory: &QueryMemory, cancelled: Arc<AtomicBool>) -> Self {
+        Self::of(u64::MAX, memory.bytes, memory.share(), Some(cancelled))
     }
 
-    fn of(steps: u64, room: usize, cancelled: Option<Arc<AtomicBool>>) -> Self {
-        let (steps, room) = (Cell::new(steps), Cell::new(room));
-        Self { steps, room, held: Cell::new(0), ran_out: Cell::new(false), cancelled }
+    fn of(steps: u64, room: usize, share: Share, cancelled: Option<Arc<AtomicBool>>) -> Self {
+        let meter = Self {
+            steps: Cell::new(steps),
+            room: Cell::new(0),
+            granted: Cell::new(0),
+            held: Cell::new(0),
+            share: RefCell::new(share),
+            ran_out: Cell::new(false),
+            cancelled,
+        };
+        meter.begin(room);
+        meter
     }
 
     /// Takes steps.
@@ -81,14 +104,15 @@ impl Meter {
         }
     }
 
-    /// Whether `bytes` more can be held; they are not taken.
+    /// Whether `bytes` more can be held; they are not taken, but drawn on the account.
     ///
     /// # Errors
     /// `53200` where they cannot.
     #[inline]
     pub fn afford(&self, bytes: usize) -> Result<()> {
         match self.held.get().checked_add(bytes) {
-            Some(held) if held <= self.room.get() => Ok(()),
+            Some(held) if held <= self.granted.get() => Ok(()),
+            Some(held) if held <= self.room.get() => self.draw(held),
             _ => Err(self.refuse_bytes()),
         }
     }
@@ -124,10 +148,21 @@ impl Meter {
         self.grow(bytes)
     }
 
-    /// Holds nothing, and may hold `room` bytes.
+    /// Holds nothing, and may hold `room` bytes. What was drawn on the account goes back.
     pub fn begin(&self, room: usize) {
+        let mut share = self.share.borrow_mut();
+        share.release();
+        self.granted.set(if share.is_counted() { 0 } else { room });
         self.room.set(room);
         self.held.set(0);
+    }
+
+    #[cold]
+    fn draw(&self, held: usize) -> Result<()> {
+        let mut share = self.share.borrow_mut();
+        share.cover(held).inspect_err(|_| self.ran_out.set(true))?;
+        self.granted.set(share.held().min(self.room.get()));
+        Ok(())
     }
 
     /// Whether steps or bytes were refused.
@@ -198,6 +233,7 @@ impl Pace<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Account;
 
     #[test]
     fn what_is_refused_is_not_taken() {
@@ -212,9 +248,30 @@ mod tests {
     }
 
     #[test]
+    fn the_meter_of_a_query_draws_on_the_account_and_gives_back_with_the_next_step() {
+        let account = Account::new(1 << 20);
+        let memory = QueryMemory { bytes: 100 << 20, account: Some(account.clone()) };
+        let meter = Meter::of_query(&memory, Arc::new(AtomicBool::new(false)));
+        assert_eq!(account.held(), 0, "a meter that made nothing holds nothing");
+        meter.grow(100 << 10).unwrap();
+        assert!(account.held() >= 100 << 10);
+        let another = meter.clone();
+        another.grow(10).unwrap();
+        let error = meter.afford(2 << 20).unwrap_err();
+        assert!(error.hint.contains("--sql-memory"), "{}", error.hint);
+        drop(another);
+        meter.begin(50);
+        assert_eq!((account.held(), meter.held()), (0, 0));
+        assert!(meter.grow(51).unwrap_err().detail.contains("left to a query"));
+        meter.grow(50).unwrap();
+        drop(meter);
+        assert_eq!(account.held(), 0);
+    }
+
+    #[test]
     fn a_cancelled_statement_spends_no_more_and_has_not_run_out() {
         let flag = Arc::new(AtomicBool::new(false));
-        let meter = Meter::of_query(100, flag.clone());
+        let meter = Meter::of_query(&QueryMemory::alone(100), flag.clone());
         meter.spend(usize::MAX).unwrap();
         flag.store(true, Ordering::Relaxed);
         let mut pace = meter.pace();

@@ -2,7 +2,7 @@
 
 import pytest
 
-from phantomdb.base.settings import NodeSettings
+from phantomdb.base.settings import SQL_MEMORY_BYTES_MIN, NodeSettings, sql_memory_bytes
 
 
 @pytest.mark.parametrize("name", ["n1", "node-1.example", "N_1", "x" * 63])
@@ -22,3 +22,8 @@ def test_what_could_not_be_shown_is_none(name: str) -> None:
 def test_a_directory_lends_what_of_its_name_is_one(directory: str, name: str) -> None:
     assert NodeSettings.name_of(directory) == name
     assert NodeSettings.is_name(name)
+
+
+def test_statements_may_hold_a_quarter_of_the_machine_and_never_less_than_they_need() -> None:
+    assert sql_memory_bytes(24 << 30) == 6 << 30
+    assert sql_memory_bytes(1 << 20) == SQL_MEMORY_BYTES_MIN

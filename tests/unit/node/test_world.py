@@ -9,7 +9,7 @@ import trio.testing
 
 from phantomdb.base.world import Address, Stream
 from phantomdb.demo.processes import free_ports
-from phantomdb.node.world import RealNetwork, RealWorld
+from phantomdb.node.world import RealNetwork, RealWorld, memory_bound_files, memory_of
 
 #: More than sockets buffer.
 LARGE = bytes(range(256)) * (64 << 10)
@@ -105,3 +105,48 @@ async def test_an_address_in_use_is_refused() -> None:
         await listener.accept()
     with pytest.raises(OSError, match="connect"):
         await network.connect(listener.address)
+
+
+MEMINFO = "MemTotal:       24662012 kB\nMemFree:         1048576 kB\n"
+MACHINE_BYTES = 24662012 << 10
+
+
+@pytest.mark.parametrize(
+    ("bounds", "wanted"),
+    [
+        ([], MACHINE_BYTES),
+        (["max\n", ""], MACHINE_BYTES),
+        (["536870912\n", "max\n"], 512 << 20),
+        (["1073741824\n", "536870912\n"], 512 << 20),
+        (["9223372036854771712\n"], MACHINE_BYTES),
+        (["0\n", "-1\n", "lots\n"], MACHINE_BYTES),
+    ],
+)
+def test_memory_is_the_machines_or_the_least_of_its_cgroups(bounds: list[str], wanted: int) -> None:
+    assert memory_of(MEMINFO, bounds) == wanted
+
+
+def test_a_machine_that_does_not_tell_its_memory_is_taken_for_a_small_one() -> None:
+    assert memory_of("", []) == 1 << 30
+    assert memory_of("", ["1048576"]) == 1 << 20
+
+
+def test_bounds_of_memory_are_looked_for_in_all_parents_of_both_versions() -> None:
+    roots = ["memory.max", "memory/memory.limit_in_bytes"]
+    assert memory_bound_files("") == roots
+    assert memory_bound_files("0::/a.slice/b.service\n") == [
+        *roots,
+        "a.slice/memory.max",
+        "a.slice/b.service/memory.max",
+    ]
+    version_1 = "9:cpu,cpuacct:/x\n4:memory:/docker/77\n1:name=systemd:/y\n"
+    assert memory_bound_files(version_1) == [
+        *roots,
+        "memory/docker/memory.limit_in_bytes",
+        "memory/docker/77/memory.limit_in_bytes",
+    ]
+    assert memory_bound_files("0::/../../elsewhere\nnonsense\n") == roots
+
+
+def test_this_machine_has_memory() -> None:
+    assert RealWorld.memory_bytes() >= 64 << 20

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use phantom_base::{Clock, Error, GroupId, Nanos, NodeId, Random, sqlstate};
+use phantom_types::{Account, QueryMemory};
 use phantom_vfs::{Pending, Vfs, WatchedFs};
 
 use self::barriers::{ASK_AGAIN_NS, OwnBarriers, Purpose};
@@ -27,11 +28,14 @@ use crate::replication::{self, Received, Replication};
 use crate::request::Requests;
 use crate::request::gateway::{FlowEvent, Flows, Owner};
 use crate::request::message::{ToGateway, ToLeader};
-use crate::runtime::Runtime;
+use crate::runtime::real::trim;
+use crate::runtime::{Pool, Runtime};
 use crate::session::{Engine, SessionId, Sessions};
 
 /// What one query may take where nothing can spill yet, in bytes.
 const QUERY_MEMORY_BYTES: usize = 256 << 20;
+/// How many bytes of statements have come back before the system gets them: that takes milliseconds.
+const TRIMMED_BYTES: usize = 64 << 20;
 /// How long one turn works at replication before others have theirs.
 const TURN_NS: Nanos = 2_000_000;
 /// How often a turn goes round, and for how long, while there is more: then sockets are looked at.
@@ -71,6 +75,8 @@ pub struct NodeCore {
     clock: Arc<dyn Clock>,
     random: Box<dyn Random>,
     barriers: OwnBarriers,
+    /// What all statements hold here.
+    memory: Arc<Account>,
     /// Calls to the disk that have not come back.
     disk: Arc<Pending>,
     pending: Effects,
@@ -112,15 +118,14 @@ impl NodeCore {
         let engine = Arc::clone(replication.engine());
         catalog.load(&engine)?;
         let shared = Arc::clone(&runtime);
+        let memory = Account::new(settings.sql_memory_bytes);
+        let account = Some(Arc::clone(&memory));
+        let of_query = QueryMemory { bytes: QUERY_MEMORY_BYTES, account };
+        let flows = Flows::new(node, of_query.clone());
+        let workers = Arc::clone(&runtime);
         Ok(Self {
-            requests: Requests::new(
-                node,
-                engine,
-                catalog.clone(),
-                Arc::clone(&shared),
-                QUERY_MEMORY_BYTES,
-            ),
-            flows: Flows::new(node),
+            requests: Requests::new(node, engine, catalog.clone(), workers, of_query),
+            flows,
             sessions: Sessions::new(node.0, settings.sessions_max, catalog.clone(), shared),
             replication,
             catalog,
@@ -128,6 +133,7 @@ impl NodeCore {
             clock,
             random,
             barriers: OwnBarriers::new(),
+            memory,
             disk,
             pending: Effects::default(),
         })
@@ -139,6 +145,9 @@ impl NodeCore {
     /// What ends the node: a failed sync, damage. It must be closed by ending the process.
     pub fn poll(&mut self) -> Result<Effects, Error> {
         let (moved, sleep_ns) = self.turn()?;
+        if self.memory.has_fallen_by(TRIMMED_BYTES) {
+            self.runtime.submit(Pool::Sql, Box::new(trim));
+        }
         let mut effects = std::mem::take(&mut self.pending);
         // Statements have put something there since replication was asked.
         effects.out = self.replication.outgoing();

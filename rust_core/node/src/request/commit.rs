@@ -95,6 +95,10 @@ impl Requests {
             self.fail(ticket, error);
             return;
         }
+        if let Err(error) = self.get(ticket).held.grow(body.len()) {
+            self.fail(ticket, error);
+            return;
+        }
         match replication.propose(group, EntryKind::Batch, &body, ticket) {
             Ok(_) => {
                 self.get(ticket).stage = Stage::Proposed(answer, commit);
@@ -162,6 +166,7 @@ impl Requests {
         if let Job::Fragment(job) = &mut active.job {
             job.reset();
         }
+        active.held.release();
         self.repeats += 1;
         self.release(group, ticket);
         if repeats > super::REPEATS_MAX {

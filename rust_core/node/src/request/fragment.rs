@@ -5,10 +5,10 @@ use phantom_base::sync::{Arc, Ordering};
 use phantom_base::{Error, Result, Timestamp, sqlstate};
 use phantom_mvcc::{Reader, Reads, Ticket};
 use phantom_sql::execute::{
-    Finished, Fragment, FragmentInput, Seen, Step, StepBudget, Storage, StoredRow,
+    Finished, Fragment, FragmentInput, RowWrite, Seen, Step, StepBudget, Storage, StoredRow,
 };
 use phantom_sql::statement::Planned;
-use phantom_types::{Datum, EvalContext, Meter};
+use phantom_types::{Datum, EvalContext, Meter, QueryMemory};
 
 use super::commit::{Put, check_write_bytes};
 use super::message::ToGateway;
@@ -101,8 +101,8 @@ impl FragmentJob {
 
 impl Requests {
     /// What one query may take.
-    pub fn memory_bytes(&self) -> usize {
-        self.memory_bytes
+    pub fn memory(&self) -> &QueryMemory {
+        &self.memory
     }
 
     fn fragment_job(&mut self, ticket: Ticket) -> &mut FragmentJob {
@@ -113,8 +113,8 @@ impl Requests {
     }
 
     pub(super) fn start_fragment(&mut self, ticket: Ticket, reader: Reader) {
-        let memory_bytes = self.memory_bytes;
-        let meter = Meter::of_query(memory_bytes, self.get(ticket).cancelled.clone());
+        let memory = self.memory.clone();
+        let meter = Meter::of_query(&memory, self.get(ticket).cancelled.clone());
         let job = self.fragment_job(ticket);
         let input = FragmentInput {
             query: job.planned.query.clone(),
@@ -122,7 +122,7 @@ impl Requests {
             parameters: job.parameters.clone(),
             eval: EvalContext { meter, ..job.eval.clone() },
             hidden_keys: job.hidden_keys.clone(),
-            memory_bytes,
+            memory,
         };
         let (input, storage) = (Some(Box::new(input)), GroupStorage::over(reader));
         job.parked = Some(Running { input, fragment: None, storage });
@@ -168,21 +168,29 @@ impl Requests {
                 self.fragment_job(ticket).parked = Some(stepped.running);
                 self.fragment_rows(ticket, parts);
             }
-            Ok(Progress::Done(finished)) => self.fragment_done(replication, ticket, finished),
+            Ok(Progress::Done(finished)) => {
+                // What it held is the request's from here on.
+                drop(stepped.running);
+                self.fragment_done(replication, ticket, finished);
+            }
             Err(error) => self.fail(ticket, error),
         }
     }
 
     fn fragment_rows(&mut self, ticket: Ticket, parts: Vec<(u64, Vec<u8>)>) {
-        let memory_bytes = self.memory_bytes;
+        let bytes_max = self.memory.bytes;
         let job = self.fragment_job(ticket);
         if job.planned.query.is_write() {
             // None of it may leave before the commit.
+            let bytes = parts.iter().map(|(_, bytes)| bytes.len()).sum();
             job.held.extend(parts);
-            if job.held.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() > memory_bytes {
-                self.fail(ticket, too_much_returned(memory_bytes));
-            } else {
-                self.step_fragment(ticket);
+            let held = &mut self.get(ticket).held;
+            match held.grow(bytes) {
+                Ok(()) if held.held() > bytes_max => {
+                    self.fail(ticket, too_much_returned(bytes_max));
+                }
+                Ok(()) => self.step_fragment(ticket),
+                Err(error) => self.fail(ticket, error),
             }
             return;
         }
@@ -207,8 +215,13 @@ impl Requests {
             self.answer(ticket, Ok(answer), Timestamp::MIN);
             return;
         }
+        let row = |write: &RowWrite| write.row.as_ref().map_or(0, Vec::len);
+        let bytes = finished.writes.iter().map(|write| write.key.len() + row(write)).sum();
         job.finished = Some(finished);
-        self.latch(replication, ticket);
+        match self.get(ticket).held.grow(bytes) {
+            Ok(()) => self.latch(replication, ticket),
+            Err(error) => self.fail(ticket, error),
+        }
     }
 
     /// What stands under the keys now is known: is it what the fragment saw?
@@ -239,9 +252,9 @@ impl Requests {
     }
 }
 
-fn too_much_returned(memory_bytes: usize) -> Error {
+fn too_much_returned(bytes_max: usize) -> Error {
     Error::new(sqlstate::OUT_OF_MEMORY, "out of memory")
-        .with_detail(format!("The rows to return take over {memory_bytes} bytes."))
+        .with_detail(format!("The rows to return take over {bytes_max} bytes."))
         .with_hint("Return fewer rows or columns, or change fewer rows at once.")
 }
 

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 
 use phantom_base::{Error, GroupId, Map, Nanos, NodeId, Set, Timestamp, sqlstate};
 use phantom_types::codec::row::RowLayout;
-use phantom_types::{Batch, TypeId};
+use phantom_types::{Batch, QueryMemory, Share, TypeId};
 
 use super::message::{DispatchId, Run, ToGateway, ToLeader, Work};
 use super::outbox::{MESSAGE_BYTES_MAX, Outbox};
@@ -52,11 +52,22 @@ pub enum Owner {
     Control(u64),
 }
 
+/// Rows for a client that may take its time.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The rows.
+    pub batch: Batch,
+    /// The credit that they were sent on, in bytes.
+    pub credit: usize,
+    /// Their part of the node's memory.
+    pub memory: Share,
+}
+
 /// What a flow has for its owner.
 #[derive(Debug)]
 pub enum FlowEvent {
-    /// Rows, and the credit that they were sent on, in bytes.
-    Rows(Batch, usize),
+    /// Rows.
+    Rows(Delivery),
     /// Rows of system relations; the end.
     SystemRows(Vec<Vec<(Vec<u8>, u64)>>),
     /// The end: how many rows, and when it committed.
@@ -83,6 +94,8 @@ struct Flow {
     /// When it ends for want of a leader, while it waits for one.
     give_up: Nanos,
     has_rows: bool,
+    /// For its plan and values.
+    _memory: Share,
 }
 
 /// A flow at a leader.
@@ -111,6 +124,7 @@ pub struct Flows {
     /// When sent flows look whether their leader still leads.
     check_leaders: Nanos,
     outbox: Outbox,
+    memory: QueryMemory,
 }
 
 /// What a flow is made of.
@@ -131,7 +145,7 @@ pub struct Start {
 
 impl Flows {
     /// No flows yet.
-    pub fn new(node: NodeId) -> Self {
+    pub fn new(node: NodeId, memory: QueryMemory) -> Self {
         Self {
             node,
             live: Map::new(),
@@ -143,7 +157,8 @@ impl Flows {
             events: VecDeque::new(),
             look_again: 0,
             check_leaders: 0,
-            outbox: Outbox::default(),
+            outbox: Outbox::new(memory.share()),
+            memory,
         }
     }
 
@@ -168,6 +183,8 @@ impl Flows {
         let id = self.next;
         self.next += 1;
         let mut work = start.work;
+        let mut memory = self.memory.share();
+        let refused = memory.resize(work.size_bytes()).err();
         let tree = match &mut work {
             Work::Query(query) => query.tree.take(),
             Work::ReadRows(_) | Work::WriteRows(_) => None,
@@ -191,9 +208,13 @@ impl Flows {
             breaks: 0,
             give_up: now + LEADER_WAIT_NS,
             has_rows: false,
+            _memory: memory,
         };
         self.live.insert(id, flow);
-        self.dispatch(replication, requests, now, id);
+        match refused {
+            None => self.dispatch(replication, requests, now, id),
+            Some(error) => self.finish(id, FlowEvent::Failed(error)),
+        }
         id
     }
 
@@ -308,12 +329,15 @@ impl Flows {
         match reply {
             ToGateway::Rows { count, bytes, .. } => {
                 flow.has_rows = true;
-                match decode_rows(&flow.layout, count, &bytes) {
-                    Ok(batch) => {
-                        let event = FlowEvent::Rows(batch, bytes.len());
-                        self.events.push_back((flow.owner, id, event));
+                match delivery(flow, count, &bytes, self.memory.share()) {
+                    Ok(rows) => self.events.push_back((flow.owner, id, FlowEvent::Rows(rows))),
+                    Err(error) => {
+                        // Its leader would wait for credit that never comes.
+                        if let Some(sent) = flow.sent {
+                            self.cancel_dispatch(replication, requests, sent);
+                        }
+                        self.finish(id, FlowEvent::Failed(error));
                     }
-                    Err(error) => self.finish(id, FlowEvent::Failed(error)),
                 }
             }
             ToGateway::Finished { count, commit, .. } => {
@@ -549,6 +573,22 @@ fn too_large(what: &str, bytes: usize) -> Error {
         .with_hint("Split it into several statements.")
 }
 
+/// Rows of a leader, which wait here until a client takes them.
+///
+/// # Errors
+/// `XX000` for bytes that are no rows; `53200` where the account has no room for them. What a write
+/// returns has happened and is not refused: its leader had it in its own account.
+fn delivery(flow: &Flow, count: u64, bytes: &[u8], memory: Share) -> Result<Delivery, Error> {
+    let batch = decode_rows(&flow.layout, count, bytes)?;
+    let mut rows = Delivery { credit: bytes.len(), memory, batch };
+    if flow.is_write {
+        rows.memory.count(rows.batch.size_bytes());
+    } else {
+        rows.memory.resize(rows.batch.size_bytes())?;
+    }
+    Ok(rows)
+}
+
 fn decode_rows(layout: &RowLayout, count: u64, bytes: &[u8]) -> Result<Batch, Error> {
     let cut = |_| Error::internal("rows of a leader are cut");
     let mut reader = phantom_base::bytes::Reader::new(bytes);
@@ -571,7 +611,8 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_too_large_to_travel_is_an_error_and_no_end_of_the_link() {
-        let (mut leader, mut gateway) = (Flows::new(NodeId(1)), Flows::new(NodeId(2)));
+        let flows = |node| Flows::new(NodeId(node), QueryMemory::alone(0));
+        let (mut leader, mut gateway) = (flows(1), flows(2));
         let bytes = vec![0; MESSAGE_BYTES_MAX];
         leader.send_reply(NodeId(2), &ToGateway::Rows { dispatch: 7, count: 1, bytes });
         let parts = leader.outbox.waiting(NodeId(2));

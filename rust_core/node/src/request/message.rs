@@ -57,6 +57,21 @@ pub enum Work {
     WriteRows(Vec<RowPut>),
 }
 
+impl Work {
+    /// Bytes that it keeps for as long as it lasts. What the node does on its own account is small,
+    /// and goes on whatever statements hold.
+    pub fn size_bytes(&self) -> usize {
+        match self {
+            Self::Query(query) => {
+                let tree = query.tree.as_ref().map_or(0, |tree| tree.len());
+                let value = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
+                tree + query.parameters.iter().map(value).sum::<usize>()
+            }
+            Self::ReadRows(_) | Self::WriteRows(_) => 0,
+        }
+    }
+}
+
 /// A query with its values.
 #[derive(Clone, Debug)]
 pub struct QueryWork {

@@ -11,6 +11,7 @@
 //!   rose while a worker had it, nothing of it is proposed or answered: it is begun again.
 //! - A write that turns out to write nothing, or to fail, is answered only after a barrier: what it
 //!   saw may have been a deposed leader's.
+//! - Whatever a request keeps beyond a turn of the node's thread has a share of the node's memory.
 //! - Nothing is answered as committed before its entry is applied here. What leadership took away
 //!   while it was in flight is unknown (40003), never failed.
 
@@ -35,6 +36,7 @@ use phantom_mvcc::{Reader, Reads, Ticket};
 use phantom_raft::{BarrierAnswer, BarrierOutcome, Done};
 use phantom_sql::execute::StoredRow;
 use phantom_sql::statement::Planned;
+use phantom_types::{QueryMemory, Share};
 
 use crate::catalog::Catalog;
 use crate::kept::{Bounds, Kept};
@@ -84,7 +86,7 @@ pub struct Requests {
     freed: VecDeque<Ticket>,
     /// Writes with their latches that wait until the clock may issue a stamp.
     unstamped: Vec<Ticket>,
-    memory_bytes: usize,
+    memory: QueryMemory,
     repeats: u64,
 }
 
@@ -101,6 +103,12 @@ struct Active {
     repeats: u32,
     /// Bytes of rows that may still be sent.
     credit: i64,
+    /// For its plan and values, as long as it lasts.
+    _statement: Share,
+    /// Rows that it has found, while a worker has them.
+    found: Share,
+    /// Rows to return and to write, until they are answered.
+    held: Share,
 }
 
 enum Job {
@@ -138,9 +146,15 @@ struct Answer {
     count: u64,
 }
 
+impl Answer {
+    fn size_bytes(&self) -> usize {
+        self.rows.iter().map(|(_, bytes)| bytes.len()).sum()
+    }
+}
+
 /// What workers post.
 enum Worked {
-    Fetched(Ticket, Result<Vec<Option<StoredRow>>, Error>),
+    Fetched(Ticket, Result<(Vec<Option<StoredRow>>, Share), Error>),
     Stepped(Ticket, Box<Stepped>),
     SystemRows(Ticket, Result<rows::SystemRows, Error>),
     Keys(Ticket, Result<Vec<Vec<u8>>, Error>),
@@ -148,13 +162,13 @@ enum Worked {
 }
 
 impl Requests {
-    /// No requests yet. `memory_bytes` is what one query may take.
+    /// No requests yet. `memory` is what one query may take.
     pub fn new(
         node: NodeId,
         engine: Arc<Engine>,
         catalog: Catalog,
         runtime: Arc<Runtime>,
-        memory_bytes: usize,
+        memory: QueryMemory,
     ) -> Self {
         let worked = runtime.mailbox();
         Self {
@@ -171,7 +185,7 @@ impl Requests {
             replies: VecDeque::new(),
             freed: VecDeque::new(),
             unstamped: Vec::new(),
-            memory_bytes,
+            memory,
             repeats: 0,
         }
     }
@@ -181,6 +195,11 @@ impl Requests {
         let origin = Origin { gateway, dispatch: run.dispatch };
         if !self.leads(run.group) {
             self.not_leader(replication, origin, run.group);
+            return;
+        }
+        let mut statement = self.memory.share();
+        if let Err(error) = statement.resize(run.work.size_bytes()) {
+            self.reply(origin, ToGateway::Failed { dispatch: origin.dispatch, error });
             return;
         }
         let job = match run.work {
@@ -213,6 +232,9 @@ impl Requests {
             cancelled: Arc::new(AtomicBool::new(false)),
             repeats: 0,
             credit: CREDIT_BYTES,
+            _statement: statement,
+            found: self.memory.share(),
+            held: self.memory.share(),
         };
         self.active.insert(ticket, active);
         self.by_origin.insert(origin, ticket);
@@ -394,17 +416,18 @@ impl Requests {
         keys: Vec<Vec<u8>>,
     ) {
         let wanted = match &self.get(ticket).job {
-            Job::Point(_) => Wanted::Rows(self.memory_bytes),
+            Job::Point(_) => Wanted::Rows(self.memory.bytes),
             _ => Wanted::Versions,
         };
         match rows::fetch_cached(reader, &keys, wanted) {
-            Ok(Some(found)) => self.fetched(replication, ticket, Ok(found)),
+            Ok(Some(found)) => self.fetched(replication, ticket, Ok((found, Share::default()))),
             Ok(None) => {
                 self.get(ticket).stage = Stage::Working;
                 let (reader, worked) = (reader.clone(), self.worked.clone());
+                let mut memory = self.memory.share();
                 let job = move || {
-                    let found = rows::fetch(&reader, &keys, wanted);
-                    worked.post(Worked::Fetched(ticket, found));
+                    let found = rows::fetch(&reader, &keys, wanted, &mut memory);
+                    worked.post(Worked::Fetched(ticket, found.map(|found| (found, memory))));
                 };
                 self.runtime.submit(crate::runtime::Pool::Sql, Box::new(job));
             }
@@ -416,19 +439,20 @@ impl Requests {
         &mut self,
         replication: &mut Replication,
         ticket: Ticket,
-        found: Result<Vec<Option<StoredRow>>, Error>,
+        found: Result<(Vec<Option<StoredRow>>, Share), Error>,
     ) {
         if self.get(ticket).cancelled.load(Ordering::Relaxed) {
             self.fail(ticket, cancelled());
             return;
         }
-        let found = match found {
+        let (found, memory) = match found {
             Ok(found) => found,
             Err(error) => {
                 self.fail(ticket, error);
                 return;
             }
         };
+        self.get(ticket).found = memory;
         match &self.get(ticket).job {
             Job::Point(_) => self.point_found(replication, ticket, &found),
             Job::Fragment(_) => self.fragment_checked(replication, ticket, &found),

@@ -5,11 +5,14 @@
 //! ```
 //!
 //! Links keep order, so parts follow each other; a first part drops whatever was begun before it. A
-//! queue that is full lets the rest wait here; how much can wait is bounded by the credit of flows.
+//! queue that is full lets the rest wait here; how much can wait is bounded by the credit of flows. What
+//! waits, and what has come in part, is counted in the node's memory and never refused: a part that is
+//! left out would end the link.
 
 use std::collections::VecDeque;
 
 use phantom_base::{Map, NodeId};
+use phantom_types::Share;
 
 use crate::frame::Section;
 use crate::link::STREAM_BULK;
@@ -28,9 +31,15 @@ const LAST: u8 = 2;
 pub struct Outbox {
     waiting: Map<NodeId, VecDeque<(Section, Vec<u8>)>>,
     arriving: Map<(NodeId, Section), Vec<u8>>,
+    memory: Share,
 }
 
 impl Outbox {
+    /// Nothing yet; what it will hold is counted in `memory`.
+    pub fn new(memory: Share) -> Self {
+        Self { memory, ..Self::default() }
+    }
+
     /// Queues a message for a peer.
     pub fn push(&mut self, peer: NodeId, section: Section, message: &[u8]) {
         assert!(message.len() <= MESSAGE_BYTES_MAX, "its receiver would close the link");
@@ -44,18 +53,22 @@ impl Outbox {
             part.extend_from_slice(chunk);
             queue.push_back((section, part));
         }
+        self.memory.count(self.memory.held() + message.len() + count);
     }
 
     /// Hands over what the links have room for; whether anything still waits.
     pub fn flush(&mut self, replication: &mut Replication) -> bool {
+        let mut sent = 0;
         for (peer, queue) in &mut self.waiting {
             while let Some((section, part)) = queue.pop_front() {
                 if replication.send(*peer, STREAM_BULK, section, part.clone()).is_err() {
                     queue.push_front((section, part));
                     break;
                 }
+                sent += part.len();
             }
         }
+        self.memory.count(self.memory.held() - sent);
         self.waiting.retain(|_, queue| !queue.is_empty());
         !self.waiting.is_empty()
     }
@@ -79,7 +92,9 @@ impl Outbox {
         let (flags, bytes) = part.split_first().ok_or("an empty part of a message")?;
         let key = (peer, section);
         if flags & FIRST != 0 {
-            self.arriving.insert(key, bytes.to_vec());
+            let dropped = self.arriving.insert(key, bytes.to_vec());
+            let dropped = dropped.map_or(0, |message| message.len());
+            self.memory.count(self.memory.held() + bytes.len() - dropped);
         } else {
             let begun =
                 self.arriving.get_mut(&key).ok_or("a part of a message without its first")?;
@@ -87,36 +102,54 @@ impl Outbox {
                 return Err("a message over the limit");
             }
             begun.extend_from_slice(bytes);
+            self.memory.count(self.memory.held() + bytes.len());
         }
-        Ok(if flags & LAST != 0 { self.arriving.remove(&key) } else { None })
+        if flags & LAST == 0 {
+            return Ok(None);
+        }
+        let message = self.arriving.remove(&key);
+        let bytes = message.as_ref().map_or(0, Vec::len);
+        self.memory.count(self.memory.held() - bytes);
+        Ok(message)
     }
 
     /// A link has ended: what was on it is gone.
     pub fn forget(&mut self, peer: NodeId) {
         self.waiting.remove(&peer);
         self.arriving.retain(|(from, _), _| *from != peer);
+        let waiting = self.waiting.values().flatten().map(|(_, part)| part.len());
+        let arriving = self.arriving.values().map(Vec::len);
+        self.memory.count(waiting.chain(arriving).sum());
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use phantom_types::Account;
+
     use super::*;
 
     #[test]
     fn parts_make_the_message_and_a_first_part_drops_what_was_begun() {
         let peer = NodeId(2);
-        let mut outbox = Outbox::default();
+        let account = Account::new(0);
+        let mut outbox = Outbox::new(account.share());
         let message: Vec<u8> = (0..PART_BYTES * 2 + 5).map(|i| i as u8).collect();
         outbox.push(peer, Section::Requests, &message);
         let parts = outbox.waiting(peer);
         assert_eq!(parts.len(), 3);
-        let mut inbox = Outbox::default();
+        assert_eq!(account.held(), message.len() + parts.len());
+        outbox.forget(peer);
+        assert_eq!(account.held(), 0, "a link that ends takes along what waited for it");
+        let mut inbox = Outbox::new(account.share());
         let mut take = |part: &[u8]| inbox.receive(peer, Section::Requests, part);
         assert_eq!(take(&parts[0]), Ok(None));
         assert_eq!(take(&parts[0]), Ok(None), "the link was cut in between");
         assert_eq!(take(&parts[1]), Ok(None));
+        assert_eq!(account.held(), 2 * PART_BYTES, "what was begun before is gone");
         assert_eq!(take(&parts[2]), Ok(Some(message)));
         assert!(take(&parts[2]).is_err());
         assert!(take(&[]).is_err());
+        assert_eq!(account.held(), 0);
     }
 }

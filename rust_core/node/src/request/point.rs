@@ -160,10 +160,10 @@ impl Requests {
 
     /// The job as a worker gets it: with the meter of a query.
     fn point_for_worker(&mut self, ticket: Ticket) -> PointJob {
-        let memory_bytes = self.memory_bytes;
+        let memory = self.memory.clone();
         let active = self.get(ticket);
         active.stage = Stage::Working;
-        let meter = Meter::of_query(memory_bytes, active.cancelled.clone());
+        let meter = Meter::of_query(&memory, active.cancelled.clone());
         let mut job = self.point_job(ticket).clone();
         job.eval.meter = meter;
         job
@@ -227,10 +227,25 @@ impl Requests {
             }
             job.is_costly = true;
         }
+        let bytes = found.iter().flatten().map(|row| row.bytes.len()).sum();
+        if let Err(error) = self.hold_found(ticket, bytes) {
+            self.fail(ticket, error);
+            return;
+        }
         let (job, worked) = (self.point_for_worker(ticket), self.worked.clone());
         let found = found.to_vec();
         let evaluate = move || worked.post(Worked::Evaluated(ticket, job.evaluate(&found)));
         self.runtime.submit(Pool::Sql, Box::new(evaluate));
+    }
+
+    /// Holds the rows that a worker evaluates.
+    fn hold_found(&mut self, ticket: Ticket, bytes: usize) -> Result<()> {
+        let mut found = self.memory.share();
+        let active = self.get(ticket);
+        active.found.release();
+        found.resize(bytes)?;
+        active.found = found;
+        Ok(())
     }
 
     /// A worker has evaluated.
@@ -256,6 +271,13 @@ impl Requests {
     ) {
         let job = self.point_job(ticket);
         let (is_write, tables) = (job.is_write(), job.planned.tables.clone());
+        let active = self.get(ticket);
+        active.found.release();
+        // What a read returns is on its way at once.
+        let evaluated = evaluated.and_then(|evaluated| {
+            let bytes = if is_write { evaluated.answer.size_bytes() } else { 0 };
+            active.held.resize(bytes).map(|()| evaluated)
+        });
         match evaluated {
             Err(error) => self.prove(replication, ticket, is_write, Err(error)),
             Ok(Evaluated { answer, writes }) if writes.is_empty() => {

@@ -7,7 +7,7 @@ use phantom_mvcc::{Reader, Reads, Ticket};
 use phantom_sql::catalog::Table;
 use phantom_sql::execute::StoredRow;
 use phantom_types::codec::row::RowLayout;
-use phantom_types::{Batch, Column, Datum, TypeId};
+use phantom_types::{Batch, Column, Datum, Share, TypeId};
 
 use super::commit::Put;
 use super::message::{RowPut, RowSpan, ToGateway};
@@ -66,20 +66,22 @@ pub(super) fn fetch_cached(
     Ok(Some(found))
 }
 
-/// Looks keys up, waiting for the disk.
+/// Looks keys up, waiting for the disk. `memory` holds what it copies.
 ///
 /// # Errors
-/// `53200` for rows of more bytes than are wanted.
+/// `53200` for rows of more bytes than are wanted, or than the node's account has.
 pub(super) fn fetch(
     reader: &Reader,
     keys: &[Vec<u8>],
     wanted: Wanted,
+    memory: &mut Share,
 ) -> Result<Vec<Option<StoredRow>>> {
     let mut found = Vec::with_capacity(keys.len());
     let mut bytes = 0;
     for key in keys {
         let row = reader.get(key)?.as_ref().map(|row| wanted.of(row));
         bytes += row.as_ref().map_or(0, |row| row.bytes.len());
+        memory.resize(bytes)?;
         if let Wanted::Rows(bytes_max) = wanted
             && bytes > bytes_max
         {

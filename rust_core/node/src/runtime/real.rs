@@ -52,6 +52,15 @@ pub fn share_arenas() {
     assert_eq!(is_set, 1, "the allocator knows its own option");
 }
 
+/// Gives freed memory back to the system: it keeps what lies between what is still held. It takes some
+/// milliseconds, in which threads that allocate wait, so it is for when much has become free.
+#[allow(unsafe_code, reason = "a call of the C library; see the SAFETY comment")]
+pub fn trim() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes a number, and touches only memory that nobody holds.
+    let _ = unsafe { libc::malloc_trim(0) };
+}
+
 /// Makes threads of the operating system. One that panics takes the process along: a node
 /// without one of its workers is wrong, and a stopped one is repaired.
 pub struct RealSpawner;

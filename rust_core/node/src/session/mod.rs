@@ -15,13 +15,13 @@ use phantom_base::sync::{Arc, AtomicBool, Ordering};
 use phantom_base::{Error, Map, Nanos, Set, Severity, sqlstate};
 use phantom_sql::catalog::CatalogSnapshot;
 use phantom_sql::statement::Prepared;
-use phantom_types::{Batch, Datum};
+use phantom_types::{Datum, Share};
 use phantom_wire::pg::{Identity, Outcome, PgSession, Progress, Request};
 
 use crate::catalog::Catalog;
 use crate::replication::Replication;
 use crate::request::Requests;
-use crate::request::gateway::{FlowEvent, FlowId, Flows};
+use crate::request::gateway::{Delivery, FlowEvent, FlowId, Flows};
 use crate::runtime::{Mailbox, Runtime};
 use plans::PlanCache;
 
@@ -111,8 +111,10 @@ struct Running {
     flow: Option<FlowId>,
     /// Ends the worker that runs it.
     worker: Option<Arc<AtomicBool>>,
-    /// Rows that the session has not taken, and the credit that they were sent on.
-    batches: VecDeque<(Batch, usize)>,
+    /// Rows that the session has not taken.
+    batches: VecDeque<Delivery>,
+    /// The part of the node's memory of those that it has taken last.
+    in_hand: Share,
     end: Option<Outcome>,
     /// Whether the session waits for rows or the end.
     wanted: bool,
@@ -290,7 +292,7 @@ impl Sessions {
             return;
         };
         match event {
-            FlowEvent::Rows(batch, cost) => running.batches.push_back((batch, cost)),
+            FlowEvent::Rows(rows) => running.batches.push_back(rows),
             FlowEvent::Finished(count, _) => {
                 running.flow = None;
                 running.end = Some(Outcome::Done { rows: count, notices: Vec::new() });
@@ -319,10 +321,11 @@ impl Sessions {
         let Some(running) = session.running.as_mut().filter(|running| running.wanted) else {
             return;
         };
-        if let Some((batch, cost)) = running.batches.pop_front() {
+        if let Some(Delivery { batch, credit, memory }) = running.batches.pop_front() {
             running.wanted = false;
+            running.in_hand = memory;
             if let Some(flow) = running.flow {
-                engine.flows.taken(engine.requests, flow, cost);
+                engine.flows.taken(engine.requests, flow, credit);
             }
             session.pg.resume(Outcome::Rows(batch));
         } else if let Some(end) = running.end.take() {

@@ -8,11 +8,11 @@ use phantom_base::{Error, GroupId, Severity, SqlState, sqlstate};
 use phantom_sql::bound::Command;
 use phantom_sql::execute::{Fragment, FragmentInput, Step, StepBudget, Storage};
 use phantom_sql::statement::{Body, Planned, Prepared};
-use phantom_types::{Batch, Datum, EvalContext, Meter, TypeId};
+use phantom_types::{Datum, EvalContext, Meter, QueryMemory, Share, TypeId};
 use phantom_wire::pg::Outcome;
 
 use super::{Again, Engine, Running, SessionId, Sessions, plans};
-use crate::request::gateway::{Owner, Start};
+use crate::request::gateway::{Delivery, Owner, Start};
 use crate::request::message::{QueryWork, Work, encode_values};
 use crate::request::point::STALE_SCHEMA;
 use crate::runtime::Pool;
@@ -27,7 +27,7 @@ pub(super) struct LocalRun {
     session: SessionId,
     /// The run that it is of: the session may be at its next by now.
     run: u64,
-    result: Result<(Vec<Batch>, u64), Error>,
+    result: Result<(Vec<Delivery>, u64), Error>,
 }
 
 impl Sessions {
@@ -57,6 +57,7 @@ impl Sessions {
             flow: None,
             worker: None,
             batches: VecDeque::new(),
+            in_hand: Share::default(),
             end: None,
             wanted: true,
             deadline,
@@ -100,16 +101,20 @@ impl Sessions {
                 let eval = EvalContext { meter: Meter::brief(), ..session.pg.eval() };
                 let effect = point.run(parameters, &eval).effect(&[], &|_| None);
                 if eval.meter.ran_out() {
-                    self.run_here(id, engine.requests.memory_bytes());
+                    self.run_here(id, engine.requests.memory());
                     return;
                 }
                 let running = session.running.as_mut().expect("it has just begun");
+                let mut memory = engine.requests.memory().share();
+                let effect = effect
+                    .and_then(|effect| memory.resize(effect.rows.size_bytes()).map(|()| effect));
                 match effect {
                     Ok(effect) => {
-                        if !effect.rows.is_empty() {
-                            running.batches.push_back((effect.rows, 0));
-                        }
                         let (rows, notices) = (effect.count, Vec::new());
+                        if !effect.rows.is_empty() {
+                            let rows = Delivery { batch: effect.rows, credit: 0, memory };
+                            running.batches.push_back(rows);
+                        }
                         running.end = Some(Outcome::Done { rows, notices });
                     }
                     Err(error) => running.end = Some(Outcome::Failed(error)),
@@ -181,7 +186,7 @@ impl Sessions {
         let answer = decode_answer(outcome)
             .map_err(|error| Error::internal(format!("an answer of the control plane: {error}")))?;
         match answer {
-            Answer::Plan(0) => self.run_here(id, engine.requests.memory_bytes()),
+            Answer::Plan(0) => self.run_here(id, engine.requests.memory()),
             Answer::Plan(group) => self.start_flow(engine, id, GroupId(group), false),
             Answer::Done(notices) => {
                 let end = Outcome::Done { rows: 0, notices };
@@ -207,13 +212,13 @@ impl Sessions {
     }
 
     /// Runs a query that reads no table on a worker of this node.
-    fn run_here(&mut self, id: SessionId, memory_bytes: usize) {
+    fn run_here(&mut self, id: SessionId, memory: &QueryMemory) {
         let session = self.live.get_mut(&id).expect("it has just been answered");
         let eval = session.pg.eval();
         let Some(running) = &mut session.running else { return };
         let worker = Arc::new(AtomicBool::new(false));
         running.worker = Some(worker.clone());
-        let meter = Meter::of_query(memory_bytes, worker);
+        let meter = Meter::of_query(memory, worker);
         let statement = running.statement.clone();
         let Body::Query(planned) = &statement.body else { return };
         let input = FragmentInput {
@@ -222,7 +227,7 @@ impl Sessions {
             parameters: running.parameters.clone(),
             eval: EvalContext { meter, ..eval },
             hidden_keys: Vec::new(),
-            memory_bytes,
+            memory: memory.clone(),
         };
         let (local, run) = (self.local.clone(), running.number);
         let job = move || {
@@ -238,7 +243,7 @@ impl Sessions {
         let Some(running) = running.filter(|running| running.number == local.run) else { return };
         match local.result {
             Ok((batches, rows)) => {
-                running.batches.extend(batches.into_iter().map(|batch| (batch, 0)));
+                running.batches.extend(batches);
                 running.end = Some(Outcome::Done { rows, notices: Vec::new() });
             }
             Err(error) => running.end = Some(Outcome::Failed(error)),
@@ -340,12 +345,18 @@ impl Storage for NoTables {
     }
 }
 
-fn run_without_tables(input: FragmentInput) -> Result<(Vec<Batch>, u64), Error> {
+/// All rows at once, which wait for the client together.
+fn run_without_tables(input: FragmentInput) -> Result<(Vec<Delivery>, u64), Error> {
+    let account = input.memory.clone();
     let mut fragment = Fragment::new(input)?;
     let mut batches = Vec::new();
     loop {
         match fragment.step(&NoTables, StepBudget::WORKER)? {
-            Step::Batch(batch) => batches.push(batch),
+            Step::Batch(batch) => {
+                let mut memory = account.share();
+                memory.resize(batch.size_bytes())?;
+                batches.push(Delivery { batch, credit: 0, memory });
+            }
             Step::Yield => {}
             Step::Done(finished) => return Ok((batches, finished.count)),
         }

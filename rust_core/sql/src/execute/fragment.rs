@@ -2,7 +2,7 @@
 
 use phantom_base::sync::Arc;
 use phantom_base::{Error, Result};
-use phantom_types::{BATCH_ROWS, Batch, Datum, EvalContext};
+use phantom_types::{BATCH_ROWS, Batch, Datum, EvalContext, QueryMemory};
 
 use super::build::Builder;
 use super::memory::{Memory, Reservation};
@@ -27,8 +27,8 @@ pub struct FragmentInput {
     pub eval: EvalContext,
     /// Row ids for an INSERT into a table without a primary key, one a row.
     pub hidden_keys: Vec<[u8; 12]>,
-    /// What it may take before it is refused (53200), in bytes.
-    pub memory_bytes: usize,
+    /// What it may take before it is refused (53200).
+    pub memory: QueryMemory,
 }
 
 /// What a step came to.
@@ -64,6 +64,8 @@ pub struct Fragment {
     visible: Option<Vec<usize>>,
     /// A batch that is sent in parts, and how many of its rows have been.
     pending: Option<(Batch, usize)>,
+    /// What the pending batch takes, while it outlives a step.
+    sending: Reservation,
     returned: u64,
     has_ended: bool,
 }
@@ -77,14 +79,14 @@ impl Fragment {
     /// tables; `2201W`, `2201X` and whatever else LIMIT and OFFSET answer. They may take long: it is
     /// for a worker.
     pub fn new(input: FragmentInput) -> Result<Self> {
-        let FragmentInput { query, tables, parameters, eval, hidden_keys, memory_bytes } = input;
+        let FragmentInput { query, tables, parameters, eval, hidden_keys, memory } = input;
         let is_bound = tables.len() == query.relations.len()
             && tables.iter().zip(&query.relations).all(|(table, of)| table.oid == of.table);
         if !is_bound {
             return Err(Error::internal("a query comes with the tables that it was bound to"));
         }
         let parameters: Arc<[Datum]> = parameters.into();
-        let mut memory = Memory::new(memory_bytes);
+        let mut memory = Memory::new(&memory);
         eval.meter.begin(memory.free());
         let builder = Builder {
             query: &query,
@@ -102,7 +104,8 @@ impl Fragment {
         // The constants of its programs live as long as it does.
         memory.resize(&mut Reservation::new("Constants"), eval.meter.held())?;
         let (pending, returned, has_ended) = (None, 0, false);
-        Ok(Self { root, eval, memory, visible, pending, returned, has_ended })
+        let sending = Reservation::new("The result");
+        Ok(Self { root, eval, memory, visible, pending, sending, returned, has_ended })
     }
 
     /// Runs until rows are ready, the budget is used up, or the end. After the end or an error it
@@ -112,10 +115,10 @@ impl Fragment {
     /// What its expressions and the storage answer; `53200` beyond its memory.
     pub fn step(&mut self, storage: &dyn Storage, budget: StepBudget) -> Result<Step> {
         if let Some(batch) = self.next_part() {
+            self.reserve_pending()?;
             return Ok(Step::Batch(batch));
         }
         assert!(!self.has_ended, "a fragment ends once");
-        // Batches do not outlive a step, but for the one that a join may be in the middle of.
         self.eval.meter.begin(self.memory.free());
         let mut cx = StepContext {
             storage,
@@ -127,12 +130,16 @@ impl Fragment {
             Root::Read(root) => root.step(&mut cx),
             Root::Write(root) => root.step(&mut cx),
         };
+        // Whatever outlives a step has a reservation: values that expressions made do not.
+        self.eval.meter.begin(0);
         match progress.inspect_err(|_| self.has_ended = true)? {
             Progress::Yield => Ok(Step::Yield),
             Progress::Batch(batch) => {
                 self.returned += batch.rows() as u64;
                 self.pending = Some((self.shown(batch), 0));
-                Ok(self.next_part().map_or(Step::Yield, Step::Batch))
+                let part = self.next_part();
+                self.reserve_pending().inspect_err(|_| self.has_ended = true)?;
+                Ok(part.map_or(Step::Yield, Step::Batch))
             }
             Progress::Done => {
                 self.has_ended = true;
@@ -152,6 +159,11 @@ impl Fragment {
             Root::Read(_) => 0,
             Root::Write(root) => root.written_bytes(),
         }
+    }
+
+    fn reserve_pending(&mut self) -> Result<()> {
+        let bytes = self.pending.as_ref().map_or(0, |(batch, _)| batch.size_bytes());
+        self.memory.resize(&mut self.sending, bytes)
     }
 
     /// The batch without hidden columns.

@@ -101,6 +101,7 @@ impl MergeSort {
 #[cfg(test)]
 mod tests {
     use phantom_base::{Random, SeededRandom};
+    use phantom_types::QueryMemory;
 
     use super::*;
     use crate::execute::memory::Memory;
@@ -116,7 +117,7 @@ mod tests {
             wanted.sort_by_key(|at| values[*at as usize]);
 
             let mut sort = MergeSort::new(count);
-            let (mut memory, mut steps) = (Memory::new(0), 0);
+            let (mut memory, mut steps) = (Memory::new(&QueryMemory::alone(0)), 0);
             loop {
                 let memory = &mut memory;
                 let mut cx = StepContext { storage: &nothing, eval: &eval, memory, rows };

@@ -18,7 +18,12 @@ use super::client::{Answer, Client, Progress};
 use super::control;
 use crate::machines::{DIR, Life, MS, Machines, Place, Polled};
 
-const SETTINGS: NodeSettings = NodeSettings { memory_bytes: 16 << 20, cores: 2, sessions_max: 100 };
+const SETTINGS: NodeSettings = NodeSettings {
+    memory_bytes: 16 << 20,
+    cores: 2,
+    sessions_max: 100,
+    sql_memory_bytes: 16 << 20,
+};
 /// How long anything may take while there is no trouble, in simulated milliseconds.
 const PATIENCE_MS: u64 = 60_000;
 /// How long a step without trouble takes.

@@ -1,10 +1,12 @@
-//! A link breaks at every step of a statement: what is under way then must not answer it once more.
+//! A statement is left at every step: by a link that breaks, a client that cancels, one that goes. What
+//! is under way then must not answer another one, and nothing that it held is held any more.
 
 use phantom_base::GroupId;
 
 use super::checker::{Checker, Op, value};
 use super::client::{Answer, Client, Progress};
 use super::cluster::Cluster;
+use super::control;
 use super::workload::{COUNT, SCAN, prepare};
 use crate::machines::MS;
 
@@ -105,4 +107,106 @@ fn break_at_every_step(seed: u64) {
     let scans: Vec<_> = (0..3).map(|n| cluster.ask(n, SCAN)).collect();
     let counts: Vec<_> = (0..3).map(|n| cluster.ask(n, COUNT)).collect();
     checker.judge(&scans, &counts);
+}
+
+/// How a client or a link leaves a statement.
+#[derive(Clone, Copy, Debug)]
+enum Leave {
+    Reset,
+    Cancel,
+    Close,
+}
+
+/// Rows whose batches wait for each other, and for their client.
+const LARGE_ROWS: u64 = 20;
+const LARGE_BYTES: usize = 100 << 10;
+/// What holds something at its leader, at its gateway, or at both.
+const HOLDERS: [&str; 4] = [
+    "SELECT * FROM rows",
+    "SELECT * FROM rows ORDER BY v DESC, id",
+    "SELECT a.v FROM rows a JOIN rows b ON a.id = b.id",
+    "UPDATE rows SET v = v WHERE id < 15 RETURNING v",
+];
+
+fn held(cluster: &mut Cluster, n: usize) -> u64 {
+    control::counter(&cluster.core(n).stats(), "sql_memory_bytes")
+}
+
+fn filled() -> Cluster {
+    let mut cluster = started();
+    for row in 1..=LARGE_ROWS {
+        let text = format!("{row:05}").repeat(LARGE_BYTES / 5);
+        let answer = cluster.ask(0, &format!("INSERT INTO rows VALUES ({row}, '{text}')"));
+        assert_eq!(answer.error, None);
+    }
+    cluster
+}
+
+fn wait_until_nothing_is_held(cluster: &mut Cluster, after: &str) {
+    cluster.calm_until(&format!("nothing is held after {after}"), |cluster| {
+        (0..3).all(|n| held(cluster, n) == 0).then_some(())
+    });
+}
+
+#[test]
+fn what_a_statement_holds_comes_back_wherever_it_is_left() {
+    let mut cluster = filled();
+    let (mut at_leader, mut at_gateway) = (0, 0);
+    for (at, text) in HOLDERS.iter().enumerate() {
+        for steps in (0..STEPS).step_by(3) {
+            let leader = leader(&mut cluster);
+            let gateway = (leader + (steps as usize / 3 + at) % 3) % 3;
+            let leave = [Leave::Reset, Leave::Cancel, Leave::Close][steps as usize % 4 % 3];
+            let mut client = connected(&mut cluster, gateway);
+            client.query(text);
+            let early = small_steps(&mut cluster, &mut client, steps);
+            assert!(early.iter().all(|answer| answer.error.is_none()), "{text}: {early:?}");
+            at_leader = at_leader.max(held(&mut cluster, leader));
+            at_gateway =
+                at_gateway.max(if gateway == leader { 0 } else { held(&mut cluster, gateway) });
+            match leave {
+                Leave::Reset => {
+                    cluster.reset(leader, (leader + 1) % 3);
+                    cluster.reset(leader, (leader + 2) % 3);
+                    cluster.dial();
+                }
+                Leave::Cancel => client.cancel(&mut cluster),
+                Leave::Close => {}
+            }
+            if !matches!(leave, Leave::Close) && early.is_none() {
+                cluster.calm_until(text, |cluster| answered(cluster, &mut client));
+            }
+            client.close(&mut cluster);
+            wait_until_nothing_is_held(
+                &mut cluster,
+                &format!("{steps} steps of {text}: {leave:?}"),
+            );
+        }
+    }
+    let least = LARGE_BYTES as u64 * LARGE_ROWS / 2;
+    assert!(at_leader > least, "{at_leader} bytes at a leader");
+    assert!(at_gateway > LARGE_BYTES as u64, "{at_gateway} bytes at another gateway");
+}
+
+#[test]
+fn what_the_memory_of_statements_has_not_is_refused_and_statements_by_key_go_on_beside() {
+    let mut cluster = filled();
+    let at = leader(&mut cluster);
+    let mut client = connected(&mut cluster, at);
+    client.query("SELECT a.v, b.v FROM rows a CROSS JOIN rows b ORDER BY 1, 2");
+    let mut answer = None;
+    let mut beside = 0;
+    while answer.is_none() {
+        answer = small_steps(&mut cluster, &mut client, 1);
+        let one = cluster.ask((at + 1) % 3, "SELECT n FROM counter WHERE id = 1");
+        assert_eq!(one.error, None, "a statement by key");
+        beside += 1;
+    }
+    let (code, message) = answer.and_then(|answer| answer.error).expect("it is refused");
+    assert_eq!((code.as_str(), message.as_str()), ("53200", "out of memory"));
+    assert!(beside > 1, "nothing was asked beside it");
+    let refused = control::counter(&cluster.core(at).stats(), "sql_memory_refused");
+    assert_eq!(refused, 1);
+    client.close(&mut cluster);
+    wait_until_nothing_is_held(&mut cluster, "a refusal");
 }

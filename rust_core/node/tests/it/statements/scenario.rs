@@ -67,7 +67,8 @@ impl Run {
         cluster.calm_until("nothing is under way", |cluster| {
             let is_quiet = (0..NODES as usize).all(|n| {
                 let stats = cluster.core(n).stats();
-                ["requests", "flows"].iter().all(|name| control::counter(&stats, name) == 0)
+                let ended = ["requests", "flows", "sql_memory_bytes"];
+                ended.iter().all(|name| control::counter(&stats, name) == 0)
             });
             (is_quiet && cluster.now() > settled).then_some(())
         });

@@ -71,6 +71,8 @@ pub(in crate::execute) struct HashJoin {
     is_built: bool,
     probe: Option<Probe>,
     held: Reservation,
+    /// For the probe, which outlives steps.
+    probing: Reservation,
 }
 
 impl HashJoin {
@@ -86,6 +88,7 @@ impl HashJoin {
             is_built: false,
             probe: None,
             held: Reservation::new("HashJoin"),
+            probing: Reservation::new("HashJoin"),
         }
     }
 
@@ -114,7 +117,9 @@ impl HashJoin {
     }
 
     /// Begins a batch of the left side.
-    fn begin(&mut self, batch: Batch, cx: &StepContext<'_>) -> Result<()> {
+    fn begin(&mut self, batch: Batch, cx: &mut StepContext<'_>) -> Result<()> {
+        let beside = batch.rows() * (size_of::<u32>() + size_of::<bool>());
+        cx.memory.resize(&mut self.probing, batch.size_bytes() + beside)?;
         let keys = run_all(&mut self.parts.left_keys, &batch, cx)?;
         let mut key = Vec::with_capacity(64);
         let mut heads = Vec::with_capacity(batch.rows());

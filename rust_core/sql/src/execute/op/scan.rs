@@ -2,7 +2,8 @@
 //!
 //! Raw rows are collected first, up to a batch of them; then the columns of the conditions are
 //! decoded, then, for the rows that pass, the others. Only columns that somebody reads are decoded.
-//! What the key ranges promise is checked again by the conditions.
+//! What the key ranges promise is checked again by the conditions. Raw rows outlive steps, so they have
+//! a reservation.
 
 use phantom_base::sync::Arc;
 use phantom_base::{Result, Timestamp};
@@ -12,6 +13,7 @@ use phantom_types::{BATCH_ROWS, Batch, Column, Datum};
 use super::range::Access;
 use super::{Operator, Progress, StepContext};
 use crate::catalog::Table;
+use crate::execute::memory::Reservation;
 use crate::execute::program::{Program, narrow};
 use crate::execute::{RowSource, layout_of};
 
@@ -61,6 +63,7 @@ pub(in crate::execute) struct Scan {
     raw: RawRows,
     batch_rows: usize,
     identities: Vec<Identity>,
+    held: Reservation,
 }
 
 impl Scan {
@@ -83,12 +86,17 @@ impl Scan {
             raw: RawRows::default(),
             batch_rows,
             identities: Vec::new(),
+            held: Reservation::new("Scan"),
         }
     }
 
     /// The keys and versions of the rows of the last batch, in its order.
     pub fn take_identities(&mut self) -> Vec<Identity> {
         std::mem::take(&mut self.identities)
+    }
+
+    fn reserve(&mut self, cx: &mut StepContext<'_>) -> Result<()> {
+        cx.memory.resize(&mut self.held, self.raw.size_bytes())
     }
 
     /// Adds the next row to the raw ones; whether there was one or may be another.
@@ -172,6 +180,7 @@ impl Operator for Scan {
                 && self.raw.bytes.len() < RAW_BYTES
             {
                 if cx.take(1) == 0 {
+                    self.reserve(cx)?;
                     return Ok(Progress::Yield);
                 }
                 self.fetch(cx)?;
@@ -180,6 +189,7 @@ impl Operator for Scan {
                 return Ok(Progress::Done);
             }
             self.batch_rows = (self.batch_rows * 2).min(BATCH_ROWS);
+            self.reserve(cx)?;
             let batch = self.decode(cx)?;
             if batch.rows() > 0 {
                 return Ok(Progress::Batch(batch));
@@ -207,8 +217,19 @@ impl RawRows {
         self.ends.iter().map(slice).collect()
     }
 
+    /// Bytes of memory, for accounts.
+    fn size_bytes(&self) -> usize {
+        let keys: usize = self.identities.iter().map(|identity| identity.key.capacity()).sum();
+        self.bytes.capacity()
+            + self.ends.capacity() * size_of::<usize>()
+            + self.identities.capacity() * size_of::<Identity>()
+            + keys
+    }
+
+    /// Forgets the rows, and the memory that a large one has taken.
     fn clear(&mut self) {
         self.bytes.clear();
+        self.bytes.shrink_to(2 * RAW_BYTES);
         self.ends.clear();
         self.identities.clear();
     }

@@ -131,7 +131,7 @@ fn walk(database: &Database, planned: &Planned) -> Result<Vec<Vec<Datum>>> {
                 parameters,
                 eval: eval(),
                 hidden_keys: Vec::new(),
-                memory_bytes: PLENTY,
+                memory: QueryMemory::alone(PLENTY),
             };
             run(Fragment::new(input)?, database, 8_192).map(|ran| ran.rows)
         };

@@ -1,5 +1,6 @@
 //! Fragments over a snapshot in memory, made from SQL.
 
+mod account;
 mod deep;
 mod differential;
 mod operators;
@@ -8,7 +9,7 @@ mod writes;
 
 use phantom_base::sync::Arc;
 use phantom_base::{Error, Map, Result, Timestamp};
-use phantom_types::{Datum, EvalContext, SessionFormat, TypeId};
+use phantom_types::{Datum, EvalContext, QueryMemory, SessionFormat, TypeId};
 
 use super::{
     Fetch, Finished, Fragment, FragmentInput, RowSource, RowWrite, ScannedRow, Step, StepBudget,
@@ -114,6 +115,16 @@ impl Database {
         memory: usize,
         eval: EvalContext,
     ) -> Result<Fragment> {
+        self.fragment_of(text, parameters, QueryMemory::alone(memory), eval)
+    }
+
+    fn fragment_of(
+        &self,
+        text: &str,
+        parameters: &[Datum],
+        memory: QueryMemory,
+        eval: EvalContext,
+    ) -> Result<Fragment> {
         let planned = self.bind(text)?;
         Fragment::new(FragmentInput {
             query: planned.query.clone(),
@@ -121,7 +132,7 @@ impl Database {
             parameters: parameters.to_vec(),
             eval,
             hidden_keys: (0..64).map(|at| [at; 12]).collect(),
-            memory_bytes: memory,
+            memory,
         })
     }
 

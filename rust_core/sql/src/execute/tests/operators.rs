@@ -298,13 +298,13 @@ fn what_a_batch_took_is_free_for_the_next() {
 #[test]
 fn a_cancelled_fragment_ends_in_the_middle_of_a_kernel() {
     use phantom_base::sync::{Arc, AtomicBool, Ordering};
-    use phantom_types::Meter;
+    use phantom_types::{Meter, QueryMemory};
 
     let database = shop();
     let flag = Arc::new(AtomicBool::new(false));
     let text = "SELECT repeat($1::text, 100000) LIKE '%' || repeat($1::text, 20000) || 'b'";
     let mut context = super::eval();
-    context.meter = Meter::of_query(0, flag.clone());
+    context.meter = Meter::of_query(&QueryMemory::alone(0), flag.clone());
     flag.store(true, Ordering::Relaxed);
     let error = database.fragment_with(text, &[Datum::text("a")], PLENTY, context);
     let error = error.and_then(|fragment| super::run(fragment, &database, 1)).err().unwrap();
