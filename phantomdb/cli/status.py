@@ -10,7 +10,7 @@ from phantomdb.base.errors import PhantomError
 from phantomdb.base.world import Address
 from phantomdb.cli.output import TerminalOutput
 from phantomdb.demo import view
-from phantomdb.demo.view import ClusterView
+from phantomdb.demo.view import ClusterView, Member
 from phantomdb.node.world import RealWorld
 
 #: Where `phantomdb start` listens by default.
@@ -63,9 +63,15 @@ def status(*, address: str, as_json: bool, timeout: float, no_color: bool) -> No
         sys.exit(UNHEALTHY)
 
 
+def _sql_memory(member: Member) -> str | None:
+    if member.sql_held is None or member.sql_limit is None:
+        return None
+    return f"{-(-member.sql_held >> 20)} of {member.sql_limit >> 20} MiB"
+
+
 def _show(cluster: ClusterView, problems: list[str], output: TerminalOutput) -> None:
     output.table(
-        ("member", "role", "state", "sql", "admin", "term", "lag", "disk free"),
+        ("member", "role", "state", "sql", "admin", "term", "lag", "disk free", "sql memory"),
         [
             (
                 member.name,
@@ -76,6 +82,7 @@ def _show(cluster: ClusterView, problems: list[str], output: TerminalOutput) -> 
                 member.timeline,
                 member.lag,
                 None if member.disk_free is None else f"{member.disk_free >> 20} MiB",
+                _sql_memory(member),
             )
             for member in cluster.members
         ],

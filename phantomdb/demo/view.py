@@ -43,6 +43,9 @@ class Member:
     lag: int | None
     #: Free bytes of its disk, if it has told.
     disk_free: int | None = None
+    #: Bytes that its statements hold, and may hold, if it has told.
+    sql_held: int | None = None
+    sql_limit: int | None = None
 
     def trouble(self) -> str:
         """Return what is wrong with it, as a sentence; empty if it runs."""
@@ -168,6 +171,8 @@ def _view(answer: dict[str, Any]) -> ClusterView:
             timeline=int(m["timeline"]),
             lag=m["lag"] if isinstance(m["lag"], int) else None,  # Patroni's other value: unknown.
             disk_free=int(disk["free"]) if (disk := m.get("disk")) else None,
+            sql_held=int(sql["held"]) if (sql := m.get("sql_memory")) else None,
+            sql_limit=int(sql["limit"]) if sql else None,
         )
         for m in answer["members"]
     )

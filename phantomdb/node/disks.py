@@ -76,6 +76,8 @@ class Disks:
             total=stats["disk_total_bytes"],
             reserve=stats["disk_reserve_bytes"],
             pending_ms=stats["disk_pending_ms"],
+            sql_held=stats["sql_memory_bytes"],
+            sql_limit=stats["sql_memory_limit_bytes"],
         )
 
     def of(self, node: int) -> DiskReport:
@@ -88,6 +90,13 @@ class Disks:
         if not disk.total:
             return None
         return {"free": disk.free, "total": disk.total, "reserve": disk.reserve}
+
+    def sql_memory_shown(self, node: int) -> dict[str, int] | None:
+        """Return what statements hold and may hold of a node's memory, if it has told."""
+        report = self.of(node)
+        if not report.sql_limit:
+            return None
+        return {"held": report.sql_held, "limit": report.sql_limit}
 
 
 def is_stalled(report: DiskReport) -> bool:

@@ -58,6 +58,7 @@ class Starting:
             "timeline": 0,
             "lag": "unknown",
             "disk": None,
+            "sql_memory": None,
         }
         return {"members": [own], "groups": [], "cluster": "", "answered_by": self._name}
 
@@ -162,6 +163,7 @@ class NodeHealth:
             "timeline": term,
             "lag": max([0, *lags]) if is_known else "unknown",
             "disk": self.disks.shown(member.node),
+            "sql_memory": self.disks.sql_memory_shown(member.node),
         }
 
     def _state(self, node: int, alive: frozenset[int]) -> str:

@@ -20,6 +20,8 @@ _GAUGES = {
     "disk_reserve_bytes": "Bytes of it that are kept for the node: under it, writes are refused.",
     "disk_pending_ms": "Milliseconds that the oldest write or sync is under way; 0 if none is.",
     "disk_short": "1 while less than the reserve is free, else 0.",
+    "sql_memory_bytes": "Bytes that statements hold: rows, batches, values, writes.",
+    "sql_memory_limit_bytes": "Bytes that statements may hold (--sql-memory).",
     "requests": "Requests at groups led here that have not ended.",
     "sessions": "Sessions of clients.",
     "flows": "Statements given to leaders that have not ended.",
@@ -33,6 +35,7 @@ _COUNTERS = {
     "table_bytes_written": "Bytes written by flushes and compactions.",
     "stalls": "Writes that waited for work in the background.",
     "statement_repeats": "Statements begun again because a row had changed.",
+    "sql_memory_refused": "Times that statements asked for more than was left.",
     "statements": "Statements run for sessions.",
 }
 

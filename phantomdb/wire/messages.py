@@ -199,7 +199,8 @@ class GroupReport(Message):
 class DiskReport(Message):
     """What a node knows of its disk, in bytes; `is_short` while less than the reserve is free.
 
-    `pending_ms` is how long it has not answered a write or a sync.
+    `pending_ms` is how long it has not answered a write or a sync. Beside the disk, what statements
+    hold of the node's memory, in bytes, and may hold.
     """
 
     is_short: bool
@@ -207,6 +208,8 @@ class DiskReport(Message):
     total: int
     reserve: int
     pending_ms: int = 0
+    sql_held: int = 0
+    sql_limit: int = 0
 
 
 @message(tag=7)

@@ -20,10 +20,12 @@ class StubbornNode:
     id = 1
     cluster = 7
     pending_ms = 0
+    sql_held = 3
 
     def stats(self) -> dict[str, int]:
         sizes = {"disk_free_bytes": 9, "disk_total_bytes": 20, "disk_reserve_bytes": 5}
-        return sizes | {"disk_short": 0, "disk_pending_ms": self.pending_ms}
+        memory = {"sql_memory_bytes": self.sql_held, "sql_memory_limit_bytes": 512}
+        return sizes | memory | {"disk_short": 0, "disk_pending_ms": self.pending_ms}
 
     def status(self) -> list[dict[str, Any]]:
         group = {"id": 2, "leader": 2, "term": 5, "commit": 9, "applied": 8, "members": []}
@@ -123,3 +125,12 @@ def test_a_degraded_node_is_ready_and_one_that_stops_is_not(
     response = admin.answer(Request("GET", "/readiness", ""), told)
     shown = json.loads(response.body)
     assert (response.status, shown["state"], shown.get("why", "")) == (status, state, why)
+
+
+def test_the_memory_of_statements_is_shown_of_each_node_that_has_told_of_it() -> None:
+    told = health()
+    own, other = told.cluster()["members"]
+    assert (own["sql_memory"], other["sql_memory"]) == ({"held": 3, "limit": 512}, None)
+    report = DiskReport(is_short=False, free=3, total=20, reserve=5, sql_held=7, sql_limit=16 << 20)
+    told.disks.heard(2, report)
+    assert told.cluster()["members"][1]["sql_memory"] == {"held": 7, "limit": 16 << 20}
