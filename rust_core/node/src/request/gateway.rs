@@ -26,6 +26,8 @@ use crate::replication::entry::TxnId;
 
 /// How long a statement waits while its group has no leader.
 pub const LEADER_WAIT_NS: Nanos = 10_000_000_000;
+/// Portal, session and flow have a copy each of a statement's values.
+const COPIES: usize = 3;
 /// How often a statement follows a hint to another leader.
 const NOT_LEADER_MAX: u32 = 8;
 /// How often a read follows its group from a lost leader to the next.
@@ -184,7 +186,7 @@ impl Flows {
         self.next += 1;
         let mut work = start.work;
         let mut memory = self.memory.share();
-        let refused = memory.resize(work.size_bytes()).err();
+        let refused = memory.resize(COPIES * work.size_bytes()).err();
         let tree = match &mut work {
             Work::Query(query) => query.tree.take(),
             Work::ReadRows(_) | Work::WriteRows(_) => None,

@@ -57,6 +57,8 @@ const REPEATS_MAX: u32 = 50;
 pub const PLAN_BYTES_MAX: usize = 64 << 10;
 /// Plans that are kept by hash.
 const PLANS: Bounds = Bounds { count: 4_096, bytes: 8 << 20, largest: PLAN_BYTES_MAX };
+/// A request has a copy of a statement's values, and so has what runs it.
+const COPIES: usize = 2;
 /// Rows that a gateway lets a flow send before it has taken any, in bytes.
 pub const CREDIT_BYTES: i64 = 1 << 20;
 
@@ -198,7 +200,7 @@ impl Requests {
             return;
         }
         let mut statement = self.memory.share();
-        if let Err(error) = statement.resize(run.work.size_bytes()) {
+        if let Err(error) = statement.resize(COPIES * run.work.size_bytes()) {
             self.reply(origin, ToGateway::Failed { dispatch: origin.dispatch, error });
             return;
         }

@@ -15,7 +15,7 @@ use phantom_base::sync::{Arc, AtomicBool, Ordering};
 use phantom_base::{Error, Map, Nanos, Set, Severity, sqlstate};
 use phantom_sql::catalog::CatalogSnapshot;
 use phantom_sql::statement::Prepared;
-use phantom_types::{Datum, Share};
+use phantom_types::{Datum, QueryMemory, Share};
 use phantom_wire::pg::{Identity, Outcome, PgSession, Progress, Request};
 
 use crate::catalog::Catalog;
@@ -100,6 +100,8 @@ struct Session {
     /// The event that waits for its answer.
     asked: Option<u64>,
     closing: bool,
+    /// For a large message that has not been read yet.
+    arriving: Share,
 }
 
 /// A statement that runs.
@@ -123,6 +125,20 @@ struct Running {
     cancelled: Option<Error>,
     /// How often it was bound again for a schema that had changed.
     rebound: u32,
+}
+
+impl Session {
+    /// Holds what has come of a large message. It ends where there is no room: half a message leaves
+    /// nothing that could be read after it.
+    fn hold_arriving(&mut self, memory: &QueryMemory) {
+        let bytes = self.pg.arriving_bytes();
+        if bytes > 0 && !self.arriving.is_counted() {
+            self.arriving = memory.share();
+        }
+        if let Err(error) = self.arriving.resize(bytes) {
+            self.pg.cancel(error.with_severity(Severity::Fatal));
+        }
+    }
 }
 
 /// Why a text is bound again.
@@ -190,6 +206,7 @@ impl Sessions {
             event: None,
             asked: None,
             closing: false,
+            arriving: Share::default(),
         };
         self.live.insert(id, session);
         Ok(id)
@@ -204,6 +221,7 @@ impl Sessions {
     pub fn feed(&mut self, engine: &mut Engine<'_>, id: SessionId, bytes: &[u8]) -> usize {
         let Some(session) = self.live.get_mut(&id) else { return bytes.len() };
         let taken = session.pg.feed(bytes);
+        session.hold_arriving(engine.requests.memory());
         self.advance(engine, id);
         taken
     }
@@ -346,6 +364,7 @@ impl Sessions {
         for _ in 0..STEPS_A_TURN {
             let Some(session) = self.live.get_mut(&id) else { return };
             let progress = session.pg.step(engine.wall_us);
+            session.arriving.count(session.pg.arriving_bytes().min(session.arriving.held()));
             let mut asked = false;
             while let Some(request) =
                 self.live.get_mut(&id).and_then(|session| session.pg.next_request())

@@ -183,6 +183,12 @@ impl PgSession {
         taken
     }
 
+    /// Bytes of a message that has not come whole, or waits for the end of what runs; 0 while there is
+    /// no more than any session may have.
+    pub fn arriving_bytes(&self) -> usize {
+        Some(self.unread().len()).filter(|bytes| *bytes > INPUT_SLACK_BYTES).unwrap_or(0)
+    }
+
     /// How long the message at the front of the input says that it is.
     fn next_message_bytes(&self) -> usize {
         let at = usize::from(self.phase != Phase::Startup);
@@ -258,6 +264,11 @@ impl PgSession {
         }
         let Some((message, length)) = codec::read_message(self.unread())? else { return Ok(false) };
         self.consumed += length;
+        if self.consumed == self.input.len() {
+            self.input.clear();
+            self.input.shrink_to(INPUT_SLACK_BYTES); // A large message's memory is not kept.
+            self.consumed = 0;
+        }
         self.message(message);
         Ok(true)
     }

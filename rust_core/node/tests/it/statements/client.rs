@@ -62,6 +62,12 @@ impl Client {
         self.out.extend(message(b'Q', &[text.as_bytes(), b"\0"].concat()));
     }
 
+    /// Sends a simple query but for its last byte: it is never worked on.
+    pub fn begin_query(&mut self, text: &str) {
+        self.out.extend(message(b'Q', &[text.as_bytes(), b"\0"].concat()));
+        self.out.pop();
+    }
+
     /// Sends a statement with values, as drivers do.
     pub fn execute(&mut self, text: &str, values: &[String]) {
         self.out.extend(message(b'P', &[b"\0", text.as_bytes(), b"\0\0\0"].concat()));

@@ -210,3 +210,51 @@ fn what_the_memory_of_statements_has_not_is_refused_and_statements_by_key_go_on_
     client.close(&mut cluster);
     wait_until_nothing_is_held(&mut cluster, "a refusal");
 }
+
+#[test]
+fn large_messages_that_arrive_side_by_side_find_room_or_end_their_session() {
+    const MESSAGE_BYTES: usize = 7 << 20;
+    let mut cluster = started();
+    let mut clients: Vec<_> = (0..3).map(|_| connected(&mut cluster, 0)).collect();
+    let text = "x".repeat(MESSAGE_BYTES);
+    for client in &mut clients {
+        client.begin_query(&text);
+    }
+    cluster.calm_until("two messages are there and the third is refused", |cluster| {
+        clients.retain_mut(|client| client.pump(cluster) == Progress::Waiting);
+        let is_there = held(cluster, 0) >= 2 * MESSAGE_BYTES as u64;
+        (is_there && clients.len() == 2).then_some(())
+    });
+    assert_eq!(control::counter(&cluster.core(0).stats(), "sql_memory_refused"), 1);
+    for client in clients {
+        client.close(&mut cluster);
+    }
+    wait_until_nothing_is_held(&mut cluster, "half messages");
+}
+
+#[test]
+fn rows_that_a_gateway_has_no_room_for_are_refused_and_their_leader_is_told() {
+    let mut cluster = filled();
+    let at = leader(&mut cluster);
+    let gateway = (at + 1) % 3;
+    let mut taking = connected(&mut cluster, gateway);
+    taking.begin_query(&"x".repeat((15 << 20) - (100 << 10)));
+    let full = 14 << 20;
+    cluster.calm_until("the gateway is full", |cluster| {
+        let _ = taking.pump(cluster);
+        (held(cluster, gateway) > full).then_some(())
+    });
+    let error = cluster.ask(gateway, "SELECT * FROM rows").error.expect("it is refused");
+    assert_eq!(error.0, "53200");
+    assert_eq!(cluster.ask(gateway, "SELECT n FROM counter WHERE id = 1").error, None);
+    cluster.calm_until("the leader has ended its part", |cluster| {
+        let requests = control::counter(&cluster.core(at).stats(), "requests");
+        (requests == 0 && held(cluster, at) == 0).then_some(())
+    });
+    // What a write returns has happened.
+    let returning = "UPDATE rows SET v = v WHERE id < 15 RETURNING v";
+    let answer = cluster.ask(gateway, returning);
+    assert_eq!((answer.error, answer.rows.len()), (None, 14));
+    taking.close(&mut cluster);
+    wait_until_nothing_is_held(&mut cluster, "a full gateway");
+}
