@@ -9,6 +9,7 @@ has closed both is learned by sending to it.
 """
 
 import math
+import traceback
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -143,6 +144,12 @@ class Connection:
             self._sending = False
 
 
+def _place(error: PhantomError) -> tuple[str, int, str]:
+    """Return the file, line and function that raised an error, as an ErrorResponse names them."""
+    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+    return f"{frame.f_globals['__name__'].replace('.', '/')}.py", line, frame.f_code.co_name
+
+
 async def _refuse(stream: Stream, error: PhantomError, limits: Limits) -> None:
     """Tell a client why it has no session, as an ErrorResponse after its first message."""
     with trio.move_on_after(limits.startup_s):
@@ -150,6 +157,7 @@ async def _refuse(stream: Stream, error: PhantomError, limits: Limits) -> None:
         if bytes(first).startswith(_ENCRYPT_HEAD):
             await stream.send_all(b"N")  # It asked for encryption first.
             await stream.receive_some(READ_BYTES)
+        file, line, routine = _place(error)
         fields = b"".join(
             code + text.encode() + b"\0"
             for code, text in [
@@ -157,6 +165,9 @@ async def _refuse(stream: Stream, error: PhantomError, limits: Limits) -> None:
                 (b"V", "FATAL"),
                 (b"C", error.sqlstate),
                 (b"M", error.message),
+                (b"F", file),
+                (b"L", str(line)),
+                (b"R", routine),
             ]
         )
         body = fields + b"\0"

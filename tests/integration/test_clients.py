@@ -284,6 +284,39 @@ def test_an_error_has_postgresqls_fields(
     same(pair, ask)
 
 
+#: What a driver may decide by: the routine in PostgreSQL's sources.
+ROUTINES = {
+    "_bt_check_unique": "INSERT INTO places VALUES (1)",
+    "FetchPreparedStatement": "DEALLOCATE nobody",
+    "scanner_yyerror": "SELEC 1",
+}
+
+
+def test_an_error_says_where_it_was_made(pair: tuple[Connection, Connection]) -> None:
+    def routine(connection: Connection, sql: str) -> str | None:
+        with pytest.raises(psycopg.Error) as caught:
+            connection.execute(sql.encode())
+        place = caught.value.diag
+        assert place.source_file, sql
+        assert place.source_line is not None, sql
+        assert place.source_line.isdecimal(), sql
+        assert place.source_function, sql
+        return place.source_function
+
+    for connection in pair:
+        connection.execute("CREATE TABLE places (k int PRIMARY KEY)")
+        connection.execute("INSERT INTO places VALUES (1)")
+    try:
+        for errors in ERRORS.values():
+            for sql in errors:
+                routine(pair[1], sql)
+        for name, sql in ROUTINES.items():
+            assert same(pair, lambda connection, sql=sql: routine(connection, sql)) == name  # type: ignore[misc]  # Bound now.
+    finally:
+        for connection in pair:
+            connection.execute("DROP TABLE places")
+
+
 def test_asyncpg_reads_errors(oracle: int, node: NodeProcess) -> None:
     async def ask(connection: asyncpg.Connection) -> object:
         told = []

@@ -3,7 +3,9 @@
 //! Crates below SQL keep enums of their own with a `sqlstate()`; whoever answers a client turns
 //! them into an `Error`. Message texts equal PostgreSQL's where it has the error.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::panic::Location;
 
 /// A five-character SQLSTATE.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -280,7 +282,47 @@ pub struct Fields {
     pub data_type: String,
     /// Field n.
     pub constraint: String,
+    /// Fields F, L and R.
+    pub place: Place,
 }
+
+/// Where in the sources an error was made. Drivers decide by the routine: one that is told
+/// `RevalidateCachedQuery` prepares its statement again. It is no part of what the error is, so
+/// errors that differ in nothing else are equal.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// Field F; empty where it is not known.
+    pub file: Cow<'static, str>,
+    /// Field L.
+    pub line: u32,
+    /// PostgreSQL's routine for what clients look for; empty for the rest.
+    pub routine: Cow<'static, str>,
+}
+
+impl Place {
+    fn of(location: &'static Location<'static>) -> Self {
+        Self { file: location.file().into(), line: location.line(), routine: "".into() }
+    }
+
+    /// Field R: PostgreSQL's routine, else our module, for a compiled program does not know what
+    /// its functions were called.
+    pub fn shown_routine(&self) -> String {
+        if !self.routine.is_empty() {
+            return self.routine.clone().into_owned();
+        }
+        let path = self.file.strip_prefix("rust_core/").unwrap_or(&self.file);
+        let path = path.strip_suffix(".rs").unwrap_or(path);
+        path.replace("/src/", "/").replace('/', "::")
+    }
+}
+
+impl PartialEq for Place {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Place {}
 
 /// The result of what can answer with an `Error`.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -300,7 +342,8 @@ impl fmt::Display for Fields {
 }
 
 impl Error {
-    /// An ERROR with code and message; the other fields are absent.
+    /// An ERROR with code and message, made where this is called; the other fields are absent.
+    #[track_caller]
     pub fn new(sqlstate: SqlState, message: impl Into<String>) -> Self {
         Self(Box::new(Fields {
             severity: Severity::Error,
@@ -314,15 +357,18 @@ impl Error {
             column: String::new(),
             data_type: String::new(),
             constraint: String::new(),
+            place: Place::of(Location::caller()),
         }))
     }
 
     /// `0A000` for a construct that the grammar has and we do not, with the way round.
+    #[track_caller]
     pub fn unsupported(what: impl Into<String>) -> Self {
         Self::new(sqlstate::FEATURE_NOT_SUPPORTED, format!("{} is not supported", what.into()))
     }
 
     /// `XX000`: a bug of ours, found before it did harm.
+    #[track_caller]
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(sqlstate::INTERNAL_ERROR, message)
     }
@@ -380,6 +426,13 @@ impl Error {
         self
     }
 
+    /// The same with PostgreSQL's name for what made it: field R.
+    #[must_use]
+    pub fn with_routine(mut self, routine: &'static str) -> Self {
+        self.0.place.routine = Cow::Borrowed(routine);
+        self
+    }
+
     /// The same with field n.
     #[must_use]
     pub fn with_constraint(mut self, constraint: impl Into<String>) -> Self {
@@ -397,6 +450,19 @@ mod tests {
         assert_eq!(SqlState::parse("22P02"), Some(sqlstate::INVALID_TEXT_REPRESENTATION));
         for bad in ["", "22P0", "22P022", "22p02", "22P0\u{e9}"] {
             assert_eq!(SqlState::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_error_knows_where_it_was_made() {
+        let errors = [Error::unsupported("it"), Error::internal("it")];
+        for error in errors.into_iter().chain([Error::new(sqlstate::WARNING, "it")]) {
+            assert!(error.place.file.ends_with("base/src/error.rs"), "{error:?}");
+            assert!(error.place.line > 300, "{error:?}");
+            assert!(error.place.shown_routine().ends_with("base::error"), "{error:?}");
+            let named = error.clone().with_routine("RevalidateCachedQuery");
+            assert_eq!(named.place.shown_routine(), "RevalidateCachedQuery");
+            assert_eq!(named, error, "the same error from elsewhere");
         }
     }
 

@@ -18,7 +18,7 @@ pub mod sync;
 mod world;
 
 pub use collections::{HashIndex, Map, Set, hash_index};
-pub use error::{Error, Fields as ErrorFields, Result, Severity, SqlState, sqlstate};
+pub use error::{Error, Fields as ErrorFields, Place, Result, Severity, SqlState, sqlstate};
 pub use hlc::{ClockAhead, Hlc, OFFSET_MAX_MS, Timestamp};
 pub use ids::{GroupId, LogIndex, Lsn, NodeId, ReplicaId, Term};
 pub use world::{Clock, Nanos, Random, SeededRandom, Spawner};

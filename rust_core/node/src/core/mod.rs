@@ -365,6 +365,7 @@ impl NodeCore {
     }
 }
 
+#[track_caller]
 fn answer(error: &replication::Error) -> Error {
     Error::new(error.sqlstate(), error.to_string())
 }

@@ -14,7 +14,8 @@
 //!               [4, dispatch, leader]                          not the leader
 //!               [5, dispatch]                                  the plan is not known: send it
 //!               [6, dispatch, [[[value, version]..]..]]        system rows
-//! error         [severity, sqlstate, message, detail, hint, position, schema, table, column, type, constraint]
+//! error         [severity, sqlstate, message, detail, hint, position, schema, table, column, type, constraint,
+//!                file, line, routine]          without the last three from the oldest peers
 //! ```
 //!
 //! Values travel in PostgreSQL's binary format, rows in the row codec. Tags are never reused.
@@ -23,7 +24,7 @@ use minicbor::data::Type;
 use minicbor::decode::Error as Wrong;
 use minicbor::{Decoder, Encoder};
 use phantom_base::sync::Arc;
-use phantom_base::{Error, ErrorFields, GroupId, NodeId, Severity, SqlState, Timestamp};
+use phantom_base::{Error, ErrorFields, GroupId, NodeId, Place, Severity, SqlState, Timestamp};
 use phantom_types::{DateOrder, DateOutput, Datum, EvalContext, SessionFormat, TimeZone, format};
 
 use crate::replication::entry::TxnId;
@@ -441,14 +442,28 @@ fn write_error(error: &Error, out: &mut Out<'_>) -> Written {
         Severity::Error => 2,
         Severity::Fatal => 3,
     };
-    out.array(11)?.u8(severity)?.str(error.sqlstate.as_str())?.str(&error.message)?;
+    // Without a place it is the form of the oldest peers.
+    let has_place = !error.place.file.is_empty();
+    out.array(if has_place { 14 } else { 11 })?
+        .u8(severity)?
+        .str(error.sqlstate.as_str())?
+        .str(&error.message)?;
     out.str(&error.detail)?.str(&error.hint)?.u32(error.position)?.str(&error.schema)?;
     out.str(&error.table)?.str(&error.column)?.str(&error.data_type)?;
-    out.str(&error.constraint).map(|_| ())
+    out.str(&error.constraint)?;
+    if has_place {
+        out.str(&error.place.file)?.u32(error.place.line)?.str(&error.place.routine)?;
+    }
+    Ok(())
 }
 
 fn read_error(input: &mut Decoder<'_>) -> Read<Error> {
-    expect_fields(input, 11)?;
+    // The oldest peers do not say where it was made.
+    let has_place = match counted(input)? {
+        11 => false,
+        14 => true,
+        found => return Err(Wrong::message(format!("an error of {found} fields"))),
+    };
     let severity = match input.u8()? {
         0 => Severity::Notice,
         1 => Severity::Warning,
@@ -471,7 +486,13 @@ fn read_error(input: &mut Decoder<'_>) -> Read<Error> {
         column: input.str()?.to_owned(),
         data_type: input.str()?.to_owned(),
         constraint: input.str()?.to_owned(),
+        place: if has_place { read_place(input)? } else { Place::default() },
     }))
+}
+
+fn read_place(input: &mut Decoder<'_>) -> Read<Place> {
+    let file = input.str()?.to_owned().into();
+    Ok(Place { file, line: input.u32()?, routine: input.str()?.to_owned().into() })
 }
 
 fn write_maybe(bytes: Option<&[u8]>, out: &mut Out<'_>) -> Written {

@@ -55,7 +55,8 @@ impl Sessions {
             return false;
         }
         let message = "canceling statement due to user request";
-        self.cancel(engine, id, Error::new(sqlstate::QUERY_CANCELED, message));
+        let error = Error::new(sqlstate::QUERY_CANCELED, message);
+        self.cancel(engine, id, error.with_routine("ProcessInterrupts"));
         true
     }
 
@@ -116,7 +117,8 @@ impl Sessions {
                 continue;
             }
             let message = "canceling statement due to statement timeout";
-            self.cancel(engine, id, Error::new(sqlstate::QUERY_CANCELED, message));
+            let error = Error::new(sqlstate::QUERY_CANCELED, message);
+            self.cancel(engine, id, error.with_routine("ProcessInterrupts"));
         }
     }
 }

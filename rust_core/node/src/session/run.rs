@@ -299,7 +299,8 @@ impl Sessions {
             let error = Error::new(
                 sqlstate::FEATURE_NOT_SUPPORTED,
                 "cached plan must not change result type",
-            );
+            )
+            .with_routine("RevalidateCachedQuery");
             self.fail_running(engine, id, error);
             return;
         }

@@ -171,6 +171,7 @@ impl<'a> Binder<'a> {
         error.with_position(parse::position_of(self.text, location))
     }
 
+    #[track_caller]
     fn error(
         &self,
         code: phantom_base::SqlState,
@@ -180,6 +181,7 @@ impl<'a> Binder<'a> {
         self.located(location, Error::new(code, message))
     }
 
+    #[track_caller]
     fn unsupported(&self, location: i32, what: impl Into<String>) -> Error {
         self.located(location, Error::unsupported(what))
     }

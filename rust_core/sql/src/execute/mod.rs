@@ -149,6 +149,7 @@ pub fn duplicate_key(table: &Table, row: &[Datum]) -> Error {
         .with_detail(format!("Key ({})=({}) already exists.", names.join(", "), values.join(", ")))
         .with_table(&table.schema, &table.name)
         .with_constraint(&table.primary_key_name)
+        .with_routine("_bt_check_unique")
 }
 
 /// Where a table's columns lie in its rows.

@@ -57,7 +57,8 @@ pub(super) fn parse(text: &str) -> Result<protobuf::ParseResult> {
             (CStr::from_ptr(error.message).to_string_lossy().into_owned(), error.cursor)
         };
         let position = u32::try_from(cursor).unwrap_or(0);
-        Err(Error::new(sqlstate_of(&message), message).with_position(position))
+        let error = Error::new(sqlstate_of(&message), message).with_position(position);
+        Err(error.with_routine("scanner_yyerror"))
     };
     // SAFETY: `result` came from the library, and nothing borrowed from it is used after this.
     unsafe { pg_query_free_protobuf_parse_result(result) };

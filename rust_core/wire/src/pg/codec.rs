@@ -311,7 +311,13 @@ pub fn write_error(out: &mut Vec<u8>, error: &Error) {
     let kind = if error.severity >= Severity::Error { b'E' } else { b'N' };
     write_message(out, kind, |out| {
         let position = if error.position == 0 { String::new() } else { error.position.to_string() };
-        let fields: [(u8, &str); 12] = [
+        let place = &error.place;
+        let (line, routine) = if place.file.is_empty() {
+            (String::new(), String::new())
+        } else {
+            (place.line.to_string(), place.shown_routine())
+        };
+        let fields: [(u8, &str); 15] = [
             (b'S', error.severity.as_str()),
             (b'V', error.severity.as_str()),
             (b'C', error.sqlstate.as_str()),
@@ -324,6 +330,9 @@ pub fn write_error(out: &mut Vec<u8>, error: &Error) {
             (b'c', &error.column),
             (b'd', &error.data_type),
             (b'n', &error.constraint),
+            (b'F', &place.file),
+            (b'L', &line),
+            (b'R', &routine),
         ];
         for (field, text) in fields {
             if !text.is_empty() || field == b'M' {
@@ -399,8 +408,13 @@ mod tests {
     fn an_error_writes_only_the_fields_it_has() {
         let mut out = Vec::new();
         let error = Error::new(sqlstate::UNDEFINED_TABLE, "relation \"t\" does not exist");
-        write_error(&mut out, &error.with_position(15));
+        let error = error.with_position(15).with_routine("parserOpenTable");
+        write_error(&mut out, &error);
         assert_eq!(out[0], b'E');
-        assert_eq!(&out[5..], b"SERROR\0VERROR\0C42P01\0Mrelation \"t\" does not exist\0P15\0\0");
+        let told = String::from_utf8_lossy(&out[5..]);
+        let place = format!("F{}\0L{}\0RparserOpenTable\0\0", error.place.file, error.place.line);
+        let what = "SERROR\0VERROR\0C42P01\0Mrelation \"t\" does not exist\0P15\0";
+        assert_eq!(told, format!("{what}{place}"));
+        assert!(told.contains("wire/src/pg/codec.rs"), "{told}");
     }
 }

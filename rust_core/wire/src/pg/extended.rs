@@ -23,7 +23,8 @@ impl PgSession {
     pub(super) fn parse_message(&mut self, name: String, text: String, parameter_types: Vec<u32>) {
         if !name.is_empty() && self.statements.contains_key(&name) {
             let message = format!("prepared statement \"{name}\" already exists");
-            self.fail_extended(&Error::new(sqlstate::DUPLICATE_PREPARED_STATEMENT, message));
+            let error = Error::new(sqlstate::DUPLICATE_PREPARED_STATEMENT, message);
+            self.fail_extended(&error.with_routine("StorePreparedStatement"));
             return;
         }
         if self.statements.len() >= STATEMENTS_MAX {
@@ -132,6 +133,7 @@ impl PgSession {
                 format!("prepared statement \"{name}\" does not exist")
             };
             Error::new(sqlstate::INVALID_SQL_STATEMENT_NAME, message)
+                .with_routine("FetchPreparedStatement")
         })
     }
 

@@ -613,11 +613,9 @@ mod tests {
             got.extend(session.take_out(piece).unwrap_or_default());
             if at < 5 {
                 // More comes while some of it is on its way.
-                session.end(&Error::internal("an end"));
-                codec::write_error(
-                    &mut expected,
-                    &Error::internal("an end").with_severity(Severity::Fatal),
-                );
+                let end = Error::internal("an end");
+                session.end(&end);
+                codec::write_error(&mut expected, &end.with_severity(Severity::Fatal));
             }
         }
         assert_eq!(got, expected);

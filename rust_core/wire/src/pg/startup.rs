@@ -143,6 +143,7 @@ impl PgSession {
     }
 }
 
+#[track_caller]
 fn fatal(code: phantom_base::SqlState, message: impl Into<String>) -> Error {
     Error::new(code, message).with_severity(Severity::Fatal)
 }

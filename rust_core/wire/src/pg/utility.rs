@@ -58,7 +58,8 @@ impl PgSession {
             Utility::Deallocate(Some(name)) => {
                 if self.statements.remove(name).is_none() {
                     let message = format!("prepared statement \"{name}\" does not exist");
-                    return Err(Error::new(sqlstate::INVALID_SQL_STATEMENT_NAME, message));
+                    return Err(Error::new(sqlstate::INVALID_SQL_STATEMENT_NAME, message)
+                        .with_routine("FetchPreparedStatement"));
                 }
             }
         }

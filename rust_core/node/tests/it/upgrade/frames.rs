@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use phantom_base::{Error, GroupId, LogIndex, NodeId, ReplicaId, Term, Timestamp, sqlstate};
+use phantom_base::{Error, ErrorFields, GroupId, LogIndex, NodeId, Place, ReplicaId, Term};
+use phantom_base::{Timestamp, sqlstate};
 use phantom_node::frame::{Decoder, FrameBuilder, Route, Section};
 use phantom_node::request::message::{QueryWork, Run, ToGateway, ToLeader, Work, encode_values};
 use phantom_node::request::message::{RowPut, RowSpan};
@@ -105,6 +106,9 @@ fn replies() -> Vec<ToGateway> {
         .with_detail("Key (k)=(1) already exists.")
         .with_hint("a hint")
         .with_table("public", "t");
+    // Bytes of the first release do not say where an error was made.
+    let fields = ErrorFields { place: Place::default(), ..error.fields().clone() };
+    let error = Error::from_fields(fields);
     vec![
         ToGateway::Rows { dispatch: 40, count: 1, bytes: b"\x03\0\0\0row".to_vec() },
         ToGateway::Finished { dispatch: 40, count: 1, commit: STAMP },
