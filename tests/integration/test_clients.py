@@ -196,6 +196,46 @@ def test_asyncpg_learns_types_of_parameters_and_columns(oracle: int, node: NodeP
     same_by_asyncpg(oracle, node, ask)
 
 
+#: What a table's column becomes while drivers keep statements about it.
+BECOMES = ["int8", "text", "numeric", "int4"]
+
+
+def test_psycopg_is_told_of_drop_and_create_as_by_postgresql(
+    pair: tuple[Connection, Connection],
+) -> None:
+    def ask(connection: Connection) -> object:
+        told: list[object] = []
+        for name in BECOMES:
+            connection.execute(f"CREATE TABLE becomes (k int PRIMARY KEY, v {name})".encode())
+            connection.execute("INSERT INTO becomes VALUES (1, '7')")
+            for _ in range(2):
+                try:
+                    cursor = connection.execute("SELECT v FROM becomes", prepare=True)
+                    told.append(cursor.fetchall())
+                except psycopg.errors.FeatureNotSupported as error:
+                    told.append((error.diag.message_primary, error.diag.source_function))
+                    connection.execute("DEALLOCATE ALL")
+            connection.execute("DROP TABLE becomes")
+        return told
+
+    same(pair, ask)
+
+
+def test_asyncpg_goes_on_through_drop_and_create(oracle: int, node: NodeProcess) -> None:
+    async def ask(connection: asyncpg.Connection) -> object:
+        told = []
+        for name in BECOMES:
+            await connection.execute(f"CREATE TABLE becomes (k int PRIMARY KEY, v {name})")
+            await connection.execute("INSERT INTO becomes VALUES (1, '7')")
+            by_key = "SELECT * FROM becomes WHERE k = $1"
+            told += [tuple(await connection.fetchrow(by_key, 1)) for _ in range(3)]
+            told.append(await connection.fetchval("SELECT v FROM becomes"))
+            await connection.execute("DROP TABLE becomes")
+        return told
+
+    same_by_asyncpg(oracle, node, ask)
+
+
 def test_executemany_writes_all_rows(node: NodeProcess) -> None:
     """asyncpg pipelines it in one transaction, which is refused as a whole; psycopg does not."""
     rows = [(at, f"row {at}") for at in range(50)]

@@ -44,6 +44,13 @@ def db(node: NodeProcess) -> Iterator[Frontend]:
 # Simple and extended queries. Each script is sent to both servers.
 
 INT, TEXT_OID = 23, 25
+
+
+def remade(columns: str) -> list[bytes]:
+    """Return queries that drop `numbers` and create it with other columns."""
+    return [query("DROP TABLE numbers"), query(f"CREATE TABLE numbers ({columns})")]
+
+
 SCRIPTS: dict[str, list[bytes]] = {
     "an empty query": [query("")],
     "a query of blanks": [query(" ; ;")],
@@ -184,6 +191,79 @@ SCRIPTS: dict[str, list[bytes]] = {
         describe("S", ""),
         close("P", "p"),
         SYNC,
+    ],
+    "a statement of a table that was made anew": [
+        parse("SELECT k FROM numbers WHERE k < $1", "s"),
+        SYNC,
+        *remade("v text, k int PRIMARY KEY"),
+        query("INSERT INTO numbers VALUES ('a', 1), ('b', 7)"),
+        describe("S", "s"),
+        bind([b"5"], name="s"),
+        describe("P"),
+        execute(),
+        SYNC,
+    ],
+    "a statement whose result has another type, bound": [
+        parse("SELECT k FROM numbers", "s"),
+        describe("S", "s"),
+        SYNC,
+        *remade("k text PRIMARY KEY"),
+        bind(name="s"),
+        describe("P"),
+        execute(),
+        SYNC,
+        bind(name="s"),
+        SYNC,
+    ],
+    "a statement whose result has another type, described": [
+        parse("SELECT k FROM numbers", "s"),
+        SYNC,
+        *remade("k text PRIMARY KEY"),
+        describe("S", "s"),
+        SYNC,
+    ],
+    "a statement whose columns have other names": [
+        parse("SELECT * FROM numbers", "s"),
+        SYNC,
+        *remade("j int PRIMARY KEY"),
+        bind(name="s"),
+        SYNC,
+    ],
+    "a statement whose table is gone": [
+        parse("SELECT k FROM numbers", "s"),
+        SYNC,
+        query("DROP TABLE numbers"),
+        bind(name="s"),
+        SYNC,
+        describe("S", "s"),
+        SYNC,
+        query("CREATE TABLE numbers (k int PRIMARY KEY)"),
+        bind(name="s"),
+        execute(),
+        SYNC,
+    ],
+    "a statement whose parameter has no operator any more": [
+        parse("SELECT 1 FROM numbers WHERE k = $1", "s"),
+        SYNC,
+        *remade("k text PRIMARY KEY"),
+        bind([b"1"], name="s"),
+        SYNC,
+    ],
+    "too many values for a statement of a table that was made anew": [
+        parse("SELECT k FROM numbers", "s"),
+        SYNC,
+        *remade("k text PRIMARY KEY"),
+        bind([b"1"], name="s"),
+        SYNC,
+    ],
+    "a write of a table that was made anew": [
+        parse("INSERT INTO numbers VALUES ($1) RETURNING k", "s"),
+        SYNC,
+        *remade("k int PRIMARY KEY, v int"),
+        bind([b"5"], name="s"),
+        execute(),
+        SYNC,
+        query("SELECT * FROM numbers"),
     ],
     "COPY data without COPY": [message(b"d", b"x"), message(b"c"), query("SELECT 1")],
 }

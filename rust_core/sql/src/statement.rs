@@ -159,6 +159,13 @@ impl Prepared {
         Self { text, body, parameters, columns, of_the_moment: false, plan_error: None }
     }
 
+    /// Whether a client that was told of its result would take the other's for it. Names are part
+    /// of it: where `a, b` was promised, `b, a` would be read wrongly.
+    pub fn has_result_of(&self, other: &Self) -> bool {
+        let shape = |column: &ResultColumn| (column.name.clone(), column.ty, column.typmod);
+        self.columns.iter().map(shape).eq(other.columns.iter().map(shape))
+    }
+
     /// Whether its result is rows, be they of no columns (`SELECT FROM t`).
     pub fn returns_rows(&self) -> bool {
         let is_select = match &self.body {

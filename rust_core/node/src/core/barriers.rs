@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use phantom_base::{Error, GroupId, Map, Nanos, sqlstate};
+use phantom_mvcc::Ticket;
 use phantom_raft::{BarrierAnswer, BarrierOutcome};
 
 use crate::replication::{Refused, Replication};
@@ -24,6 +25,8 @@ pub enum Purpose {
     Control(u64),
     /// Sessions that want the newest catalog.
     Catalog(CatalogWait),
+    /// A request at a group that this node leads, which was bound to a newer catalog.
+    Request(Ticket),
 }
 
 struct Barrier {

@@ -239,6 +239,10 @@ impl NodeCore {
             moved = true;
             self.ask_barrier(GroupId::SYSTEM, now, Purpose::Catalog(wait));
         }
+        for ticket in self.requests.take_catalog_waits() {
+            moved = true;
+            self.ask_barrier(GroupId::SYSTEM, now, Purpose::Request(ticket));
+        }
         self.barriers.ask_again(&mut self.replication, now);
         self.tell_of_barriers();
         let parts_wait = self.flows.flush(&mut self.replication);
@@ -338,7 +342,13 @@ impl NodeCore {
                     };
                     self.pending.rows.push((token, outcome));
                 }
-                Purpose::Catalog(wait) => self.sessions.catalog_is_new(wait, result),
+                Purpose::Catalog(wait) => {
+                    let (sessions, mut engine) = self.split(self.clock.monotonic_ns());
+                    sessions.catalog_is_new(&mut engine, wait, result);
+                }
+                Purpose::Request(ticket) => {
+                    self.requests.catalog_is_new(&mut self.replication, ticket, result);
+                }
             }
         }
     }

@@ -82,7 +82,10 @@ impl Requests {
             .iter()
             .filter(|(_, active)| {
                 active.group == group
-                    && matches!(active.stage, Stage::Ready | Stage::Latches | Stage::InFlight(..))
+                    && matches!(
+                        active.stage,
+                        Stage::Ready | Stage::Latches | Stage::InFlight(..) | Stage::Catalog
+                    )
             })
             .map(|(ticket, _)| *ticket)
             .collect();

@@ -12,6 +12,8 @@
 //! - A write that turns out to write nothing, or to fail, is answered only after a barrier: what it
 //!   saw may have been a deposed leader's.
 //! - Whatever a request keeps beyond a turn of the node's thread has a share of the node's memory.
+//! - A query that a gateway has bound to a newer catalog than this node has applied waits for that
+//!   catalog: binding it once more would change nothing.
 //! - Nothing is answered as committed before its entry is applied here. What leadership took away
 //!   while it was in flight is unknown (40003), never failed.
 
@@ -46,7 +48,7 @@ use crate::runtime::{Mailbox, Runtime};
 use cancel::cancelled;
 use fragment::{FragmentJob, Stepped};
 use leading::{Leading, READY_TICKETS};
-use message::{DispatchId, Run, ToGateway, Work};
+use message::{DispatchId, QueryWork, Run, ToGateway, Work};
 use point::PointJob;
 use rows::Wanted;
 
@@ -86,6 +88,8 @@ pub struct Requests {
     replies: VecDeque<(NodeId, ToGateway)>,
     /// Requests that may go on since something else ended.
     freed: VecDeque<Ticket>,
+    /// Requests whose gateway knows a newer catalog, for which nobody has asked yet.
+    catalog_waits: Vec<Ticket>,
     /// Writes with their latches that wait until the clock may issue a stamp.
     unstamped: Vec<Ticket>,
     memory: QueryMemory,
@@ -116,6 +120,8 @@ struct Active {
 enum Job {
     Point(Box<PointJob>),
     Fragment(Box<FragmentJob>),
+    /// A query of a newer catalog than this node has applied.
+    OfNewer(Box<QueryWork>),
     ReadRows(Vec<message::RowSpan>),
     WriteRows(Vec<message::RowPut>),
 }
@@ -123,6 +129,8 @@ enum Job {
 enum Stage {
     /// Not begun.
     New,
+    /// For the catalog that its gateway knows.
+    Catalog,
     /// For the first barrier of a new leader.
     Ready,
     /// For a barrier of its own.
@@ -186,6 +194,7 @@ impl Requests {
             plans: Kept::new(PLANS),
             replies: VecDeque::new(),
             freed: VecDeque::new(),
+            catalog_waits: Vec::new(),
             unstamped: Vec::new(),
             memory,
             repeats: 0,
@@ -213,6 +222,9 @@ impl Requests {
                     return;
                 }
             },
+            Work::Query(query) if self.lacks_catalog_of(&query, run.catalog_version) => {
+                Job::OfNewer(query)
+            }
             Work::Query(query) => match self.query_job(replication, origin, *query) {
                 Ok(Some(job)) => job,
                 Ok(None) => return,
@@ -244,6 +256,36 @@ impl Requests {
         self.go_on(replication);
     }
 
+    /// Requests that wait for the catalog; whoever takes them asks for a barrier of its group and
+    /// tells with `catalog_is_new`.
+    pub fn take_catalog_waits(&mut self) -> Vec<Ticket> {
+        std::mem::take(&mut self.catalog_waits)
+    }
+
+    /// This node has applied what the catalog's group had committed, or cannot.
+    pub fn catalog_is_new(
+        &mut self,
+        replication: &mut Replication,
+        ticket: Ticket,
+        result: Result<(), Error>,
+    ) {
+        // It may have been cancelled or sent away meanwhile.
+        let Some(active) = self.active.get_mut(&ticket) else { return };
+        let origin = active.origin;
+        let job = std::mem::replace(&mut active.job, Job::ReadRows(Vec::new()));
+        let Job::OfNewer(query) = job else { unreachable!("only such a request waits for it") };
+        match result.and_then(|()| self.query_job(replication, origin, *query)) {
+            Ok(Some(job)) => {
+                self.get(ticket).job = job;
+                self.begin(replication, ticket);
+            }
+            // The gateway has been asked for the plan and sends it all again.
+            Ok(None) => drop(self.end(ticket)),
+            Err(error) => self.fail(ticket, error),
+        }
+        self.go_on(replication);
+    }
+
     /// The replies that wait to be delivered, with their gateways.
     pub fn take_reply(&mut self) -> Option<(NodeId, ToGateway)> {
         self.replies.pop_front()
@@ -265,6 +307,11 @@ impl Requests {
     }
 
     fn begin(&mut self, replication: &mut Replication, ticket: Ticket) {
+        if matches!(self.get(ticket).job, Job::OfNewer(_)) {
+            self.get(ticket).stage = Stage::Catalog;
+            self.catalog_waits.push(ticket);
+            return;
+        }
         if self.wants_keys(ticket) {
             self.find_keys(ticket);
             return;
@@ -348,7 +395,7 @@ impl Requests {
             Job::Point(job) => Reads::Keys(job.full_keys()),
             Job::Fragment(job) => job.reads(),
             Job::ReadRows(spans) => rows::reads(spans),
-            Job::WriteRows(_) => return None,
+            Job::WriteRows(_) | Job::OfNewer(_) => return None,
         })
     }
 
@@ -375,6 +422,7 @@ impl Requests {
             Job::Fragment(_) => self.start_fragment(ticket, reader),
             Job::ReadRows(_) => self.read_rows(ticket, reader),
             Job::WriteRows(_) => unreachable!("writes of rows take latches first"),
+            Job::OfNewer(_) => unreachable!("it waits for the catalog"),
         }
     }
 
@@ -460,12 +508,13 @@ impl Requests {
             Job::Fragment(_) => self.fragment_checked(replication, ticket, &found),
             Job::WriteRows(_) => self.rows_checked(replication, ticket, &found),
             Job::ReadRows(_) => unreachable!("system rows are read by a scan"),
+            Job::OfNewer(_) => unreachable!("it waits for the catalog"),
         }
     }
 
     /// Whether something waits for the next turn that neither time nor a worker must bring.
     pub fn has_more(&self) -> bool {
-        !(self.replies.is_empty() && self.freed.is_empty())
+        !(self.replies.is_empty() && self.freed.is_empty() && self.catalog_waits.is_empty())
     }
 
     /// Takes what workers have posted; whether there was anything. Call it after every poll.
@@ -576,7 +625,7 @@ impl Job {
         match self {
             Self::Point(job) => job.is_write(),
             Self::WriteRows(_) => true,
-            Self::Fragment(_) | Self::ReadRows(_) => false,
+            Self::Fragment(_) | Self::ReadRows(_) | Self::OfNewer(_) => false,
         }
     }
 
@@ -585,7 +634,7 @@ impl Job {
             Self::Point(job) => job.full_keys(),
             Self::Fragment(job) => job.written_keys(),
             Self::WriteRows(puts) => rows::keys(puts),
-            Self::ReadRows(_) => Vec::new(),
+            Self::ReadRows(_) | Self::OfNewer(_) => Vec::new(),
         }
     }
 }

@@ -104,6 +104,12 @@ impl Requests {
         Ok(Some(Job::Point(Box::new(job))))
     }
 
+    /// Whether a query names descriptors that this node has not applied yet, but its gateway has.
+    pub(super) fn lacks_catalog_of(&mut self, query: &QueryWork, catalog_version: u64) -> bool {
+        catalog_version > self.catalog.snapshot().version()
+            && self.planned(query).is_err_and(|error| is_stale_schema(&error))
+    }
+
     /// The plan that a gateway names, bound to the descriptors that this node has applied.
     fn planned(&mut self, query: &QueryWork) -> Result<Option<Arc<Planned>>> {
         let snapshot = self.catalog.snapshot();
@@ -340,8 +346,13 @@ pub(super) fn stale_schema() -> Error {
     Error::new(sqlstate::SERIALIZATION_FAILURE, STALE_SCHEMA)
 }
 
+/// Whether an error is `stale_schema`, here or from a peer.
+pub fn is_stale_schema(error: &Error) -> bool {
+    error.sqlstate == sqlstate::SERIALIZATION_FAILURE && error.message == STALE_SCHEMA
+}
+
 /// The message by which a gateway knows it.
-pub const STALE_SCHEMA: &str = "the schema changed while the statement was prepared";
+const STALE_SCHEMA: &str = "the schema changed while the statement was prepared";
 
 pub(super) fn slow_disk() -> Error {
     Error::new(sqlstate::INSUFFICIENT_RESOURCES, "the disk is too slow to cover the clock")

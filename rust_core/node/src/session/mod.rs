@@ -362,7 +362,9 @@ impl Sessions {
     /// Steps a session as far as it goes.
     fn advance(&mut self, engine: &mut Engine<'_>, id: SessionId) {
         for _ in 0..STEPS_A_TURN {
+            let catalog_version = self.snapshot().version();
             let Some(session) = self.live.get_mut(&id) else { return };
+            session.pg.catalog_is(catalog_version);
             let progress = session.pg.step(engine.wall_us);
             session.arriving.count(session.pg.arriving_bytes().min(session.arriving.held()));
             let mut asked = false;
@@ -396,6 +398,7 @@ impl Sessions {
         match request {
             Request::Split(text) => self.split(id, text),
             Request::Prepare { text, parameter_types } => self.prepare(id, text, parameter_types),
+            Request::Renew(statement) => self.renew(id, statement),
             Request::Run { statement, parameters } => {
                 self.statements += 1;
                 self.begin(engine, id, statement, parameters, 0);

@@ -63,6 +63,8 @@ pub(super) struct Prepared {
 pub(super) enum Wanted {
     Split(Arc<str>),
     Statement(Arc<str>, Vec<u32>),
+    /// A statement whose tables are no longer those that it was bound to.
+    Renewed(Arc<statement::Prepared>),
     Again,
 }
 
@@ -154,9 +156,23 @@ impl Sessions {
         self.submit(id, Wanted::Split(text), false);
     }
 
+    /// Looks at a statement that was bound to an older catalog.
+    pub(super) fn renew(&mut self, id: SessionId, old: Arc<statement::Prepared>) {
+        let snapshot = self.snapshot();
+        if is_current(&old, &snapshot) {
+            self.resume(id, Outcome::Prepared(old, snapshot.version()));
+        } else if let Some(renewed) = self.cached(id, &old.text, &declared_types(&old)) {
+            let outcome = renewed_outcome(&old, renewed, snapshot.version());
+            self.resume(id, outcome);
+        } else {
+            self.submit(id, Wanted::Renewed(old), false);
+        }
+    }
+
     pub(super) fn prepare(&mut self, id: SessionId, text: Arc<str>, types: Vec<u32>) {
         if let Some(prepared) = self.cached(id, &text, &types) {
-            self.resume(id, Outcome::Prepared(prepared));
+            let version = self.snapshot().version();
+            self.resume(id, Outcome::Prepared(prepared, version));
             return;
         }
         self.submit(id, Wanted::Statement(text, types), false);
@@ -210,11 +226,8 @@ impl Sessions {
             Wanted::Statement(text, types) => {
                 (text.clone(), TextWork::Prepare(text.clone(), types.clone()))
             }
-            Wanted::Again => {
-                let old = again.expect("only a statement that runs is bound again");
-                let types = old.parameters.iter().map(|ty| ty.0).collect();
-                (old.text.clone(), TextWork::Prepare(old.text.clone(), types))
-            }
+            Wanted::Renewed(old) => bound_anew(old),
+            Wanted::Again => bound_anew(&again.expect("only what runs is bound again")),
         };
         let given_up = Arc::new(AtomicBool::new(false));
         session.given_up = Arc::clone(&given_up);
@@ -265,14 +278,16 @@ impl Sessions {
             }
             (Wanted::Again, Err(error)) => self.fail_running(engine, id, error),
             (wanted, Ok(bound)) => {
-                self.keep(id, &wanted, &bound, prepared.catalog_version);
-                self.resume(
-                    id,
-                    match bound {
-                        Bound::Pieces(pieces) => Outcome::Text(pieces),
-                        Bound::Statement(statement) => Outcome::Prepared(statement),
-                    },
-                );
+                let version = prepared.catalog_version;
+                self.keep(id, &wanted, &bound, version);
+                let outcome = match (bound, &wanted) {
+                    (Bound::Pieces(pieces), _) => Outcome::Text(pieces),
+                    (Bound::Statement(new), Wanted::Renewed(old)) => {
+                        renewed_outcome(old, new, version)
+                    }
+                    (Bound::Statement(new), _) => Outcome::Prepared(new, version),
+                };
+                self.resume(id, outcome);
             }
             (_, Err(error)) => self.resume(id, Outcome::Failed(error)),
         }
@@ -284,10 +299,13 @@ impl Sessions {
                 let [Piece { prepared: Some(statement), offset: 0, .. }] = pieces.as_slice() else {
                     return;
                 };
-                (text, &[][..], statement)
+                (text, Vec::new(), statement)
             }
             (Wanted::Statement(text, types), Bound::Statement(statement)) => {
-                (text, types.as_slice(), statement)
+                (text, types.clone(), statement)
+            }
+            (Wanted::Renewed(old), Bound::Statement(statement)) => {
+                (&old.text, declared_types(old), statement)
             }
             _ => return,
         };
@@ -299,7 +317,7 @@ impl Sessions {
             Body::Query(planned) => planned.encoded.len(),
             _ => 0,
         };
-        let key = self.key(id, text, types);
+        let key = self.key(id, text, &types);
         self.cache.plans.insert(key, statement.clone(), text.len() + tree);
     }
 
@@ -315,16 +333,53 @@ impl Sessions {
     }
 
     /// The barrier has opened, or failed with an error.
-    pub fn catalog_is_new(&mut self, wait: CatalogWait, result: Result<(), Error>) {
+    pub fn catalog_is_new(
+        &mut self,
+        engine: &mut super::Engine<'_>,
+        wait: CatalogWait,
+        result: Result<(), Error>,
+    ) {
         let Some(session) = self.live.get(&wait.session) else { return };
         if session.preparing != wait.request {
             return; // The session has given it up.
         }
         match result {
             Ok(()) => self.submit(wait.session, wait.wanted, true),
+            Err(error) if matches!(wait.wanted, Wanted::Again) => {
+                self.fail_running(engine, wait.session, error);
+            }
             Err(error) => self.resume(wait.session, Outcome::Failed(error)),
         }
     }
+}
+
+/// The work of binding a statement's text anew.
+fn bound_anew(old: &statement::Prepared) -> (Arc<str>, TextWork) {
+    (old.text.clone(), TextWork::Prepare(old.text.clone(), declared_types(old)))
+}
+
+/// The types of a statement's parameters as a client would declare them: they do not change.
+fn declared_types(statement: &statement::Prepared) -> Vec<u32> {
+    statement.parameters.iter().map(|ty| ty.0).collect()
+}
+
+/// What becomes of a statement that was bound anew.
+fn renewed_outcome(
+    old: &statement::Prepared,
+    new: Arc<statement::Prepared>,
+    version: u64,
+) -> Outcome {
+    if new.has_result_of(old) {
+        Outcome::Prepared(new, version)
+    } else {
+        Outcome::Failed(other_result())
+    }
+}
+
+/// PostgreSQL's words and its routine: drivers that are told this prepare their statement again.
+pub(super) fn other_result() -> Error {
+    Error::new(sqlstate::FEATURE_NOT_SUPPORTED, "cached plan must not change result type")
+        .with_routine("RevalidateCachedQuery")
 }
 
 /// A text whose tables this node does not know yet.

@@ -14,7 +14,7 @@ use phantom_wire::pg::Outcome;
 use super::{Again, Engine, Running, SessionId, Sessions, plans};
 use crate::request::gateway::{Delivery, Owner, Start};
 use crate::request::message::{QueryWork, Work, encode_values};
-use crate::request::point::STALE_SCHEMA;
+use crate::request::point::is_stale_schema;
 use crate::runtime::Pool;
 
 /// The format of what the planner gets and gives.
@@ -258,8 +258,7 @@ impl Sessions {
         id: SessionId,
         error: &Error,
     ) -> bool {
-        let is_stale =
-            error.sqlstate == sqlstate::SERIALIZATION_FAILURE && error.message == STALE_SCHEMA;
+        let is_stale = is_stale_schema(error);
         let session = self.live.get_mut(&id).expect("the caller looked it up");
         let running = session.running.as_mut().expect("the caller looked it up");
         if !is_stale || running.rebound >= REBOUND_MAX || !running.batches.is_empty() {
@@ -290,18 +289,8 @@ impl Sessions {
     ) {
         let session = self.live.get_mut(&id).expect("the caller looked it up");
         let Some(again) = session.again.take() else { return };
-        let shape = |statement: &Prepared| -> Vec<(_, TypeId, i32)> {
-            let columns = statement.columns.iter();
-            columns.map(|column| (column.name.clone(), column.ty, column.typmod)).collect()
-        };
-        // Names are part of it: a client that was told `a, b` would take `b, a` for them.
-        if shape(&again.statement) != shape(&statement) {
-            let error = Error::new(
-                sqlstate::FEATURE_NOT_SUPPORTED,
-                "cached plan must not change result type",
-            )
-            .with_routine("RevalidateCachedQuery");
-            self.fail_running(engine, id, error);
+        if !statement.has_result_of(&again.statement) {
+            self.fail_running(engine, id, plans::other_result());
             return;
         }
         if let Some(error) = statement.plan_error.clone() {

@@ -66,18 +66,7 @@ pub enum Frontend {
         parameter_types: Vec<u32>,
     },
     /// Makes a portal of a statement and values.
-    Bind {
-        /// The portal's name; empty is the unnamed one.
-        portal: String,
-        /// The statement's name.
-        statement: String,
-        /// Format codes of the values: none, one for all, or one each.
-        formats: Vec<i16>,
-        /// The values; `None` is NULL.
-        values: Vec<Option<Vec<u8>>>,
-        /// Format codes of the results: none, one for all, or one each.
-        result_formats: Vec<i16>,
-    },
+    Bind(Bind),
     /// Asks for the shape of a statement or portal.
     Describe(Target, String),
     /// Runs a portal for at most so many rows; 0 is all.
@@ -106,6 +95,21 @@ pub enum Frontend {
         /// Whether it is a Sync, which ends that skipping however wrong it is.
         is_sync: bool,
     },
+}
+
+/// A Bind message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bind {
+    /// The portal's name; empty is the unnamed one.
+    pub portal: String,
+    /// The statement's name.
+    pub statement: String,
+    /// Format codes of the values: none, one for all, or one each.
+    pub formats: Vec<i16>,
+    /// The values; `None` is NULL.
+    pub values: Vec<Option<Vec<u8>>>,
+    /// Format codes of the results: none, one for all, or one each.
+    pub result_formats: Vec<i16>,
 }
 
 /// What Describe and Close are about.
@@ -212,13 +216,13 @@ fn read_body(kind: u8, body: &[u8]) -> Result<Frontend, Error> {
             text: read_text(reader)?,
             parameter_types: read_counted(reader, |r| Ok(r.u32_be().map_err(Malformed::from)?))?,
         },
-        b'B' => Frontend::Bind {
+        b'B' => Frontend::Bind(Bind {
             portal: read_text(reader)?,
             statement: read_text(reader)?,
             formats: read_counted(reader, read_format)?,
             values: read_counted(reader, read_value)?,
             result_formats: read_counted(reader, read_format)?,
-        },
+        }),
         b'D' => Frontend::Describe(read_target(reader)?, read_text(reader)?),
         b'C' => Frontend::Close(read_target(reader)?, read_text(reader)?),
         b'E' => {

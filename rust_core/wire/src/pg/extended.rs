@@ -7,9 +7,9 @@ use phantom_base::{Error, Result, sqlstate};
 use phantom_sql::statement::{Body, Prepared};
 use phantom_types::{Datum, EvalContext, NO_TYPMOD, TypeId, format};
 
-use super::codec::{self, Frontend, Target};
+use super::codec::{self, Bind, Frontend, Target};
 use super::message::{Outcome, Request};
-use super::portal::{Portal, PortalState};
+use super::portal::{Portal, PortalState, Statement};
 use super::session::{Activity, Deferred, PgSession};
 
 /// Named statements that one session keeps: leaks of pools end here (53400).
@@ -42,8 +42,8 @@ impl PgSession {
 
     pub(super) fn parse_outcome(&mut self, name: String, outcome: Outcome) {
         match outcome {
-            Outcome::Prepared(statement) => {
-                self.statements.insert(name, statement);
+            Outcome::Prepared(prepared, catalog_version) => {
+                self.statements.insert(name, Statement { prepared, catalog_version });
                 codec::write_message(&mut self.out, b'1', |_| {});
             }
             Outcome::Failed(error) => self.fail_extended(&error),
@@ -51,17 +51,49 @@ impl PgSession {
         }
     }
 
-    pub(super) fn bind_message(
-        &mut self,
-        portal: String,
-        statement: &str,
-        formats: &[i16],
-        values: &[Option<Vec<u8>>],
-        result_formats: Vec<i16>,
-    ) {
-        match self.bound_portal(&portal, statement, formats, values, result_formats) {
+    /// Whether the catalog has changed since a statement was last looked at. As in PostgreSQL what
+    /// has become of its tables is told at Bind and at Describe, before anything is promised.
+    fn is_old(&self, statement: &str) -> bool {
+        let statement = self.statements.get(statement);
+        statement.is_some_and(|statement| statement.catalog_version != self.catalog_version)
+    }
+
+    /// Has a statement looked at before a message that names it is worked on.
+    fn renew(&mut self, name: String, message: Frontend) {
+        let statement = self.statements.get(&name).expect("the caller looked it up");
+        let request = Request::Renew(statement.prepared.clone());
+        self.ask(request, Activity::Renewing { name, message });
+    }
+
+    pub(super) fn renew_outcome(&mut self, name: String, message: Frontend, outcome: Outcome) {
+        match outcome {
+            Outcome::Prepared(prepared, catalog_version) => {
+                let described = matches!(message, Frontend::Describe(..)).then(|| prepared.clone());
+                self.statements.insert(name, Statement { prepared, catalog_version });
+                match described {
+                    Some(statement) => self.row_description(&statement, &[]),
+                    // If the catalog has changed once more, it is looked at once more.
+                    None => self.replay.push_front(message),
+                }
+            }
+            Outcome::Failed(error) => self.fail_extended(&error),
+            outcome => panic!("a look at a statement was answered with {outcome:?}"),
+        }
+    }
+
+    pub(super) fn bind_message(&mut self, bind: Bind) {
+        let bound = self.bound_portal(&bind);
+        if bound.is_ok() && self.is_old(&bind.statement) {
+            self.renew(bind.statement.clone(), Frontend::Bind(bind));
+            return;
+        }
+        let planned = bound.and_then(|bound| match &bound.statement.plan_error {
+            Some(error) => Err(error.clone()),
+            None => Ok(bound),
+        });
+        match planned {
             Ok(bound) => {
-                let replaced = self.portals.insert(portal, bound);
+                let replaced = self.portals.insert(bind.portal, bound);
                 if replaced.is_some_and(|portal| portal.is_suspended()) {
                     self.tell(Request::Stop); // It was the unnamed one: nobody asks for its rest.
                 }
@@ -71,14 +103,8 @@ impl PgSession {
         }
     }
 
-    fn bound_portal(
-        &self,
-        portal: &str,
-        name: &str,
-        formats: &[i16],
-        values: &[Option<Vec<u8>>],
-        result_formats: Vec<i16>,
-    ) -> Result<Portal> {
+    fn bound_portal(&self, bind: &Bind) -> Result<Portal> {
+        let Bind { portal, statement: name, formats, values, result_formats } = bind;
         let statement = self.statement(name)?.clone();
         if !portal.is_empty() && self.portals.contains_key(portal) {
             let message = format!("cursor \"{portal}\" already exists");
@@ -118,15 +144,13 @@ impl PgSession {
             let is_binary = format_of(formats, at) == 1;
             parameters.push(parameter(*ty, value.as_deref(), is_binary, at, &eval)?);
         }
-        if let Some(error) = &statement.plan_error {
-            return Err(error.clone());
-        }
+        let result_formats = result_formats.clone();
         let state = PortalState::New;
         Ok(Portal { statement, parameters, result_formats, state, sent: 0, sent_before: 0 })
     }
 
     fn statement(&self, name: &str) -> Result<&Arc<Prepared>> {
-        self.statements.get(name).ok_or_else(|| {
+        self.statements.get(name).map(|statement| &statement.prepared).ok_or_else(|| {
             let message = if name.is_empty() {
                 "unnamed prepared statement does not exist".to_owned()
             } else {
@@ -141,8 +165,13 @@ impl PgSession {
         match target {
             Target::Statement => match self.statement(name).cloned() {
                 Ok(statement) => {
+                    // Parameters keep their types, whatever becomes of the tables.
                     self.parameter_description(&statement);
-                    self.row_description(&statement, &[]);
+                    if self.is_old(name) {
+                        self.renew(name.to_owned(), Frontend::Describe(target, name.to_owned()));
+                    } else {
+                        self.row_description(&statement, &[]);
+                    }
                 }
                 Err(error) => self.fail_extended(&error),
             },
@@ -273,7 +302,7 @@ impl PgSession {
         let is_harmless = matches!(
             message,
             Frontend::Parse { .. }
-                | Frontend::Bind { .. }
+                | Frontend::Bind(_)
                 | Frontend::Describe(..)
                 | Frontend::Close(..)
         );

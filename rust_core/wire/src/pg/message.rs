@@ -18,6 +18,9 @@ pub enum Request {
         /// Type OIDs that the client declared; 0 is "infer".
         parameter_types: Vec<u32>,
     },
+    /// Bind a statement anew if its tables are no longer those that it was bound to; answered with
+    /// `Outcome::Prepared`, or with an error if its result would look otherwise.
+    Renew(Arc<Prepared>),
     /// Run a statement; answered with `Outcome::Rows` or `Outcome::Done`.
     Run {
         /// The statement.
@@ -43,8 +46,8 @@ pub enum Request {
 pub enum Outcome {
     /// To `Split`.
     Text(Vec<Piece>),
-    /// To `Prepare`.
-    Prepared(Arc<Prepared>),
+    /// To `Prepare` and `Renew`: the statement, and the version of the catalog that it is good for.
+    Prepared(Arc<Prepared>, u64),
     /// Rows of the statement that runs; there may be more.
     Rows(Batch),
     /// The statement ended well.

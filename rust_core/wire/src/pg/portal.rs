@@ -1,8 +1,17 @@
-//! A portal: a statement with values, and how far it was run.
+//! What a session keeps by name: statements, and portals, which are a statement with values and how
+//! far it was run.
 
 use phantom_base::sync::Arc;
 use phantom_sql::statement::Prepared;
 use phantom_types::{Batch, Datum};
+
+/// What Parse makes.
+#[derive(Clone, Debug)]
+pub(super) struct Statement {
+    pub prepared: Arc<Prepared>,
+    /// The version of the catalog that it was last found to be good for.
+    pub catalog_version: u64,
+}
 
 /// What Bind makes.
 #[derive(Debug)]

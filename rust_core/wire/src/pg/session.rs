@@ -11,7 +11,7 @@ use phantom_types::EvalContext;
 
 use super::codec::{self, Frontend};
 use super::message::{Outcome, Piece, Progress, Request};
-use super::portal::Portal;
+use super::portal::{Portal, Statement};
 
 /// Output beyond which a step stops until some is taken, in bytes.
 const OUT_BYTES_MAX: usize = 256 << 10;
@@ -54,7 +54,9 @@ pub struct PgSession {
     /// An Execute of a write that waits for its Sync, and what came after it.
     pub(super) deferred: Option<Deferred>,
     pub(super) replay: VecDeque<Frontend>,
-    pub(super) statements: Map<String, Arc<Prepared>>,
+    pub(super) statements: Map<String, Statement>,
+    /// The newest version of the catalog, as the driver has it.
+    pub(super) catalog_version: u64,
     pub(super) portals: Map<String, Portal>,
     cancelled: Option<Error>,
     /// Microseconds since 2000-01-01 UTC, as of the last step.
@@ -102,6 +104,13 @@ pub(super) enum Activity {
         /// The name that the statement will have.
         name: String,
     },
+    /// A statement that is looked at again before the message that names it.
+    Renewing {
+        /// Its name.
+        name: String,
+        /// The message.
+        message: Frontend,
+    },
     /// An Execute message.
     Executing {
         /// Its portal.
@@ -141,6 +150,7 @@ impl PgSession {
             deferred: None,
             replay: VecDeque::new(),
             statements: Map::new(),
+            catalog_version: 0,
             portals: Map::new(),
             cancelled: None,
             now: 0,
@@ -199,6 +209,12 @@ impl PgSession {
 
     fn unread(&self) -> &[u8] {
         self.input.get(self.consumed..).unwrap_or_default()
+    }
+
+    /// Tells which version of the catalog is the newest: before a statement of an older one is bound
+    /// or described it is looked at again.
+    pub fn catalog_is(&mut self, version: u64) {
+        self.catalog_version = version;
     }
 
     /// What expressions of its next statement may know.
@@ -278,7 +294,7 @@ impl PgSession {
             message,
             Frontend::Query(_)
                 | Frontend::Parse { .. }
-                | Frontend::Bind { .. }
+                | Frontend::Bind(_)
                 | Frontend::Execute { .. }
         );
         if is_work && !self.skipping {
@@ -298,9 +314,7 @@ impl PgSession {
             Frontend::Parse { name, text, parameter_types } => {
                 self.parse_message(name, text, parameter_types);
             }
-            Frontend::Bind { portal, statement, formats, values, result_formats } => {
-                self.bind_message(portal, &statement, &formats, &values, result_formats);
-            }
+            Frontend::Bind(bind) => self.bind_message(bind),
             Frontend::Describe(target, name) => self.describe(target, &name),
             Frontend::Execute { portal, rows_max } => self.execute(portal, rows_max),
             Frontend::Close(target, name) => self.close(target, &name),
@@ -330,6 +344,7 @@ impl PgSession {
             | Activity::Preparing { .. }
             | Activity::Running { .. }) => self.simple_outcome(activity, outcome),
             Activity::Parsing { name } => self.parse_outcome(name, outcome),
+            Activity::Renewing { name, message } => self.renew_outcome(name, message, outcome),
             Activity::Executing { portal, rows_max } => {
                 self.execute_outcome(portal, rows_max, outcome);
             }
@@ -561,7 +576,7 @@ mod tests {
             assert_eq!(session.step(0), Progress::Waiting);
             let Some(Request::Prepare { text, .. }) = session.next_request() else { panic!() };
             let statement = prepared(&session, &text);
-            session.resume(Outcome::Prepared(statement));
+            session.resume(Outcome::Prepared(statement, 0));
         }
         session.feed(b"B\0\0\0\x0c\0\0\0\0\0\0\0\0");
         assert_eq!(session.step(0), Progress::Idle);
@@ -591,7 +606,7 @@ mod tests {
         session.step(0);
         let Some(Request::Prepare { text, .. }) = session.next_request() else { panic!() };
         let statement = prepared(&session, &text);
-        session.resume(Outcome::Prepared(statement));
+        session.resume(Outcome::Prepared(statement, 0));
         session.feed(b"D\0\0\0\x06S\0");
         session.step(0);
         assert!(session.out.starts_with(b"1\0\0\0\x04t\0\0\0\x06\0\0T"), "{:?}", session.out);

@@ -24,7 +24,7 @@ impl PgSession {
             }
             (_, Outcome::Failed(error)) => self.fail_simple(&error, 0),
             (Activity::Splitting, Outcome::Text(pieces)) => self.begin_pieces(pieces),
-            (Activity::Preparing { rest, .. }, Outcome::Prepared(statement)) => {
+            (Activity::Preparing { rest, .. }, Outcome::Prepared(statement, _)) => {
                 self.run_piece(statement, rest);
             }
             (Activity::Running { statement, rest }, Outcome::Rows(batch)) => {

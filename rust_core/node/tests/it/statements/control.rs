@@ -67,6 +67,15 @@ pub fn table(n: u32, name: &str, columns: &[(&str, TypeId, i32)]) -> Table {
 
 /// The writes that make a table, in the order in which CREATE TABLE makes them.
 pub fn creation(table: &Table) -> [(GroupId, Vec<u8>); 2] {
+    descriptor(table, Some(0))
+}
+
+/// The writes that put another descriptor in the place of a table's.
+pub fn change(table: &Table) -> [(GroupId, Vec<u8>); 2] {
+    descriptor(table, None)
+}
+
+fn descriptor(table: &Table, seen: Option<u8>) -> [(GroupId, Vec<u8>); 2] {
     let schema = [table.version.to_be_bytes(), table.oid.to_be_bytes()].concat();
     let number = u64::from(table.oid).to_be_bytes();
     let oid = |out: &mut Encoder<&mut Vec<u8>>| {
@@ -76,8 +85,8 @@ pub fn creation(table: &Table) -> [(GroupId, Vec<u8>); 2] {
         out.array(2).unwrap().str(&table.schema).unwrap().str(&table.name).unwrap();
     };
     let descriptor = table.encode();
-    let rows = writes(&[(SCHEMA, &oid, &schema)]);
-    let system = writes(&[(NAMES, &name, &number), (TABLES, &oid, &descriptor)]);
+    let rows = writes(&[(SCHEMA, &oid, &schema)], seen);
+    let system = writes(&[(NAMES, &name, &number), (TABLES, &oid, &descriptor)], seen);
     [(GroupId::ROWS, rows), (GroupId::SYSTEM, system)]
 }
 
@@ -86,19 +95,20 @@ pub fn row_of_a_node(id: u32, row: &[u8]) -> Vec<u8> {
     let key = |out: &mut Encoder<&mut Vec<u8>>| {
         out.array(1).unwrap().u32(id).unwrap();
     };
-    writes(&[(NODES, &key, row)])
+    writes(&[(NODES, &key, row)], Some(0))
 }
 
 type Key<'a> = &'a dyn Fn(&mut Encoder<&mut Vec<u8>>);
 
-fn writes(puts: &[(u64, Key<'_>, &[u8])]) -> Vec<u8> {
+/// Writes that want to find such a version, or whatever is there.
+fn writes(puts: &[(u64, Key<'_>, &[u8])], seen: Option<u8>) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut out = Encoder::new(&mut bytes);
     out.array(puts.len() as u64).unwrap();
     for (relation, key, value) in puts {
         out.array(4).unwrap().u64(*relation).unwrap();
         key(&mut out);
-        out.bytes(value).unwrap().u8(0).unwrap();
+        out.bytes(value).unwrap().encode(seen).unwrap();
     }
     bytes
 }

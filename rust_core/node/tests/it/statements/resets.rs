@@ -2,6 +2,8 @@
 //! is under way then must not answer another one, and nothing that it held is held any more.
 
 use phantom_base::GroupId;
+use phantom_sql::catalog::Table;
+use phantom_types::TypeId;
 
 use super::checker::{Checker, Op, value};
 use super::client::{Answer, Client, Progress};
@@ -16,9 +18,13 @@ const STEPS: u64 = 60;
 const ADD: &str = "UPDATE counter SET n = n + 1 WHERE id = 1 RETURNING n";
 
 pub fn leader(cluster: &mut Cluster) -> usize {
+    leader_of(cluster, GroupId::ROWS)
+}
+
+fn leader_of(cluster: &mut Cluster, group: GroupId) -> usize {
     cluster.calm_until("a leader is known everywhere", |cluster| {
         let mut leads = (0..cluster.nodes.len()).map(|n| {
-            let status = cluster.core(n).replication().status(GroupId::ROWS).unwrap();
+            let status = cluster.core(n).replication().status(group).unwrap();
             status.group.leader.0 as usize
         });
         let first = leads.next().unwrap();
@@ -65,6 +71,64 @@ pub fn small_steps(cluster: &mut Cluster, client: &mut Client, steps: u64) -> Op
 
 /// What a read may say that had rows before its leader was lost: they are perhaps the client's.
 const ROWS_WERE_SENT: (&str, &str) = ("40001", "the leader was lost after rows had been sent");
+
+/// A cluster whose groups are led by different nodes: the catalog's, the rows', and who leads none.
+fn led_apart() -> (Cluster, [usize; 3]) {
+    (1..)
+        .find_map(|seed| {
+            let mut cluster = started_with(seed);
+            let system = leader_of(&mut cluster, GroupId::SYSTEM);
+            let rows = leader(&mut cluster);
+            (system != rows).then_some((cluster, [system, rows, 3 - system - rows]))
+        })
+        .expect("some seed")
+}
+
+fn cut(cluster: &mut Cluster, a: usize, b: usize) {
+    cluster.reset(a, b);
+    cluster.links.cut(a, b);
+}
+
+#[test]
+fn a_leader_whose_catalog_lags_waits_for_it() {
+    let (mut cluster, [system, rows, gateway]) = led_apart();
+    let mut client = connected(&mut cluster, gateway);
+    cut(&mut cluster, system, rows);
+    let table = control::table(2, "newer", &[("id", TypeId::INT8, -1)]);
+    cluster.create(gateway, &table);
+    client.query("INSERT INTO newer VALUES (1)");
+    for _ in 0..100 {
+        cluster.calm_step(5 * MS);
+        assert_eq!(answered(&mut cluster, &mut client), None, "the leader cannot know the table");
+    }
+    cluster.links.join_all();
+    let answer = cluster.calm_until("an insert", |cluster| answered(cluster, &mut client));
+    assert_eq!((answer.tag.as_str(), &answer.error), ("INSERT 0 1", &None));
+}
+
+#[test]
+fn a_statement_whose_binding_anew_fails_leaves_its_time_to_itself() {
+    let (mut cluster, [system, rows, gateway]) = led_apart();
+    let table = control::table(2, "older", &[("id", TypeId::INT8, -1)]);
+    cluster.create(system, &table);
+    let mut client = connected(&mut cluster, gateway);
+    let mut ask = |cluster: &mut Cluster, text: &str| {
+        client.query(text);
+        cluster.calm_until(text, |cluster| answered(cluster, &mut client))
+    };
+    assert_eq!(ask(&mut cluster, "SET statement_timeout = 15000").error, None);
+    let select = "SELECT id FROM older WHERE id = 1";
+    assert_eq!(ask(&mut cluster, select).error, None);
+    // The gateway does not hear of the change, and cannot ask for it.
+    cut(&mut cluster, system, gateway);
+    for (group, puts) in control::change(&Table { version: 2, ..table }) {
+        cluster.write_rows(rows, group, &puts);
+    }
+    for _ in 0..2 {
+        let (code, message) = ask(&mut cluster, select).error.expect("the catalog is out of reach");
+        assert_eq!(code, "57P03", "{message}");
+    }
+}
 
 #[test]
 fn a_link_that_breaks_at_any_step_changes_no_answer() {
