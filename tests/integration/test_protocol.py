@@ -376,6 +376,45 @@ def test_a_client_that_reads_slowly_gets_all(node: NodeProcess, db: Frontend) ->
     assert db.answer().values() == [("1",)]
 
 
+def test_an_idle_session_ends_by_its_timeout(oracle: int, node: NodeProcess) -> None:
+    def run(port: int) -> object:
+        with Frontend.connect(port) as frontend:
+            frontend.query("SET idle_session_timeout = 1")
+            said = b""
+            while piece := frontend.socket.recv(4096):
+                said += piece
+        fields = said[said.rindex(b"SFATAL") :].split(b"\0")
+        return [field for field in fields if field[:1] in (b"S", b"C", b"M")]
+
+    assert run(node.pg.port) == run(oracle)
+
+
+def test_statements_are_looked_up_by_the_path_of_the_moment(oracle: int, node: NodeProcess) -> None:
+    script = [
+        query("CREATE TABLE on_path (k int PRIMARY KEY)"),
+        parse("SELECT k FROM on_path", "s"),
+        SYNC,
+        query("SET search_path = nowhere"),
+        bind(name="s"),
+        SYNC,
+        query("RESET search_path"),
+        bind(name="s"),
+        execute(),
+        SYNC,
+        query("SET default_transaction_read_only = on; DROP TABLE on_path"),
+        query("SET default_transaction_read_only = off"),
+        query("SHOW transaction_read_only"),
+    ]
+
+    def run(port: int) -> list[object]:
+        with Frontend.connect(port) as frontend:
+            frontend.send(b"".join(script))
+            answers = [frontend.answer() for _ in range(answers_of(script))]
+        return [(answer.kinds, shown(answer, ordered=True)) for answer in answers]
+
+    assert run(node.pg.port) == run(oracle)
+
+
 def test_discard_all_forgets_statements(db: Frontend) -> None:
     db.send(parse("SELECT 1", "s"), SYNC)
     db.answer()

@@ -405,3 +405,159 @@ SELECT timestamptz '2020-07-01 12:00 +05:30', timestamptz '2020-07-01 12:00 XYZ+
 SELECT date_trunc('day', timestamptz '2020-07-01 12:00', '-05:30:15'), date_trunc('day', timestamptz '2020-07-01 12:00', '100')
 
 RESET timezone
+
+# Units, fractions, and numbers in other bases.
+
+SET statement_timeout = '600us'
+
+SHOW statement_timeout
+
+SET statement_timeout = '1.5s'
+
+SHOW statement_timeout
+
+SET statement_timeout = 1.5
+
+SHOW statement_timeout
+
+SET statement_timeout = '0x10'
+
+SHOW statement_timeout
+
+SET statement_timeout = '010'
+
+SHOW statement_timeout
+
+SET statement_timeout = '1e3'
+
+SHOW statement_timeout
+
+SET statement_timeout = ' 1.7 min '
+
+SHOW statement_timeout
+
+SET statement_timeout = '0.4'
+
+SHOW statement_timeout
+
+SET statement_timeout = '99999999999'
+
+SET statement_timeout = '1 ms x'
+
+RESET statement_timeout
+
+SET work_mem = '100000B'
+
+SHOW work_mem
+
+SET work_mem = '1.3MB'
+
+SHOW work_mem
+
+RESET work_mem
+
+SET extra_float_digits = '1ms'
+
+SET effective_cache_size = 0
+
+SET random_page_cost = -1
+
+# What a transaction begins with, and what ends with it.
+
+SHOW transaction_isolation
+
+SET default_transaction_isolation = 'read uncommitted'
+
+SHOW transaction_isolation
+
+RESET default_transaction_isolation
+
+SET default_transaction_read_only = on
+
+SHOW transaction_read_only
+
+SET default_transaction_read_only = off
+
+SET default_transaction_deferrable = on
+
+SHOW transaction_deferrable
+
+RESET default_transaction_deferrable
+
+SET transaction_read_only = on
+
+SHOW transaction_read_only
+
+SET transaction_isolation = 'nope'
+
+# The path of names.
+
+CREATE TABLE on_path (k int)
+
+SET search_path = "$user", "B c"
+
+SHOW search_path
+
+SELECT current_schema(), current_schema
+
+SELECT * FROM on_path
+
+INSERT INTO on_path VALUES (1)
+
+CREATE TABLE nowhere (k int)
+
+DROP TABLE on_path
+
+DROP TABLE IF EXISTS on_path
+
+SELECT * FROM public.on_path
+
+SET search_path = pg_catalog, public
+
+SELECT current_schema()
+
+CREATE TABLE nowhere (k int)
+
+SELECT * FROM on_path
+
+SET search_path = ''
+
+SHOW search_path
+
+DROP TABLE public.on_path
+
+RESET search_path
+
+SHOW search_path
+
+# Names that are none, and values of settings that pg_dump and drivers send.
+
+SET "a.1b" = 1
+
+SET "a b.c" = 1
+
+SET a.b = 'x'
+
+SHOW a.c
+
+SET check_function_bodies = false
+
+SET default_tablespace = ''
+
+SET default_table_access_method = heap
+
+SET quote_all_identifiers = true
+
+SET synchronize_seqscans TO off
+
+SET row_security = off
+
+SET xmloption = content
+
+SET idle_session_timeout = 60000
+
+SHOW idle_session_timeout
+
+RESET idle_session_timeout
+
+RESET ALL

@@ -109,3 +109,39 @@ CREATE TABLE empty ()
 SELECT * FROM empty
 
 DROP TABLE empty
+
+# Clauses that say more than is done here.
+
+CREATE TABLE clauses (a int COLLATE "C")
+
+CREATE TABLE clauses (a int) ON COMMIT DROP
+
+CREATE TABLE clauses (a int) ON COMMIT PRESERVE ROWS
+
+CREATE TABLE clauses (a int)
+
+CREATE TABLE clauses (a text COMPRESSION pglz)
+
+CREATE TABLE clauses (a text STORAGE external)
+
+CREATE TABLE clauses (a int NOT NULL NO INHERIT)
+
+CREATE TABLE clauses (a int PRIMARY KEY USING INDEX TABLESPACE pg_default)
+
+DROP TABLE clauses
+
+# What is absent is named.
+
+ALTER ROLE nobody_at_all SET work_mem = '5MB'
+
+SHOW max_connections
+
+SET geqo_threshold = 13
+
+SELECT 'a'::aclitem
+
+SELECT bit_length('a')
+
+SELECT pg_relation_size(1)
+
+SELECT to_nothing(1)

@@ -214,6 +214,8 @@ pub mod sqlstate {
     pub const CRASH_SHUTDOWN: SqlState = SqlState(*b"57P02");
     /// `57P03`
     pub const CANNOT_CONNECT_NOW: SqlState = SqlState(*b"57P03");
+    /// `57P05`
+    pub const IDLE_SESSION_TIMEOUT: SqlState = SqlState(*b"57P05");
     /// `58000`
     pub const SYSTEM_ERROR: SqlState = SqlState(*b"58000");
     /// `58030`

@@ -21,6 +21,8 @@ pub struct Prepared {
     pub columns: Vec<ResultColumn>,
     /// Whether a literal in it spoke of the present (`'now'`): it is nobody else's statement.
     pub of_the_moment: bool,
+    /// The value of `search_path` that its names were looked up with.
+    pub search_path: Arc<str>,
     /// Why it cannot be run, though it can be described: a call on constants fails.
     pub plan_error: Option<Error>,
 }
@@ -156,7 +158,9 @@ impl Prepared {
         columns: Vec<ResultColumn>,
     ) -> Self {
         let text = Arc::from(text);
-        Self { text, body, parameters, columns, of_the_moment: false, plan_error: None }
+        let search_path = Arc::from("");
+        let (of_the_moment, plan_error) = (false, None);
+        Self { text, body, parameters, columns, of_the_moment, search_path, plan_error }
     }
 
     /// Whether a client that was told of its result would take the other's for it. Names are part

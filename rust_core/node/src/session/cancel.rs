@@ -105,12 +105,37 @@ impl Sessions {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
+    /// Sets `idle_session_timeout` going for a session whose client was told that it may begin.
+    pub(super) fn watch_idleness(&mut self, now: Nanos, id: SessionId) {
+        let Some(session) = self.live.get_mut(&id) else { return };
+        let timeout = session.pg.settings().idle_session_timeout_ms();
+        if timeout == 0 || session.idle_until.is_some() || !session.pg.is_between_transactions() {
+            return;
+        }
+        let end = now + timeout * 1_000_000;
+        session.idle_until = Some(end);
+        self.deadlines.insert((end, id));
+    }
+
+    fn end_idle(&mut self, engine: &mut Engine<'_>, id: SessionId) {
+        let message = "terminating connection due to idle-session timeout";
+        let error = Error::new(sqlstate::IDLE_SESSION_TIMEOUT, message);
+        let Some(session) = self.live.get_mut(&id) else { return };
+        session.idle_until = None;
+        session.pg.cancel(error.with_severity(Severity::Fatal).with_routine("ProcessInterrupts"));
+        self.advance(engine, id);
+    }
+
     pub(super) fn pass_deadlines(&mut self, engine: &mut Engine<'_>) {
         while let Some((deadline, id)) = self.deadlines.first().copied() {
             if deadline > engine.now {
                 break;
             }
             self.deadlines.remove(&(deadline, id));
+            if self.live.get(&id).is_some_and(|session| session.idle_until == Some(deadline)) {
+                self.end_idle(engine, id);
+                continue;
+            }
             let running = self.live.get(&id).and_then(|session| session.running.as_ref());
             if let Some(why) = running.and_then(|running| running.cancelled.clone()) {
                 self.was_not_told(engine, id, &why);

@@ -97,6 +97,8 @@ struct Session {
     /// A statement that is bound again, with its values.
     again: Option<Again>,
     event: Option<SessionEvent>,
+    /// When it ends if its client begins nothing until then.
+    idle_until: Option<Nanos>,
     /// The event that waits for its answer.
     asked: Option<u64>,
     closing: bool,
@@ -204,6 +206,7 @@ impl Sessions {
             given_up: Arc::default(),
             again: None,
             event: None,
+            idle_until: None,
             asked: None,
             closing: false,
             arriving: Share::default(),
@@ -220,6 +223,9 @@ impl Sessions {
     /// Takes bytes of a client and works through them.
     pub fn feed(&mut self, engine: &mut Engine<'_>, id: SessionId, bytes: &[u8]) -> usize {
         let Some(session) = self.live.get_mut(&id) else { return bytes.len() };
+        if let Some(end) = session.idle_until.take() {
+            self.deadlines.remove(&(end, id));
+        }
         let taken = session.pg.feed(bytes);
         session.hold_arriving(engine.requests.memory());
         self.advance(engine, id);
@@ -264,6 +270,9 @@ impl Sessions {
     /// Forgets a session and what it runs.
     pub fn close(&mut self, engine: &mut Engine<'_>, id: SessionId) {
         self.stop(engine, id);
+        if let Some(end) = self.live.get(&id).and_then(|session| session.idle_until) {
+            self.deadlines.remove(&(end, id));
+        }
         if let Some(session) = self.live.remove(&id) {
             self.by_pid.remove(&session.pg.identity().pid);
         }
@@ -380,6 +389,7 @@ impl Sessions {
                 // An answer may have come at once.
                 Progress::Waiting if asked || self.ready.remove(&id) => {}
                 Progress::Waiting | Progress::Idle | Progress::Flooded => {
+                    self.watch_idleness(engine.now, id);
                     self.notify.insert(id);
                     return;
                 }

@@ -159,7 +159,9 @@ impl Sessions {
     /// Looks at a statement that was bound to an older catalog.
     pub(super) fn renew(&mut self, id: SessionId, old: Arc<statement::Prepared>) {
         let snapshot = self.snapshot();
-        if is_current(&old, &snapshot) {
+        let session = self.live.get(&id).expect("it has just asked");
+        let is_same_path = *old.search_path == *session.pg.settings().search_path_text();
+        if is_same_path && is_current(&old, &snapshot) {
             self.resume(id, Outcome::Prepared(old, snapshot.version()));
         } else if let Some(renewed) = self.cached(id, &old.text, &declared_types(&old)) {
             let outcome = renewed_outcome(&old, renewed, snapshot.version());

@@ -1,7 +1,7 @@
 //! CREATE TABLE and DROP TABLE: checked here, carried out by the catalog.
 
 use pg_query::protobuf::node::Node;
-use pg_query::protobuf::{self, ConstrType, DropBehavior, ObjectType};
+use pg_query::protobuf::{self, ConstrType, DropBehavior, ObjectType, OnCommitAction};
 use phantom_base::{Error, Result, sqlstate};
 
 use super::names::SYSTEM_COLUMNS;
@@ -59,13 +59,17 @@ impl Binder<'_> {
     }
 
     fn creation_schema(&self, range: &protobuf::RangeVar) -> Result<String> {
-        match range.schemaname.as_str() {
-            "" | "public" => Ok("public".to_owned()),
+        let schema = match range.schemaname.as_str() {
+            "" => self.context.settings.search_path().first.ok_or_else(|| {
+                let message = "no schema has been selected to create in";
+                self.error(sqlstate::INVALID_SCHEMA_NAME, range.location, message)
+            })?,
+            named => named,
+        };
+        match schema {
+            "public" => Ok("public".to_owned()),
             "pg_catalog" | "information_schema" => {
-                let message = format!(
-                    "permission denied to create \"{}.{}\"",
-                    range.schemaname, range.relname
-                );
+                let message = format!("permission denied to create \"{schema}.{}\"", range.relname);
                 Err(Error::new(sqlstate::INSUFFICIENT_PRIVILEGE, message)
                     .with_detail("System catalog modifications are currently disallowed."))
             }
@@ -91,15 +95,31 @@ impl Binder<'_> {
         let (ty, typmod) = self.type_name(ty)?;
         if let Some(collate) = &definition.coll_clause {
             let collation = strings_of(&collate.collname).last().copied().unwrap_or_default();
+            if !ty.is_text() {
+                let message = format!("collations are not supported by type {}", ty.sql_name());
+                return Err(self.error(sqlstate::DATATYPE_MISMATCH, collate.location, message));
+            }
             if !matches!(collation, "C" | "POSIX" | "default") {
                 let what = format!("collation \"{collation}\"");
                 return Err(self.unsupported(collate.location, what));
             }
         }
+        let absent = match definition {
+            _ if !definition.compression.is_empty() => "COMPRESSION",
+            _ if !definition.storage_name.is_empty() => "STORAGE",
+            _ if !definition.fdwoptions.is_empty() => "OPTIONS of a column",
+            _ => "",
+        };
+        if !absent.is_empty() {
+            return Err(self.unsupported(definition.location, absent));
+        }
         let mut not_null = definition.is_not_null;
         for constraint in &definition.constraints {
             let Some(Node::Constraint(constraint)) = inner(Some(constraint)) else { continue };
             match constraint.contype() {
+                ConstrType::ConstrNotnull if constraint.is_no_inherit => {
+                    return Err(self.unsupported(constraint.location, "NO INHERIT"));
+                }
                 ConstrType::ConstrNotnull => not_null = true,
                 ConstrType::ConstrNull => {
                     if not_null {
@@ -176,7 +196,7 @@ impl Binder<'_> {
         Ok(())
     }
 
-    pub(super) fn drop_table(drop: &protobuf::DropStmt) -> Result<Body> {
+    pub(super) fn drop_table(&self, drop: &protobuf::DropStmt) -> Result<Body> {
         if drop.remove_type() != ObjectType::ObjectTable {
             let kind =
                 drop.remove_type().as_str_name().trim_start_matches("OBJECT_").replace('_', " ");
@@ -188,6 +208,10 @@ impl Binder<'_> {
         for object in &drop.objects {
             let Some(Node::List(list)) = inner(Some(object)) else { continue };
             tables.push(match strings_of(&list.items).as_slice() {
+                // Nothing is in the schema without a name: no table is found.
+                [name] if !self.context.settings.search_path().sees_public => {
+                    (String::new(), (*name).to_owned())
+                }
                 [name] => ("public".to_owned(), (*name).to_owned()),
                 [schema, name] => ((*schema).to_owned(), (*name).to_owned()),
                 other => {
@@ -213,6 +237,10 @@ fn default_key_name(table: &str) -> String {
 }
 
 fn refuse_absent_options(create: &protobuf::CreateStmt, range: &protobuf::RangeVar) -> Result<()> {
+    if !matches!(create.oncommit(), OnCommitAction::OncommitNoop | OnCommitAction::Undefined) {
+        let message = "ON COMMIT can only be used on temporary tables";
+        return Err(Error::new(sqlstate::INVALID_TABLE_DEFINITION, message));
+    }
     let absent = match range.relpersistence.as_str() {
         "t" => "CREATE TEMPORARY TABLE",
         "u" => "CREATE UNLOGGED TABLE",
@@ -228,6 +256,9 @@ fn refuse_absent_options(create: &protobuf::CreateStmt, range: &protobuf::RangeV
 }
 
 fn refuse_key_options(constraint: &protobuf::Constraint) -> Result<()> {
+    if !constraint.indexspace.is_empty() || !constraint.access_method.is_empty() {
+        return Err(Error::unsupported("USING INDEX TABLESPACE"));
+    }
     if constraint.deferrable || constraint.initdeferred {
         return Err(Error::unsupported("a deferrable primary key"));
     }
@@ -249,6 +280,10 @@ fn constraint_name(kind: ConstrType) -> &'static str {
         ConstrType::ConstrUnique => "UNIQUE",
         ConstrType::ConstrExclusion => "EXCLUDE",
         ConstrType::ConstrForeign => "FOREIGN KEY",
+        ConstrType::ConstrNotnull => "NOT NULL of a table",
+        ConstrType::ConstrAttrDeferrable | ConstrType::ConstrAttrNotDeferrable => "DEFERRABLE",
+        ConstrType::ConstrAttrDeferred | ConstrType::ConstrAttrImmediate => "INITIALLY",
+        ConstrType::ConstrAttrEnforced | ConstrType::ConstrAttrNotEnforced => "ENFORCED",
         _ => "this constraint",
     }
 }

@@ -311,12 +311,18 @@ impl Binder<'_> {
                 Expr::constant(Datum::text(self.context.role), TypeId::NAME)
             }
             Op::SvfopCurrentCatalog => Expr::constant(names::DATABASE.into(), TypeId::NAME),
-            Op::SvfopCurrentSchema => Expr::constant("public".into(), TypeId::NAME),
+            Op::SvfopCurrentSchema => self.current_schema(),
             other => {
                 let what = names::sql_value_function_name(other);
                 return Err(self.unsupported(function.location, what));
             }
         })
+    }
+
+    /// The schema in which tables are made; NULL if the path names none that exists.
+    pub(super) fn current_schema(&self) -> Expr {
+        let first = self.context.settings.search_path().first;
+        Expr::constant(first.map_or(Datum::Null, Datum::text), TypeId::NAME)
     }
 
     fn collate(&mut self, collate: &protobuf::CollateClause) -> Result<Expr> {

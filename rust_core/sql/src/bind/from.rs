@@ -71,7 +71,10 @@ impl Binder<'_> {
         let schema = if range.schemaname.is_empty() { "public" } else { &range.schemaname };
         super::names::refuse_system_catalog(schema, &range.relname)
             .map_err(|error| self.located(range.location, error))?;
-        self.context.catalog.table(schema, &range.relname).cloned().ok_or_else(|| {
+        let is_seen =
+            !range.schemaname.is_empty() || self.context.settings.search_path().sees_public;
+        let table = self.context.catalog.table(schema, &range.relname).filter(|_| is_seen);
+        table.cloned().ok_or_else(|| {
             self.error(
                 sqlstate::UNDEFINED_TABLE,
                 range.location,

@@ -59,8 +59,7 @@ impl Binder<'_> {
             arguments.push(self.child(Some(argument))?);
         }
         if name == "current_schema" && arguments.is_empty() {
-            // There is one schema to be current.
-            return Ok(Expr::constant("public".into(), TypeId::NAME));
+            return Ok(self.current_schema());
         }
         self.call_by_name(&words, arguments, call.location)
     }

@@ -102,7 +102,8 @@ pub fn prepare(text: &str, parameter_types: &[u32], context: Context<'_>) -> Res
         Bound::Other(body) => body,
     };
     let prepared = Prepared::new(text, body, parameters, columns);
-    Ok(Prepared { of_the_moment: binder.of_the_moment, plan_error, ..prepared })
+    let search_path = Arc::from(context.settings.search_path_text());
+    Ok(Prepared { of_the_moment: binder.of_the_moment, plan_error, search_path, ..prepared })
 }
 
 /// A statement that was bound, its parameters perhaps not yet.
@@ -208,8 +209,8 @@ impl<'a> Binder<'a> {
             Node::UpdateStmt(update) => self.update_statement(update),
             Node::DeleteStmt(delete) => self.delete_statement(delete),
             Node::CreateStmt(create) => Ok((Bound::Other(self.create_table(create)?), Vec::new())),
-            Node::DropStmt(drop) => Ok((Bound::Other(Self::drop_table(drop)?), Vec::new())),
-            other => Self::utility_statement(other),
+            Node::DropStmt(drop) => Ok((Bound::Other(self.drop_table(drop)?), Vec::new())),
+            other => self.utility_statement(other),
         }
     }
 

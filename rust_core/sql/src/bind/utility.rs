@@ -10,7 +10,7 @@ use super::{Binder, Bound, BoundStatement, inner};
 use crate::statement::{Body, Discard, ResultColumn, Utility};
 
 impl Binder<'_> {
-    pub(super) fn utility_statement(node: &Node) -> Result<BoundStatement> {
+    pub(super) fn utility_statement(&self, node: &Node) -> Result<BoundStatement> {
         let utility = match node {
             Node::VariableSetStmt(set) => bind_set(set)?,
             Node::VariableShowStmt(show) => {
@@ -27,7 +27,11 @@ impl Binder<'_> {
                 (!stmt.isall && !stmt.name.is_empty()).then(|| stmt.name.clone()),
             ),
             Node::TransactionStmt(stmt) => return Err(transaction_block(stmt)),
-            other => return Err(Error::unsupported(statement_name(other))),
+            other => {
+                let name =
+                    statement_name(other).map_or_else(|| leading_words(self.text), Into::into);
+                return Err(Error::unsupported(name));
+            }
         };
         let columns = match &utility {
             Utility::Show(Some(name)) => vec![text_column(name)],
@@ -50,6 +54,9 @@ fn bind_set(set: &protobuf::VariableSetStmt) -> Result<Utility> {
             let mut words = Vec::with_capacity(set.args.len());
             for argument in &set.args {
                 words.push(setting_word(inner(Some(argument)))?);
+            }
+            if name == "search_path" {
+                words = words.iter().map(|word| crate::settings::quoted(word)).collect();
             }
             let value = Some(words.join(", "));
             Ok(Utility::Set { name, value, local: set.is_local })
@@ -110,8 +117,8 @@ fn transaction_block(stmt: &protobuf::TransactionStmt) -> Error {
 }
 
 /// What a statement is called, for the error that says that it is absent.
-fn statement_name(node: &Node) -> &'static str {
-    match node {
+fn statement_name(node: &Node) -> Option<&'static str> {
+    Some(match node {
         Node::ExplainStmt(_) => "EXPLAIN",
         Node::CopyStmt(_) => "COPY",
         Node::PrepareStmt(_) => "PREPARE",
@@ -149,6 +156,22 @@ fn statement_name(node: &Node) -> &'static str {
         Node::DoStmt(_) => "DO",
         Node::CallStmt(_) => "CALL",
         Node::ConstraintsSetStmt(_) => "SET CONSTRAINTS",
-        _ => "this statement",
+        _ => return None,
+    })
+}
+
+/// The first two words of a statement, which say what it is: `ALTER ROLE`.
+fn leading_words(text: &str) -> String {
+    let mut rest = text.trim_start();
+    loop {
+        let after = match rest {
+            line if line.starts_with("--") => line.split_once('\n').map(|(_, after)| after),
+            block if block.starts_with("/*") => block.split_once("*/").map(|(_, after)| after),
+            _ => break,
+        };
+        rest = after.unwrap_or_default().trim_start();
     }
+    let is_word = |word: &&str| word.chars().all(|c| c.is_ascii_alphabetic() || c == '_');
+    let words = rest.split_whitespace().take_while(is_word).take(2);
+    words.collect::<Vec<_>>().join(" ").to_ascii_uppercase()
 }

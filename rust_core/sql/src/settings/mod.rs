@@ -5,7 +5,15 @@
 //! things that do not exist yet. A value that would have to change an answer and cannot is refused.
 
 use phantom_base::{Error, Map, Result, sqlstate};
-use phantom_types::{DateOrder, DateOutput, SessionFormat, TimeZone};
+use phantom_types::{SessionFormat, TimeZone};
+
+mod known;
+mod path;
+mod value;
+
+use known::{Kind, SETTINGS, find, is_foreign};
+pub(crate) use path::quoted;
+use value::{date_style, printed};
 
 /// The version of PostgreSQL whose behaviour this server has.
 pub const POSTGRES_VERSION: &str = "15.14";
@@ -22,108 +30,6 @@ pub fn version_text() -> String {
     format!("PostgreSQL {} on {}-linux, 64-bit", server_version(), std::env::consts::ARCH)
 }
 
-enum Kind {
-    Bool,
-    /// Whole numbers from..=to, and the unit that a bare number has.
-    Integer(i64, i64, Unit),
-    Real,
-    Text,
-    /// One of these words.
-    Word(&'static [&'static str]),
-    DateStyle,
-    TimeZone,
-    /// Shown, never set.
-    Fixed,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Unit {
-    None,
-    Milliseconds,
-    Kilobytes,
-    Pages,
-}
-
-struct Setting {
-    /// As SHOW ALL prints it.
-    name: &'static str,
-    kind: Kind,
-    default: &'static str,
-    /// Whether a change is told with ParameterStatus.
-    reported: bool,
-}
-
-const fn setting(name: &'static str, kind: Kind, default: &'static str) -> Setting {
-    Setting { name, kind, default, reported: false }
-}
-
-const fn reported(name: &'static str, kind: Kind, default: &'static str) -> Setting {
-    Setting { name, kind, default, reported: true }
-}
-
-const INT_MAX: i64 = i32::MAX as i64;
-
-#[rustfmt::skip] // A line a setting, in the order of SHOW ALL.
-static SETTINGS: &[Setting] = &[
-    reported("application_name", Kind::Text, ""),
-    setting("backslash_quote", Kind::Word(&["safe_encoding", "on"]), "safe_encoding"),
-    setting("bytea_output", Kind::Word(&["hex", "escape"]), "hex"),
-    reported("client_encoding", Kind::Word(&["UTF8"]), "UTF8"),
-    setting("client_min_messages", Kind::Word(&["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"]), "notice"),
-    reported("DateStyle", Kind::DateStyle, "ISO, MDY"),
-    setting("default_transaction_deferrable", Kind::Bool, "off"),
-    setting("default_transaction_isolation", Kind::Word(&["read committed", "read uncommitted"]), "read committed"),
-    reported("default_transaction_read_only", Kind::Bool, "off"),
-    setting("effective_cache_size", Kind::Integer(1, INT_MAX, Unit::Pages), "524288"),
-    setting("enable_bitmapscan", Kind::Bool, "on"),
-    setting("enable_hashagg", Kind::Bool, "on"),
-    setting("enable_hashjoin", Kind::Bool, "on"),
-    setting("enable_indexonlyscan", Kind::Bool, "on"),
-    setting("enable_indexscan", Kind::Bool, "on"),
-    setting("enable_material", Kind::Bool, "on"),
-    setting("enable_mergejoin", Kind::Bool, "on"),
-    setting("enable_nestloop", Kind::Bool, "on"),
-    setting("enable_seqscan", Kind::Bool, "on"),
-    setting("enable_sort", Kind::Bool, "on"),
-    setting("escape_string_warning", Kind::Bool, "on"),
-    setting("extra_float_digits", Kind::Integer(-15, 3, Unit::None), "1"),
-    setting("idle_in_transaction_session_timeout", Kind::Integer(0, INT_MAX, Unit::Milliseconds), "0"),
-    setting("idle_session_timeout", Kind::Integer(0, 0, Unit::Milliseconds), "0"),
-    reported("in_hot_standby", Kind::Fixed, "off"),
-    reported("integer_datetimes", Kind::Fixed, "on"),
-    reported("IntervalStyle", Kind::Word(&["postgres", "postgres_verbose", "sql_standard", "iso_8601"]), "postgres"),
-    reported("is_superuser", Kind::Fixed, "on"),
-    setting("jit", Kind::Bool, "on"),
-    setting("lc_collate", Kind::Fixed, "C"),
-    setting("lc_ctype", Kind::Fixed, "C.UTF-8"),
-    setting("lc_messages", Kind::Text, "C"),
-    setting("lc_monetary", Kind::Text, "C"),
-    setting("lc_numeric", Kind::Text, "C"),
-    setting("lc_time", Kind::Text, "C"),
-    setting("lock_timeout", Kind::Integer(0, INT_MAX, Unit::Milliseconds), "0"),
-    setting("maintenance_work_mem", Kind::Integer(1024, INT_MAX, Unit::Kilobytes), "65536"),
-    setting("max_identifier_length", Kind::Fixed, "63"),
-    setting("max_parallel_workers_per_gather", Kind::Integer(0, 1024, Unit::None), "2"),
-    setting("random_page_cost", Kind::Real, "4"),
-    setting("row_security", Kind::Bool, "on"),
-    setting("search_path", Kind::Text, "\"$user\", public"),
-    reported("server_encoding", Kind::Fixed, "UTF8"),
-    reported("server_version", Kind::Fixed, ""),
-    setting("server_version_num", Kind::Fixed, "150014"),
-    reported("session_authorization", Kind::Fixed, ""),
-    reported("standard_conforming_strings", Kind::Word(&["on"]), "on"),
-    setting("statement_timeout", Kind::Integer(0, INT_MAX, Unit::Milliseconds), "0"),
-    setting("synchronous_commit", Kind::Word(&["on", "remote_apply", "remote_write", "local"]), "on"),
-    setting("tcp_keepalives_idle", Kind::Integer(0, INT_MAX, Unit::None), "0"),
-    setting("tcp_user_timeout", Kind::Integer(0, INT_MAX, Unit::Milliseconds), "0"),
-    reported("TimeZone", Kind::TimeZone, "UTC"),
-    setting("transaction_deferrable", Kind::Fixed, "off"),
-    setting("transaction_isolation", Kind::Word(&["read committed", "read uncommitted"]), "read committed"),
-    setting("transaction_read_only", Kind::Fixed, "off"),
-    setting("work_mem", Kind::Integer(64, INT_MAX, Unit::Kilobytes), "4096"),
-    setting("xmloption", Kind::Word(&["content", "document"]), "content"),
-];
-
 /// The values of one session.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -133,6 +39,26 @@ pub struct Settings {
     startup: Map<String, String>,
     /// Those that say how values look, ready for use.
     format: SessionFormat,
+    path: SearchPath,
+    transaction: Modes,
+}
+
+/// Where names without a schema are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SearchPath {
+    /// Whether tables of `public` are found.
+    pub sees_public: bool,
+    /// The first schema that exists: there tables are made.
+    pub first: Option<&'static str>,
+}
+
+/// The `transaction_` settings: those of one transaction, which begins with the defaults.
+#[derive(Clone, Debug, Default)]
+struct Modes {
+    /// What is set; the rest is as the built-in defaults.
+    isolation: Option<String>,
+    is_read_only: bool,
+    is_deferrable: bool,
 }
 
 impl Settings {
@@ -141,7 +67,13 @@ impl Settings {
         let mut values = Map::new();
         values.insert("server_version".into(), server_version());
         values.insert("session_authorization".into(), role.to_owned());
-        Self { startup: values.clone(), values, format: SessionFormat::default() }
+        Self {
+            startup: values.clone(),
+            values,
+            format: SessionFormat::default(),
+            path: SearchPath { sees_public: true, first: Some("public") },
+            transaction: Modes::default(),
+        }
     }
 
     /// The value of a setting, as SHOW prints it.
@@ -150,6 +82,9 @@ impl Settings {
     /// `42704` for an unknown name.
     pub fn show(&self, name: &str) -> Result<String> {
         let lower = name.to_ascii_lowercase();
+        if let Some(value) = self.transaction.show(&lower) {
+            return Ok(value);
+        }
         if let Some(value) = self.values.get(&lower) {
             return Ok(find(&lower).map_or_else(|| value.clone(), |known| printed(known, value)));
         }
@@ -178,6 +113,7 @@ impl Settings {
             {
                 return Err(unknown(name));
             }
+            check_custom_name(name)?;
             let start = || self.startup.get(&lower).cloned().unwrap_or_default();
             let value = value.map_or_else(start, str::to_owned);
             self.values.insert(lower, value);
@@ -188,12 +124,51 @@ impl Settings {
             return Err(Error::new(sqlstate::CANT_CHANGE_RUNTIME_PARAM, message));
         }
         let value = match value {
-            Some(value) => self.checked(known, value)?,
+            Some(value) => value::read(known, value, &self.format)?,
             None => self.startup.get(&lower).cloned().unwrap_or_else(|| known.default.to_owned()),
         };
+        if self.transaction.set(&lower, &value) {
+            return Ok(()); // It ends with the transaction.
+        }
         self.values.insert(lower, value);
-        self.format = self.read_format();
+        self.read_again();
         Ok(())
+    }
+
+    /// A transaction begins: its modes are the defaults of this moment.
+    pub fn begin_transaction(&mut self) {
+        let is_on = |name| self.values.get(name).is_some_and(|value| value == "on");
+        self.transaction = Modes {
+            isolation: self.values.get("default_transaction_isolation").cloned(),
+            is_read_only: is_on("default_transaction_read_only"),
+            is_deferrable: is_on("default_transaction_deferrable"),
+        };
+    }
+
+    /// Where names without a schema are looked for.
+    pub fn search_path(&self) -> SearchPath {
+        self.path
+    }
+
+    /// The value of `search_path`: what a statement's names rest on.
+    pub fn search_path_text(&self) -> &str {
+        self.values.get("search_path").map_or("", String::as_str)
+    }
+
+    /// `idle_session_timeout` in milliseconds; 0 is none.
+    pub fn idle_session_timeout_ms(&self) -> u64 {
+        self.milliseconds("idle_session_timeout")
+    }
+
+    fn milliseconds(&self, name: &str) -> u64 {
+        self.values.get(name).and_then(|value| value.parse().ok()).unwrap_or(0)
+    }
+
+    fn read_again(&mut self) {
+        self.format = self.read_format();
+        let default = find("search_path").map_or("", |known| known.default);
+        let path = self.values.get("search_path").map_or(default, String::as_str);
+        self.path = SearchPath::of(path);
     }
 
     /// Sets one from the startup packet: what RESET goes back to.
@@ -212,7 +187,7 @@ impl Settings {
         for name in given.into_keys().filter(|name| name.contains('.')) {
             self.values.entry(name).or_default();
         }
-        self.format = self.read_format();
+        self.read_again();
     }
 
     /// Those that are told with ParameterStatus, with their values.
@@ -231,56 +206,19 @@ impl Settings {
 
     /// `statement_timeout` in milliseconds; 0 is none.
     pub fn statement_timeout_ms(&self) -> u64 {
-        self.values.get("statement_timeout").and_then(|value| value.parse().ok()).unwrap_or(0)
+        self.milliseconds("statement_timeout")
     }
 
     /// Whether writes are refused (25006).
     pub fn is_read_only(&self) -> bool {
-        self.values.get("default_transaction_read_only").is_some_and(|value| value == "on")
+        self.transaction.is_read_only
     }
 
     /// What a plan depends on, as text: part of the key of a plan cache.
     pub fn plan_key(&self) -> String {
-        let parts = ["datestyle", "timezone", "extra_float_digits"];
+        let parts = ["datestyle", "timezone", "extra_float_digits", "search_path"];
         let values = parts.map(|name| self.values.get(name).map_or("", String::as_str));
         values.join("|")
-    }
-
-    fn checked(&self, known: &Setting, value: &str) -> Result<String> {
-        match &known.kind {
-            Kind::Bool => boolean(known, value),
-            Kind::Integer(from, to, unit) => integer(known, value, *from, *to, *unit),
-            Kind::Real => match value.trim().parse::<f64>() {
-                Ok(number) if number.is_finite() => Ok(value.trim().to_owned()),
-                _ => Err(invalid(known, value)),
-            },
-            Kind::Text => Ok(value.to_owned()),
-            Kind::Word(words) => word(known, words, value),
-            Kind::DateStyle => {
-                let (output, order) = date_style(value, &self.format)
-                    .map_err(|word| invalid(known, value).with_detail(word))?;
-                Ok(date_style_text(output, order))
-            }
-            Kind::TimeZone => {
-                if value.eq_ignore_ascii_case("default") || value.eq_ignore_ascii_case("local") {
-                    return Ok(known.default.to_owned());
-                }
-                let zone = TimeZone::from_setting(value).ok_or_else(|| {
-                    match value.trim_start().parse::<f64>() {
-                        Ok(_) => invalid(known, value)
-                            .with_detail("UTC timezone offset is out of range."),
-                        Err(_) => invalid(known, value),
-                    }
-                })?;
-                if !zone.has_whole_minutes() {
-                    let message = format!("time zone \"{value}\" appears to use leap seconds");
-                    return Err(Error::new(sqlstate::INVALID_PARAMETER_VALUE, message)
-                        .with_detail("PostgreSQL does not support leap seconds."));
-                }
-                Ok(zone.name().to_owned())
-            }
-            Kind::Fixed => unreachable!("the caller refuses fixed settings"),
-        }
     }
 
     fn read_format(&self) -> SessionFormat {
@@ -307,175 +245,58 @@ pub fn shown_name(name: &str) -> &str {
     find(&name.to_ascii_lowercase()).map_or(name, |known| known.name)
 }
 
-fn find(lower: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|known| known.name.eq_ignore_ascii_case(lower))
+impl Modes {
+    fn show(&self, lower: &str) -> Option<String> {
+        let on_or_off = |is_on| Some(if is_on { "on" } else { "off" }.to_owned());
+        match lower {
+            "transaction_isolation" => self.isolation.clone(),
+            "transaction_read_only" => on_or_off(self.is_read_only),
+            "transaction_deferrable" => on_or_off(self.is_deferrable),
+            _ => None,
+        }
+    }
+
+    /// Takes a value that was read; whether the setting is one of these.
+    fn set(&mut self, lower: &str, value: &str) -> bool {
+        match lower {
+            "transaction_isolation" => self.isolation = Some(value.to_owned()),
+            "transaction_read_only" => self.is_read_only = value == "on",
+            "transaction_deferrable" => self.is_deferrable = value == "on",
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// Names with a dot are identifiers on both sides of it (PostgreSQL's `valid_custom_variable_name`).
+fn check_custom_name(name: &str) -> Result<()> {
+    let is_identifier = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || !c.is_ascii())
+            && part
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '$') || !c.is_ascii())
+    };
+    if name.split('.').all(is_identifier) {
+        return Ok(());
+    }
+    let message = format!("invalid configuration parameter name \"{name}\"");
+    Err(Error::new(sqlstate::INVALID_NAME, message).with_detail(
+        "Custom parameter names must be two or more simple identifiers separated by dots.",
+    ))
 }
 
 fn unknown(name: &str) -> Error {
+    if is_foreign(&name.to_ascii_lowercase()) {
+        return Error::unsupported(format!("parameter \"{name}\""));
+    }
     let message = format!("unrecognized configuration parameter \"{name}\"");
     Error::new(sqlstate::UNDEFINED_OBJECT, message)
 }
 
-fn invalid(known: &Setting, value: &str) -> Error {
-    let message = format!("invalid value for parameter \"{}\": \"{value}\"", known.name);
-    Error::new(sqlstate::INVALID_PARAMETER_VALUE, message)
-}
-
-fn boolean(known: &Setting, value: &str) -> Result<String> {
-    let lower = value.trim().to_ascii_lowercase();
-    let is = |word: &str, shortest: usize| lower.len() >= shortest && word.starts_with(&lower);
-    if is("true", 1) || is("yes", 1) || lower == "on" || lower == "1" {
-        Ok("on".into())
-    } else if is("false", 1) || is("no", 1) || is("off", 2) || lower == "0" {
-        Ok("off".into())
-    } else {
-        let message = format!("parameter \"{}\" requires a Boolean value", known.name);
-        Err(Error::new(sqlstate::INVALID_PARAMETER_VALUE, message))
-    }
-}
-
-fn integer(known: &Setting, value: &str, from: i64, to: i64, unit: Unit) -> Result<String> {
-    let text = value.trim();
-    let digits =
-        text.find(|c: char| !c.is_ascii_digit() && c != '-' && c != '+').unwrap_or(text.len());
-    let (number, suffix) = text.split_at(digits);
-    let number: i64 = number.parse().map_err(|_| invalid(known, value))?;
-    let factor = match (unit, suffix.trim()) {
-        (_, "") | (Unit::Milliseconds, "ms") | (Unit::Kilobytes, "kB") => Some((1, 1)),
-        (Unit::Milliseconds, "us") => Some((1, 1_000)),
-        (Unit::Milliseconds, "s") => Some((1_000, 1)),
-        (Unit::Milliseconds, "min") => Some((60_000, 1)),
-        (Unit::Milliseconds, "h") => Some((3_600_000, 1)),
-        (Unit::Milliseconds, "d") => Some((86_400_000, 1)),
-        (Unit::Kilobytes, "MB") => Some((1 << 10, 1)),
-        (Unit::Kilobytes, "GB") => Some((1 << 20, 1)),
-        (Unit::Kilobytes, "TB") => Some((1 << 30, 1)),
-        (Unit::Pages, "kB") => Some((1, 8)),
-        (Unit::Pages, "MB") => Some((128, 1)),
-        (Unit::Pages, "GB") => Some((131_072, 1)),
-        _ => None,
-    };
-    let Some((times, per)) = factor else {
-        let hint = match unit {
-            Unit::Milliseconds => {
-                "Valid units for this parameter are \"us\", \"ms\", \"s\", \"min\", \"h\", and \"d\"."
-            }
-            Unit::Kilobytes | Unit::Pages => {
-                "Valid units for this parameter are \"B\", \"kB\", \"MB\", \"GB\", and \"TB\"."
-            }
-            Unit::None => "",
-        };
-        return Err(invalid(known, value).with_hint(hint));
-    };
-    let number = number.saturating_mul(times) / per;
-    if !(from..=to).contains(&number) {
-        let shown = match unit {
-            Unit::Milliseconds => " ms",
-            Unit::Kilobytes => " kB",
-            Unit::Pages | Unit::None => "",
-        };
-        let message = format!(
-            "{number}{shown} is outside the valid range for parameter \"{}\" ({from} .. {to})",
-            known.name
-        );
-        return Err(Error::new(sqlstate::INVALID_PARAMETER_VALUE, message));
-    }
-    Ok(number.to_string())
-}
-
-fn word(known: &Setting, words: &[&str], value: &str) -> Result<String> {
-    let wanted = value.trim();
-    // PostgreSQL looks at letters and digits of an encoding's name only; asyncpg sends quotes.
-    let plain = |text: &str| text.to_ascii_lowercase().replace(|c: char| !c.is_alphanumeric(), "");
-    let found = words.iter().find(|word| {
-        word.eq_ignore_ascii_case(wanted)
-            || (known.name == "client_encoding"
-                && matches!(plain(wanted).as_str(), "utf8" | "unicode"))
-            || (known.name == "standard_conforming_strings"
-                && matches!(plain(wanted).as_str(), "true" | "yes" | "1"))
-    });
-    if let Some(found) = found {
-        return Ok((*found).to_owned());
-    }
-    // These are values that PostgreSQL takes and that would change what statements mean.
-    let absent = matches!(
-        known.name,
-        "client_encoding"
-            | "default_transaction_isolation"
-            | "transaction_isolation"
-            | "standard_conforming_strings"
-            | "synchronous_commit"
-    );
-    if absent {
-        return Err(Error::unsupported(format!("{} = '{wanted}'", known.name)));
-    }
-    Err(invalid(known, value))
-}
-
-/// Reads a `DateStyle`; the error is the detail of what is wrong.
-fn date_style(
-    value: &str,
-    current: &SessionFormat,
-) -> std::result::Result<(DateOutput, DateOrder), String> {
-    let (mut output, mut order) = (current.date_output, current.date_order);
-    // German dates have their day first, unless another order is asked for.
-    if value.to_ascii_lowercase().contains("german") {
-        order = DateOrder::Dmy;
-    }
-    for word in value.split([',', ' ']).filter(|word| !word.is_empty()) {
-        match word.to_ascii_lowercase().as_str() {
-            "iso" => output = DateOutput::Iso,
-            "sql" => output = DateOutput::Sql,
-            "postgres" => output = DateOutput::Postgres,
-            "german" => output = DateOutput::German,
-            "mdy" | "us" | "noneuro" | "noneuropean" => order = DateOrder::Mdy,
-            "dmy" | "euro" | "european" => order = DateOrder::Dmy,
-            "ymd" => order = DateOrder::Ymd,
-            "default" => (output, order) = (DateOutput::Iso, DateOrder::Mdy),
-            unknown => return Err(format!("Unrecognized key word: \"{unknown}\".")),
-        }
-    }
-    Ok((output, order))
-}
-
-fn date_style_text(output: DateOutput, order: DateOrder) -> String {
-    let output = match output {
-        DateOutput::Iso => "ISO",
-        DateOutput::Sql => "SQL",
-        DateOutput::Postgres => "Postgres",
-        DateOutput::German => "German",
-    };
-    let order = match order {
-        DateOrder::Mdy => "MDY",
-        DateOrder::Dmy => "DMY",
-        DateOrder::Ymd => "YMD",
-    };
-    format!("{output}, {order}")
-}
-
-/// A value as SHOW prints it: whole units where they divide it.
-fn printed(known: &Setting, value: &str) -> String {
-    let Kind::Integer(_, _, unit) = known.kind else { return value.to_owned() };
-    let Ok(number) = value.parse::<i64>() else { return value.to_owned() };
-    let units: &[(i64, &str)] = match unit {
-        Unit::None => return value.to_owned(),
-        Unit::Milliseconds => {
-            &[(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"), (1, "ms")]
-        }
-        Unit::Kilobytes => &[(1 << 30, "TB"), (1 << 20, "GB"), (1 << 10, "MB"), (1, "kB")],
-        Unit::Pages => &[(131_072, "GB"), (128, "MB")],
-    };
-    if number == 0 {
-        return "0".into();
-    }
-    match units.iter().find(|(size, _)| number % size == 0) {
-        Some((size, name)) => format!("{}{name}", number / size),
-        None => format!("{}kB", number * 8),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use phantom_types::DateOutput;
+
     use super::*;
 
     #[test]
@@ -496,6 +317,59 @@ mod tests {
         assert!(settings.set("work_mem", Some("1")).is_err(), "below the range");
         settings.set("statement_timeout", None).expect("valid");
         assert_eq!(settings.statement_timeout_ms(), 0);
+    }
+
+    #[test]
+    fn numbers_are_read_as_postgresql_reads_them() {
+        let mut settings = Settings::new("postgres");
+        for (value, wanted) in [
+            ("600us", 1),
+            ("0.4", 0),
+            ("1.5", 2),
+            (" 1.7 min ", 102_000),
+            ("0x10", 16),
+            ("010", 8),
+            ("1e3", 1_000),
+            (".5s", 500),
+            ("1e1 s", 10_000),
+            ("2147483647", 2_147_483_647),
+        ] {
+            settings.set("statement_timeout", Some(value)).expect(value);
+            assert_eq!(settings.statement_timeout_ms(), wanted, "{value}");
+        }
+        for bad in ["", "s", "1 fortnight", "--1", "-1", "2147483648", "99999999999999999999", "e3"]
+        {
+            let error = settings.set("statement_timeout", Some(bad)).expect_err(bad);
+            assert_eq!(error.sqlstate, sqlstate::INVALID_PARAMETER_VALUE, "{bad}");
+        }
+    }
+
+    #[test]
+    fn modes_of_a_transaction_begin_with_the_defaults_and_end_with_it() {
+        let mut settings = Settings::new("postgres");
+        let shown = |settings: &Settings| settings.show("transaction_read_only");
+        settings.set("default_transaction_read_only", Some("on")).expect("valid");
+        assert_eq!(shown(&settings), Ok("off".into()), "the transaction has begun before");
+        settings.begin_transaction();
+        assert_eq!((shown(&settings), settings.is_read_only()), (Ok("on".into()), true));
+        settings.set("transaction_read_only", Some("off")).expect("valid");
+        assert!(!settings.is_read_only());
+        settings.begin_transaction();
+        assert!(settings.is_read_only());
+    }
+
+    #[test]
+    fn a_setting_that_only_postgresql_has_is_not_unknown() {
+        let mut settings = Settings::new("postgres");
+        for name in ["max_connections", "Geqo_Threshold"] {
+            let error = settings.set(name, Some("1")).expect_err("absent");
+            assert_eq!(error.sqlstate, sqlstate::FEATURE_NOT_SUPPORTED, "{name}");
+        }
+        for name in ["a.1b", "a b.c", ".a", "a.", "a..b"] {
+            let error = settings.set(name, Some("1")).expect_err("no name");
+            assert_eq!(error.sqlstate, sqlstate::INVALID_NAME, "{name}");
+        }
+        settings.set("app.user_id", Some("7")).expect("a name");
     }
 
     #[test]

@@ -299,7 +299,10 @@ impl PgSession {
         );
         if is_work && !self.skipping {
             self.statement_time = self.now;
-            self.transaction_time.get_or_insert(self.now);
+            if self.transaction_time.is_none() {
+                self.transaction_time = Some(self.now);
+                self.settings.begin_transaction();
+            }
         }
         match message {
             Frontend::Terminate => self.phase = Phase::Closing,
@@ -397,6 +400,11 @@ impl PgSession {
     /// Whether no statement runs and none has been begun.
     pub fn is_idle(&self) -> bool {
         matches!(self.activity, Activity::None) && self.deferred.is_none() && !self.awaiting
+    }
+
+    /// Whether the client was told that a transaction may begin, and has begun none.
+    pub fn is_between_transactions(&self) -> bool {
+        self.phase == Phase::Ready && self.transaction_time.is_none() && self.is_idle()
     }
 
     /// Ends the running statement with an error (57014, 57P01); without one it does nothing, but a

@@ -79,7 +79,14 @@ impl PgSession {
         change: impl FnOnce(&mut phantom_sql::settings::Settings) -> Result<()>,
     ) -> Result<()> {
         let before = self.settings.reported();
+        let path = self.settings.search_path_text().to_owned();
         change(&mut self.settings)?;
+        if path != self.settings.search_path_text() {
+            // Names may mean other tables now: what was prepared is looked at again.
+            for statement in self.statements.values_mut() {
+                statement.catalog_version = u64::MAX;
+            }
+        }
         for (old, new) in before.iter().zip(self.settings.reported()) {
             if *old != new {
                 self.parameter_status(new.0, &new.1);
