@@ -15,8 +15,6 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
-
 from phantomdb.demo.processes import COMMAND
 
 SOURCE = Path(__file__).with_name("slow_sync.c")
@@ -36,7 +34,7 @@ class Trouble:
     """What is wrong with the syncs and clocks of nodes; at first nothing is."""
 
     def __init__(self, directory: Path, *, clocks: bool = False) -> None:
-        """Build the library; `clocks` asks for libfaketime too, and skips a test without it."""
+        """Build the library; `clocks` asks for libfaketime too."""
         self._directory = directory / "trouble"
         self._directory.mkdir()
         libraries = [build_slow_sync(self._directory), *([find_faketime()] if clocks else [])]
@@ -72,8 +70,7 @@ def build_slow_sync(directory: Path) -> Path:
 
 
 def find_faketime() -> Path:
-    """Return libfaketime; a test without it is skipped where nobody has promised it."""
+    """Return libfaketime, which `ci/setup` installs."""
     found = sorted(Path("/usr/lib").glob(f"*/{FAKETIME}"))
-    if not found:
-        pytest.skip("libfaketime is missing: apt-get install faketime, or run ci/setup")
+    assert found, "libfaketime is missing: apt-get install faketime, or run ci/setup"
     return found[0]
