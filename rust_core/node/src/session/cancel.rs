@@ -19,18 +19,20 @@ impl Sessions {
     /// Ends the running statement with an error; a FATAL one ends the session.
     pub fn cancel(&mut self, engine: &mut Engine<'_>, id: SessionId, error: Error) {
         let Some(session) = self.live.get_mut(&id) else { return };
+        // Who asks again waits no longer for it.
+        let is_asked = session.running.as_ref().is_some_and(|running| running.cancelled.is_some());
         if error.severity != Severity::Fatal
             && let Some(running) = session.running.as_mut()
             && let Some(flow) = running.flow
             && engine.flows.ask_to_cancel(engine.replication, engine.requests, flow)
         {
             // It may be too late: how it ends is told as what it was.
-            running.cancelled = Some(error);
-            self.wait_to_be_told(id, engine.now);
+            running.cancelled.get_or_insert(error);
+            self.wait_to_be_told(id, engine.now, is_asked);
             return;
         }
         if error.severity != Severity::Fatal && self.withdraw(id, &error) {
-            self.wait_to_be_told(id, engine.now);
+            self.wait_to_be_told(id, engine.now, is_asked);
             return;
         }
         let Some(session) = self.live.get_mut(&id) else { return };
@@ -80,7 +82,10 @@ impl Sessions {
     }
 
     /// Waits for what has become of a change, but not for ever.
-    fn wait_to_be_told(&mut self, id: SessionId, now: Nanos) {
+    fn wait_to_be_told(&mut self, id: SessionId, now: Nanos, waits: bool) {
+        if waits {
+            return;
+        }
         let Some(session) = self.live.get_mut(&id) else { return };
         let Some(running) = session.running.as_mut() else { return };
         if let Some(deadline) = running.deadline.replace(now + TOLD_NS) {
