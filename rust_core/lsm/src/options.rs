@@ -77,7 +77,7 @@ pub struct EngineOptions {
     pub segment_bytes: u32,
     /// Free disk in bytes below which writes are refused; `None`: 2 %, 256 MiB to 4 GiB.
     pub disk_reserve: Option<u64>,
-    /// For `Log::pending_age` alone: nothing in the engine depends on time.
+    /// For the log's `pending_age` and `pace` alone: nothing in the engine depends on time.
     pub clock: Arc<dyn Clock>,
 }
 
