@@ -88,8 +88,8 @@ pub struct Progress {
     pub heard_at: Nanos,
     /// What it said that it has applied.
     pub applied: LogIndex,
-    /// Whether its disk is under its reserve, as it said last.
-    pub short_of_room: bool,
+    /// Whether its disk is under its reserve, as it said last in this term; unknown until it has.
+    pub short_of_room: Option<bool>,
     /// The newest commit index that it was told, unless the message was lost.
     pub commit_told: LogIndex,
 }
@@ -105,9 +105,14 @@ impl Progress {
             state: State::Probe { again: None },
             heard_at: now,
             applied: LogIndex(0),
-            short_of_room: false,
+            short_of_room: None,
             commit_told: LogIndex(0),
         }
+    }
+
+    /// Whether its disk is known to be under its reserve.
+    pub fn is_short_of_room(&self) -> bool {
+        self.short_of_room == Some(true)
     }
 
     /// Whether an append may leave now.

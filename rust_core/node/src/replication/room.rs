@@ -157,16 +157,14 @@ impl Replication {
         self.watch.report()
     }
 
-    /// Whether this node's disk is full and the group is about to be led by another node: what is
-    /// refused now will be taken there.
+    /// Whether this node's disk is full and the group is about to be led by another node, or may be
+    /// as soon as the members have told how theirs are: what is refused now will be taken there.
     pub fn is_leaving(&mut self, gid: GroupId) -> bool {
         let now = self.clock.monotonic_ns();
         let leaving = self.watch.leaving.get(&gid).copied().unwrap_or_default();
         let in_time = leaving.since.is_none_or(|since| now < since + LEAVE_NS);
-        self.disk().is_short()
-            && in_time
-            && now >= leaving.kept_until
-            && self.machine.has_heir(now, gid)
+        let has_heir = in_time && now >= leaving.kept_until && self.machine.has_heir(now, gid);
+        self.disk().is_short() && (has_heir || self.machine.awaits_room(now, gid))
     }
 
     /// Looks at the disk if that is due, and acts on what it says; whether there was anything.

@@ -4,7 +4,7 @@
 use phantom_base::{Random, Set, Term};
 use phantom_node::replication::Refused;
 use phantom_node::replication::entry::EntryKind;
-use phantom_raft::Room;
+use phantom_raft::{RoleName, Room};
 use phantom_vfs::{Crash, FaultScript};
 
 use crate::machines::{MS, Node};
@@ -63,6 +63,21 @@ fn opens_a_barrier(world: &mut World, n: usize) -> bool {
     world.barrier(n, ROWS);
     settle(world, 1_000);
     world.common.judge.lock().barriers_opened > before
+}
+
+/// Who leads as soon as anybody does.
+fn first_leader(world: &mut World) -> usize {
+    let leads = |node: &Node<Replica>| {
+        let status = node.up.as_ref().and_then(|up| up.replication.status(ROWS));
+        status.is_some_and(|status| status.group.role == RoleName::Leader)
+    };
+    for _ in 0..60_000 {
+        if let Some(n) = world.nodes.iter().position(leads) {
+            return n;
+        }
+        world.calm_step(MS / 4);
+    }
+    panic!("nobody leads");
 }
 
 fn term(world: &World) -> Term {
@@ -161,8 +176,13 @@ fn a_full_node_leads_if_nobody_else_can_and_serves_reads() {
     world.crash(lead, Crash::KeepAll);
     world.start(lead);
     assert_eq!(room(&world, lead), Room::Short, "it knows from the start");
+    let next = first_leader(&mut world);
+    let is_leaving =
+        |world: &mut World| world.nodes[next].up.as_mut().unwrap().replication.is_leaving(ROWS);
+    assert!(is_leaving(&mut world), "nobody has told yet that there is no other");
     settle(&mut world, 15_000);
-    let next = leader(&world, ROWS);
+    assert_eq!(leader(&world, ROWS), next);
+    assert!(!is_leaving(&mut world));
     assert!(opens_a_barrier(&mut world, next));
     assert!(refused(&mut world, next));
     assert!(term(&world).0 <= before.0 + 3, "{before} to {}", term(&world));

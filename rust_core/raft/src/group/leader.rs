@@ -172,7 +172,7 @@ impl Group {
         }
         let mut followers = std::mem::take(&mut leader.followers);
         for follower in &mut followers {
-            if follower.short_of_room {
+            if follower.is_short_of_room() {
                 self.send_to_the_short(follower, needs_all, entries, cx);
             } else {
                 while self.send_append(follower, Some(entries), cx) {}
@@ -268,7 +268,7 @@ impl Group {
         let Some(follower) = leader.follower(line.from) else { return };
         follower.heard_at = cx.now;
         follower.applied = follower.applied.max(line.applied);
-        follower.short_of_room = short_of_room;
+        follower.short_of_room = Some(short_of_room);
         follower.suspect_loss(cx.now, cx.limits);
         leader.unsent = true;
     }

@@ -17,13 +17,23 @@ impl Group {
         &'a self,
         cx: &Context<'_>,
     ) -> impl Iterator<Item = &'a Progress> + use<'a> {
+        self.heard_of(cx).filter(|f| !f.is_short_of_room())
+    }
+
+    /// The followers of a leader that said something within an election timeout, or might have yet.
+    fn heard_of<'a>(&'a self, cx: &Context<'_>) -> impl Iterator<Item = &'a Progress> + use<'a> {
         let (now, patience): (Nanos, Nanos) = (cx.now, cx.limits.election_min_ns);
         let followers = match &self.role {
             Role::Leader(leader) => leader.followers.as_slice(),
             _ => &[],
         };
-        let is_heard = move |f: &&Progress| now.saturating_sub(f.heard_at) < patience;
-        followers.iter().filter(|f| !f.short_of_room).filter(is_heard)
+        followers.iter().filter(move |f| now.saturating_sub(f.heard_at) < patience)
+    }
+
+    /// Whether this leader is too new to say whose disks are full: a member that is there has not
+    /// told in this term. It lasts for a round trip, or an election timeout if the member is silent.
+    pub fn awaits_room(&self, cx: &Context<'_>) -> bool {
+        self.heard_of(cx).any(|f| f.short_of_room.is_none())
     }
 
     /// Whether entries commit without any member that is short of room. The leader's own log counts:
@@ -36,7 +46,7 @@ impl Group {
     /// majority that is merely silent is not a full one.
     pub(super) fn has_room(&self, cx: &Context<'_>) -> bool {
         let Role::Leader(leader) = &self.role else { return true };
-        let any_is_short = leader.followers.iter().any(|f| f.short_of_room);
+        let any_is_short = leader.followers.iter().any(Progress::is_short_of_room);
         cx.room == Room::Enough && (!any_is_short || self.can_spare_the_short(cx))
     }
 

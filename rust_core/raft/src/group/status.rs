@@ -93,7 +93,7 @@ impl Group {
                     applied: f.applied,
                     replicating: matches!(f.state, State::Replicate(_)),
                     too_far_behind: f.state == State::TooFarBehind,
-                    short_of_room: f.short_of_room,
+                    short_of_room: f.is_short_of_room(),
                 }));
                 members.sort_by_key(|member| member.replica);
                 (RoleName::Leader, members)

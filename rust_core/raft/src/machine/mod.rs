@@ -237,6 +237,12 @@ impl Machine {
         groups.get(&gid).is_some_and(|group| group.has_heir(&cx))
     }
 
+    /// Whether a group is led here by a leader too new to know whose disks are full.
+    pub fn awaits_room(&mut self, now: Nanos, gid: GroupId) -> bool {
+        let (cx, groups) = self.split(now);
+        groups.get(&gid).is_some_and(|group| group.awaits_room(&cx))
+    }
+
     /// Whether a member is heard that may be elected, whatever it misses yet: what cannot be sent to
     /// it from here does not come sooner by waiting.
     pub fn has_successor(&mut self, now: Nanos, gid: GroupId) -> bool {

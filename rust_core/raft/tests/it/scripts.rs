@@ -134,7 +134,9 @@ impl Script {
     fn print_heirs(&mut self, n: u32) {
         let (now, machine) = (self.cluster.now, self.cluster.machine(n));
         let (has, may) = (machine.has_heir(now, GROUP), machine.may_hand_over(now, GROUP));
-        let line = format!("n{n} has an heir: {has}, may hand over: {may}");
+        let unknown = machine.awaits_room(now, GROUP);
+        let unknown = if unknown { ", awaits word of room" } else { "" };
+        let line = format!("n{n} has an heir: {has}, may hand over: {may}{unknown}");
         self.cluster.seen.lines.push(line);
     }
 
