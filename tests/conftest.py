@@ -15,7 +15,7 @@ sys.path.append(str(Path(__file__).parent))
 from kit.cluster import running_cluster
 from kit.servers import has_postgres, postgres
 
-from phantomdb.demo.processes import Cluster, NodeProcess
+from phantomdb.client.processes import Cluster, NodeProcess
 
 # The same examples in each run, however long the machine takes over one of them.
 hypothesis.settings.register_profile(

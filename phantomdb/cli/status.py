@@ -9,8 +9,8 @@ import click
 from phantomdb.base.errors import PhantomError
 from phantomdb.base.world import Address
 from phantomdb.cli.output import TerminalOutput
-from phantomdb.demo import view
-from phantomdb.demo.view import ClusterView, Member
+from phantomdb.client import view
+from phantomdb.client.view import ClusterView, Member
 from phantomdb.node.world import RealWorld
 
 #: Where `phantomdb start` listens by default.

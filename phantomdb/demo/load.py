@@ -13,12 +13,12 @@ import psycopg
 
 from phantomdb.base.errors import PhantomError
 from phantomdb.base.world import Clock
+from phantomdb.client.processes import Cluster, Deadline, NodeProcess
 from phantomdb.demo import flights
 from phantomdb.demo.check import Checks
 from phantomdb.demo.flights import Row, Table
 from phantomdb.demo.oracle import Oracle
 from phantomdb.demo.output import Output
-from phantomdb.demo.processes import Cluster, Deadline, NodeProcess
 from phantomdb.demo.sessions import Connection, Outcome, connect, explain, outcome
 
 #: Rows of one INSERT.

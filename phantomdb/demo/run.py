@@ -11,12 +11,12 @@ import psycopg
 
 from phantomdb.base.errors import InUse, PhantomError
 from phantomdb.base.world import Clock, Random
+from phantomdb.client.processes import Cluster
 from phantomdb.demo import flights, trouble
 from phantomdb.demo.check import Check, Checks
 from phantomdb.demo.load import Loader, compare_counts
 from phantomdb.demo.oracle import Oracle, differences
 from phantomdb.demo.output import Output
-from phantomdb.demo.processes import Cluster
 from phantomdb.demo.questions import QUESTIONS
 from phantomdb.demo.sessions import DATABASE, connect, explain
 

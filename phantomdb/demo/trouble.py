@@ -19,11 +19,11 @@ import psycopg
 
 from phantomdb.base.errors import PhantomError
 from phantomdb.base.world import Clock
-from phantomdb.demo import view
+from phantomdb.client import view
+from phantomdb.client.processes import Cluster, Deadline, NodeProcess
 from phantomdb.demo.check import Checks
 from phantomdb.demo.load import Watch
 from phantomdb.demo.output import Output
-from phantomdb.demo.processes import Cluster, Deadline, NodeProcess
 from phantomdb.demo.sessions import Connection, Outcome, connect, explain, outcome
 
 #: The group that holds the rows of all tables.

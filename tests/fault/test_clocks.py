@@ -18,8 +18,8 @@ from kit.cluster import ROWS_GROUP, SYSTEM_GROUP, running_cluster, session, wait
 from kit.shims.troubled import Trouble
 from kit.steady import settled
 
-from phantomdb.demo import view
-from phantomdb.demo.processes import Cluster, NodeProcess
+from phantomdb.client import view
+from phantomdb.client.processes import Cluster, NodeProcess
 
 HOUR_S = 3_600.0
 #: How long a clock is wrong, and how long all is watched when it is right again, in seconds.

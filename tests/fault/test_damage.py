@@ -22,7 +22,7 @@ import pytest
 from kit.cluster import ROWS_GROUP, leader_of, running_cluster, session, wait_caught_up, wait_until
 from kit.steady import settled
 
-from phantomdb.demo.processes import Cluster, NodeFailed, NodeProcess
+from phantomdb.client.processes import Cluster, NodeFailed, NodeProcess
 from phantomdb.demo.sessions import Connection
 from phantomdb.node.world import RealWorld
 

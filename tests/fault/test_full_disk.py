@@ -24,8 +24,8 @@ from kit.disks import SmallDisk, small_disks
 from kit.gauges import metric
 from kit.ledger import TRANSIENT, Clients, Ledger, check, prepare
 
-from phantomdb.demo import view
-from phantomdb.demo.processes import Cluster, NodeProcess
+from phantomdb.client import view
+from phantomdb.client.processes import Cluster, NodeProcess
 
 NAMES = ["n1", "n2", "n3"]
 MIB = 1 << 20

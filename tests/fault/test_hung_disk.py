@@ -25,8 +25,8 @@ from kit.cluster import (
 from kit.gauges import metric
 from kit.shims.troubled import Trouble
 
-from phantomdb.demo import view
-from phantomdb.demo.processes import STOP_S, Cluster, NodeProcess
+from phantomdb.client import view
+from phantomdb.client.processes import STOP_S, Cluster, NodeProcess
 
 #: Longer than any test runs, in milliseconds.
 FOR_EVER_MS = 600_000

@@ -13,7 +13,7 @@ from kit.cluster import ROWS_GROUP, leader_of, running_cluster, session, wait_re
 from kit.ledger import Clients, Ledger, check, prepare
 from kit.steady import settled
 
-from phantomdb.demo.processes import NodeProcess
+from phantomdb.client.processes import NodeProcess
 
 ROUNDS = int(os.environ.get("PHANTOM_KILLS", "5"))
 SEED = int(os.environ.get("PHANTOM_SEED", "1"))

@@ -26,8 +26,9 @@ from kit.frontend import Frontend, query
 from kit.gauges import metric
 from kit.steady import settled
 
-from phantomdb.demo import flights, view
-from phantomdb.demo.processes import Cluster, NodeProcess
+from phantomdb.client import view
+from phantomdb.client.processes import Cluster, NodeProcess
+from phantomdb.demo import flights
 
 JOIN_S = int(os.environ.get("PHANTOM_JOIN_S", "8"))
 FLIGHTS = int(os.environ.get("PHANTOM_FLIGHTS", "60000"))

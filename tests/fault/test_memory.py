@@ -23,7 +23,7 @@ from kit.frontend import Frontend, query
 from kit.gauges import MIB, folder_bytes, metric, resident_mib
 from kit.steady import settled
 
-from phantomdb.demo.processes import Cluster, NodeProcess
+from phantomdb.client.processes import Cluster, NodeProcess
 from phantomdb.demo.sessions import Connection
 
 LOAD_MIB = int(os.environ.get("PHANTOM_LOAD_MIB", "200"))

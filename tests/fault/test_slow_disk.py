@@ -24,8 +24,8 @@ from kit.cluster import (
 from kit.shims.troubled import Trouble, build_slow_sync
 from kit.steady import settled
 
-from phantomdb.demo import view
-from phantomdb.demo.processes import NodeProcess
+from phantomdb.client import view
+from phantomdb.client.processes import NodeProcess
 
 #: How long a process may take to do next to nothing, in seconds.
 PATIENCE_S = 30.0

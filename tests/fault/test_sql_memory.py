@@ -27,7 +27,7 @@ from kit.frontend import Frontend, query
 from kit.gauges import MIB, metric, resident_mib
 from kit.steady import settled
 
-from phantomdb.demo.processes import Cluster, NodeProcess
+from phantomdb.client.processes import Cluster, NodeProcess
 from phantomdb.demo.sessions import Connection
 
 CLIENTS = int(os.environ.get("PHANTOM_SQL_CLIENTS", "24"))

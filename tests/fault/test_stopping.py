@@ -14,7 +14,7 @@ from kit.cluster import ROWS_GROUP, leader_of, running_cluster, session, wait_un
 from kit.frontend import Frontend, query
 from kit.gauges import metric
 
-from phantomdb.demo.processes import Cluster, NodeProcess
+from phantomdb.client.processes import Cluster, NodeProcess
 
 #: Rows of 1 KiB, each with each: far more than sockets hold, so that it runs until it is read.
 ROWS = 100

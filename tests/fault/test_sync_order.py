@@ -19,7 +19,7 @@ import pytest
 from kit.cluster import running_cluster, session
 from kit.steady import LEADER_CHANGED, settled
 
-from phantomdb.demo.processes import COMMAND, Cluster
+from phantomdb.client.processes import COMMAND, Cluster
 
 INSERTS = 30
 MAJORITY = 2

@@ -3,7 +3,7 @@
 from kit.frontend import Frontend
 from kit.steady import LEADER_CHANGED, settled, undisturbed
 
-from phantomdb.demo.processes import Cluster
+from phantomdb.client.processes import Cluster
 
 
 def exists(db: Frontend) -> bool:

@@ -14,7 +14,7 @@ import asyncpg
 import psycopg
 import pytest
 
-from phantomdb.demo.processes import NodeProcess
+from phantomdb.client.processes import NodeProcess
 
 Connection = psycopg.Connection[Any]
 

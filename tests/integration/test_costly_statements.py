@@ -8,7 +8,7 @@ from kit.cluster import ROWS_GROUP, leader_of
 from kit.frontend import SYNC, Frontend, bind, describe, execute, parse
 from kit.steady import LEADER_CHANGED, settled, undisturbed
 
-from phantomdb.demo.processes import Cluster
+from phantomdb.client.processes import Cluster
 
 #: Some 10^13 steps.
 ENDLESS = "repeat($1::text, 10000000) LIKE '%' || repeat($1::text, 2000000) || 'b'"

@@ -11,7 +11,7 @@ import pytest
 from kit.frontend import Frontend
 from kit.steady import settled, undisturbed
 
-from phantomdb.demo.processes import Cluster
+from phantomdb.client.processes import Cluster
 
 ROWS = "(1, 1, 'a', true), (2, 2, 'b', false), (3, NULL, NULL, NULL)"
 BESIDE = "CREATE TABLE IF NOT EXISTS beside (id int4 PRIMARY KEY)"

@@ -24,7 +24,7 @@ from kit.frontend import (
 )
 
 from phantomdb.base.world import Address
-from phantomdb.demo.processes import NodeProcess
+from phantomdb.client.processes import NodeProcess
 
 #: An encryption request: SSL and GSSAPI.
 SSL, GSS = struct.pack("!ii", 8, 80_877_103), struct.pack("!ii", 8, 80_877_104)

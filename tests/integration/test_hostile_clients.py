@@ -29,7 +29,7 @@ from kit.gauges import metric
 from kit.steady import settled, undisturbed
 
 from phantomdb.base.world import Address
-from phantomdb.demo.processes import Cluster, NodeProcess
+from phantomdb.client.processes import Cluster, NodeProcess
 
 
 def reset(sock: socket.socket) -> None:

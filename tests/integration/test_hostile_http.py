@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import pytest
 
-from phantomdb.demo.processes import NodeProcess
+from phantomdb.client.processes import NodeProcess
 
 END = b"\r\n\r\n"
 HOST = b"\r\nHost: h"

@@ -14,7 +14,7 @@ from kit.frontend import SYNC, Frontend, bind, execute, parse, query, serves, st
 from kit.gauges import metric
 from kit.steady import LEADER_CHANGED, settled
 
-from phantomdb.demo.processes import Cluster
+from phantomdb.client.processes import Cluster
 
 #: The first word of a cancel request.
 CANCEL = 80_877_102

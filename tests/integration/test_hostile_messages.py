@@ -22,7 +22,7 @@ from kit.frontend import (
     table_in,
 )
 
-from phantomdb.demo.processes import NodeProcess
+from phantomdb.client.processes import NodeProcess
 
 
 @pytest.fixture

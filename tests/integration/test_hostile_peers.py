@@ -30,8 +30,8 @@ from kit.peers import Founding, Peer, frame
 from kit.steady import settled
 
 from phantomdb.base.world import Address
-from phantomdb.demo import view
-from phantomdb.demo.processes import Cluster, NodeProcess, free_ports
+from phantomdb.client import view
+from phantomdb.client.processes import Cluster, NodeProcess, free_ports
 from phantomdb.node.world import RealWorld
 from phantomdb.wire import messages
 from phantomdb.wire.messages import DiskReport, Hello, Message, Refusal

@@ -18,8 +18,8 @@ from kit.ledger import Clients, Ledger, check, prepare
 from kit.peers import Founding
 
 from phantomdb.base.world import Address
-from phantomdb.demo import view
-from phantomdb.demo.processes import COMMAND, NodeProcess, free_ports
+from phantomdb.client import view
+from phantomdb.client.processes import COMMAND, NodeProcess, free_ports
 from phantomdb.node.world import RealWorld
 
 #: Small enough that a few writes make new files.

@@ -13,7 +13,7 @@ from kit.cluster import session, wait_until
 from kit.frontend import Frontend, message, query
 from kit.gauges import metric
 
-from phantomdb.demo.processes import NodeProcess
+from phantomdb.client.processes import NodeProcess
 
 #: Rows of 1 KiB, joined with each other: far more than sockets hold.
 PAIRS = "SELECT a.v, b.v FROM left_behind a, left_behind b"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from kit.frontend import SYNC, TEXT, Frontend, bind, execute, parse, query
 
-from phantomdb.demo.processes import NodeProcess
+from phantomdb.client.processes import NodeProcess
 
 #: Literals of one moment. Each is asked for as microseconds, which no two statements share.
 LITERALS = [

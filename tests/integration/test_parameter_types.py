@@ -6,7 +6,7 @@ A number of a type that no value has is an error, as PostgreSQL has it, and neve
 import pytest
 from kit.frontend import BINARY, SYNC, TEXT, Frontend, bind, describe, execute, parse
 
-from phantomdb.demo.processes import NodeProcess
+from phantomdb.client.processes import NodeProcess
 
 #: PostgreSQL's built-in types and more.
 OIDS = range(4001)

@@ -26,7 +26,7 @@ from kit.frontend import (
 )
 from kit.sqlfile import shown
 
-from phantomdb.demo.processes import NodeProcess
+from phantomdb.client.processes import NodeProcess
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from kit.cluster import running_cluster, wait_until
 from kit.frontend import Frontend
 
-from phantomdb.demo.processes import COMMAND, Cluster, NodeFailed, NodeProcess, free_ports
+from phantomdb.client.processes import COMMAND, Cluster, NodeFailed, NodeProcess, free_ports
 from phantomdb.node.world import RealWorld
 
 #: How long a node may take to refuse, in seconds.

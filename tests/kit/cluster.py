@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from phantomdb.demo import view
-from phantomdb.demo.processes import (
+from phantomdb.client import view
+from phantomdb.client.processes import (
     COMMAND,
     MEMORY_BYTES,
     SQL_MEMORY_BYTES,

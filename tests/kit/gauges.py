@@ -7,7 +7,7 @@ about itself.
 import http.client
 from pathlib import Path
 
-from phantomdb.demo.processes import NodeProcess
+from phantomdb.client.processes import NodeProcess
 
 MIB = 1 << 20
 #: How long an admin door may take to answer, in seconds.

@@ -27,7 +27,7 @@ import psycopg
 from kit.cluster import session
 from kit.steady import LEADER_CHANGED, settled
 
-from phantomdb.demo.processes import Cluster, NodeProcess
+from phantomdb.client.processes import Cluster, NodeProcess
 
 WRITERS_A_NODE = 2
 #: How long writers may take to get so many acknowledgements.

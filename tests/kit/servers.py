@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from kit.frontend import Frontend
 
-from phantomdb.demo.processes import free_ports
+from phantomdb.client.processes import free_ports
 from phantomdb.node.world import RealWorld
 
 #: Where Debian puts it.

@@ -9,7 +9,7 @@ from kit.frontend import Frontend
 from kit.sqlfile import ask, brief, compare, differences, statements
 from kit.steady import settled, undisturbed
 
-from phantomdb.demo.processes import Cluster, NodeProcess
+from phantomdb.client.processes import Cluster, NodeProcess
 
 HERE = Path(__file__).parent
 FILES = sorted(path.name for path in HERE.glob("*.sql"))

@@ -11,7 +11,7 @@ import pytest
 from kit.frontend import Answer, Frontend
 from kit.sqlfile import compare
 
-from phantomdb.demo.processes import NodeProcess
+from phantomdb.client.processes import NodeProcess
 
 #: Statements of one seed: a few seconds for all seeds.
 STATEMENTS = 150

@@ -32,7 +32,7 @@ from kit.frontend import (
     parse,
 )
 
-from phantomdb.demo.processes import NodeProcess
+from phantomdb.client.processes import NodeProcess
 
 #: Statements of one seed, after which the tables are made anew.
 STATEMENTS = 250

@@ -34,7 +34,8 @@ BANNED_CALLS = {"open", "input", "hash", "id", "exec", "eval"}
 #: Files and folders that are outside of a node, or its world.
 ALLOWED = {
     "node/world.py": "makes the real world out of what is banned",
-    "demo": "starts nodes and is none",
+    "client": "stands outside of nodes and is none",
+    "demo": "is a program, not a node",
     "cli": "is a program, not a node",
 }
 FILES = [

@@ -16,7 +16,7 @@ import pytest
 from kit.cluster import running_cluster, session
 from upgrade.control_messages import MESSAGES
 
-from phantomdb.demo.processes import NodeProcess
+from phantomdb.client.processes import NodeProcess
 from phantomdb.wire import messages
 
 HERE = Path(__file__).parent

@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from phantomdb.demo.processes import COMMAND
+from phantomdb.client.processes import COMMAND
 
 SOURCE = Path(__file__).with_name("slow_sync.c")
 #: Where Debian puts libfaketime for programs with threads.

@@ -7,7 +7,7 @@ from kit import stand_in
 from kit.cluster import running_cluster
 
 from phantomdb.cli.status import status
-from phantomdb.demo.processes import free_ports
+from phantomdb.client.processes import free_ports
 from phantomdb.node.world import RealWorld
 
 GOOD = (sys.executable, "-S", "-E", stand_in.__file__, "good")

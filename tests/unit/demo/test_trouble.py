@@ -4,10 +4,10 @@ from typing import cast
 import psycopg
 import pytest
 
+from phantomdb.client.processes import NodeProcess
 from phantomdb.demo import load, trouble
 from phantomdb.demo.flights import Table
 from phantomdb.demo.load import BatchWriter, LoadFailed
-from phantomdb.demo.processes import NodeProcess
 from phantomdb.demo.sessions import Connection, Outcome, explain, outcome
 from phantomdb.demo.trouble import NoRecovery, Writer, Writes
 

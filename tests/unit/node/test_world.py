@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from phantomdb.base.world import Address, Stream
-from phantomdb.demo.processes import free_ports
+from phantomdb.client.processes import free_ports
 from phantomdb.node.world import RealNetwork, RealWorld, memory_bound_files, memory_of
 
 #: More than sockets buffer.

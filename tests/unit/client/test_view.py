@@ -7,8 +7,8 @@ from kit import stand_in
 from kit.cluster import running_cluster
 
 from phantomdb.base.world import Address
-from phantomdb.demo import view
-from phantomdb.demo.processes import Cluster, free_ports
+from phantomdb.client import view
+from phantomdb.client.processes import Cluster, free_ports
 from phantomdb.node.world import RealWorld
 
 GOOD = (sys.executable, "-S", "-E", stand_in.__file__, "good")

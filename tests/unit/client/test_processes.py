@@ -10,8 +10,8 @@ from kit import stand_in
 from kit.cluster import leader_of, running_cluster, wait_ready
 from kit.steady import LEADER_CHANGED, settled
 
-from phantomdb.demo import view
-from phantomdb.demo.processes import Cluster, Deadline, NodeFailed, free_ports
+from phantomdb.client import view
+from phantomdb.client.processes import Cluster, Deadline, NodeFailed, free_ports
 from phantomdb.node.world import RealWorld
 
 WORLD = RealWorld.make()
@@ -206,7 +206,7 @@ class TestTheKit:
     def test_a_node_that_does_not_end_well_fails_the_test(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr("phantomdb.demo.processes.STOP_S", 0.05)
+        monkeypatch.setattr("phantomdb.client.processes.STOP_S", 0.05)
         with (
             pytest.raises(AssertionError, match="-9"),
             running_cluster(tmp_path, nodes=1, command=command("stubborn")),
