@@ -1,7 +1,10 @@
 """Everything outside a process, as protocols: `node/world.py` makes the real one.
 
-Code above takes a `World` and reads no clock, draws no randomness and opens no socket by itself, so
-a simulation can run the same code on a simulated network and clock.
+Code above takes a `World`, draws no randomness and opens no socket by itself, so a simulation can
+run the same code on a simulated network.
+
+A node's time is trio's: `trio.current_time` and what waits by it. A simulation gives `trio.run` a
+clock of its own. What a node's clock says of the day is the core's to know; the log alone shows it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -56,11 +59,7 @@ class Request(Enum):
 
 
 class Clock(Protocol):
-    """The two clocks of a machine."""
-
-    def wall_ns(self) -> int:
-        """Return nanoseconds since the Unix epoch; may jump."""
-        ...
+    """The time of programs that are no node: they run without trio, and so without its clock."""
 
     def monotonic_ns(self) -> int:
         """Return nanoseconds since an arbitrary start; never goes back."""
@@ -129,12 +128,7 @@ class Network(Protocol):
 
 
 class World(Protocol):
-    """What a simulation replaces."""
-
-    @property
-    def clock(self) -> Clock:
-        """The machine's clocks."""
-        ...
+    """What a simulation replaces, beside trio's clock."""
 
     @property
     def random(self) -> Random:
@@ -144,14 +138,6 @@ class World(Protocol):
     @property
     def network(self) -> Network:
         """Connections."""
-        ...
-
-    def move_on_after(self, seconds: float) -> AbstractContextManager[object]:
-        """Cancel what is inside after `seconds` of this world's time."""
-        ...
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait for `seconds` of this world's time."""
         ...
 
     async def wait_readable(self, fd: int) -> None:

@@ -169,12 +169,12 @@ class Formation:
             await self._decide(answers)
             if self._form is not None:
                 return
-            now = self._world.clock.monotonic_ns() / 1e9
+            now = trio.current_time()
             if now - said >= SAY_S:
                 said = now
                 for address, why in self.missing.items():
                     logger.info("waiting for %s: %s", address, why)
-            with self._world.move_on_after(ROUND_S):
+            with trio.move_on_after(ROUND_S):
                 await self._formed.wait()
 
     async def _ask_all(self) -> dict[Address, Message]:

@@ -94,5 +94,5 @@ class ElectionController:
                     nursery.start_soon(self._ride, wave)
 
     async def _ride(self, wave: Wave) -> None:
-        await self._world.sleep(wave.delay_s)
+        await trio.sleep(wave.delay_s)
         self._campaign(list(wave.groups))

@@ -76,8 +76,8 @@ class Node:
         self._token = 0
         #: Something went into the core since it was driven last.
         self._stirred = Signal()
-        #: When the pump is stirred if nobody else does, monotonic; and that it was put forward.
-        self._alarm_ns = math.inf
+        #: When the pump is stirred if nobody else does, in trio's time; that this was put forward.
+        self._alarm_at = math.inf
         self._rearmed = Signal()
         #: Whether the core has ended itself: nothing that is not acknowledged is certain.
         self.has_failed = False
@@ -149,9 +149,9 @@ class Node:
             if effects.sleep_us == 0:
                 await trio.lowlevel.checkpoint()
                 continue
-            alarm_ns = self._world.clock.monotonic_ns() + effects.sleep_us * 1_000
-            if alarm_ns < self._alarm_ns:
-                self._alarm_ns = alarm_ns
+            alarm_at = trio.current_time() + effects.sleep_us / 1e6
+            if alarm_at < self._alarm_at:
+                self._alarm_at = alarm_at
                 self._rearmed.set()
             await self._stirred.wait()
 
@@ -161,13 +161,11 @@ class Node:
         The core's next time moves on with every turn. The alarm stays where it was set first, and
         is set anew when it has rung: thousands of turns a second need no timer each.
         """
-        clock = self._world.clock
         while True:
-            left_s = (self._alarm_ns - clock.monotonic_ns()) / 1e9
-            with self._world.move_on_after(max(0.0, left_s)):
+            with trio.move_on_at(self._alarm_at):
                 await self._rearmed.wait()
-            if clock.monotonic_ns() >= self._alarm_ns:
-                self._alarm_ns = math.inf
+            if trio.current_time() >= self._alarm_at:
+                self._alarm_at = math.inf
                 self._stirred.set()
 
     async def listen(self) -> None:

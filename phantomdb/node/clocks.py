@@ -7,7 +7,7 @@ compared: a wrong one shows in the log of its own machine's time service, not he
 
 import logging
 
-from phantomdb.base.world import Clock
+import trio
 
 logger = logging.getLogger(__name__)
 
@@ -18,14 +18,13 @@ USUAL_WAIT_MS = 2_000
 class ClockLog:
     """Writes the core's news of the clock down."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._waited_since_ns: int | None = None
+    def __init__(self) -> None:
+        self._waits_since: float | None = None
 
     def changed(self, what: str, ms: int) -> None:
         """Take one: `starts`, `asks`, `waits`, `settled` or `forward`, and its milliseconds."""
         if what in {"starts", "asks", "waits"}:
-            self._waited_since_ns = self._clock.monotonic_ns()
+            self._waits_since = trio.current_time()
         if what == "starts":
             level = logging.INFO if ms <= USUAL_WAIT_MS else logging.WARNING
             logger.log(
@@ -45,5 +44,5 @@ class ClockLog:
             logger.info("the clock went %.1f s forward, to the other nodes' time", ms / 1e3)
 
     def _waited_s(self) -> float:
-        since_ns, self._waited_since_ns = self._waited_since_ns, None
-        return (self._clock.monotonic_ns() - since_ns) / 1e9 if since_ns is not None else 0.0
+        since, self._waits_since = self._waits_since, None
+        return trio.current_time() - since if since is not None else 0.0

@@ -12,9 +12,9 @@ import math
 from collections.abc import Awaitable, Callable
 
 import cbor2
+import trio
 
 from phantomdb.base.errors import PhantomError
-from phantomdb.base.world import World
 from phantomdb.catalog.keys import NODES, SYSTEM_GROUP, Key
 from phantomdb.core import Node
 from phantomdb.node.health import Member
@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 HOUSEKEEPING_S = 5.0
 #: The same while some node has not said where its doors are, in seconds.
 ACQUAINT_S = 0.5
-#: After a change leftovers are looked for once more, in milliseconds: then none is too young.
-LOOK_AGAIN_MS = 2 * LEFTOVER_MS
+#: After a change leftovers are looked for once more, in seconds: then none is too young.
+LOOK_AGAIN_S = 2 * LEFTOVER_MS / 1_000
 #: Before it is tried again to write this node's own row, in seconds.
 ANNOUNCE_AGAIN_S = 1.0
 
@@ -35,18 +35,17 @@ ANNOUNCE_AGAIN_S = 1.0
 class Housekeeper:
     """Keeps one node's house."""
 
-    def __init__(self, node: Node, world: World, members: dict[int, Member]) -> None:
+    def __init__(self, node: Node, members: dict[int, Member]) -> None:
         """Keep `members` up to date, by their numbers."""
         self._node = node
-        self._world = world
         self._members = members
         self._schema = SchemaChanges(node)
         #: What failed last, by what was tried.
         self._trouble: dict[str, str] = {}
         #: The term and the applied index at which leftovers were looked for last.
         self._looked_at: tuple[int, int] | None = None
-        #: When to look once more, monotonic.
-        self._look_again_ns = math.inf
+        #: When to look once more, in trio's time.
+        self._look_again_at = math.inf
 
     async def announce(self, own: Member) -> None:
         """Write this node's own row: where its doors are."""
@@ -57,7 +56,7 @@ class Housekeeper:
             await self._node.write_rows(SYSTEM_GROUP, [(NODES, key, row, None)])
 
         while not await self._tried("tell where this node's doors are", write):
-            await self._world.sleep(ANNOUNCE_AGAIN_S)
+            await trio.sleep(ANNOUNCE_AGAIN_S)
 
     async def run(self) -> None:
         """Look after everything, for ever."""
@@ -65,7 +64,7 @@ class Housekeeper:
             await self._tried("learn where other nodes' doors are", self._learn)
             await self._tried("end what was left over of schema changes", self._clear_up)
             all_known = all(member.pg for member in self._members.values())
-            await self._world.sleep(HOUSEKEEPING_S if all_known else ACQUAINT_S)
+            await trio.sleep(HOUSEKEEPING_S if all_known else ACQUAINT_S)
 
     async def _learn(self) -> None:
         [rows] = await self._node.read_rows(SYSTEM_GROUP, [(NODES, None)])
@@ -78,15 +77,15 @@ class Housekeeper:
         if system["leader"] != self._node.id:
             self._looked_at = None
             return
-        now_ns = self._world.clock.monotonic_ns()
+        now = trio.current_time()
         place = (system["term"], system["applied"])
-        if place == self._looked_at and now_ns < self._look_again_ns:
+        if place == self._looked_at and now < self._look_again_at:
             return
         # What has just changed may be half of a change whose node has died.
         is_new = place != self._looked_at
         await self._schema.finish_leftovers(self._node.hlc())
         self._looked_at = place
-        self._look_again_ns = now_ns + LOOK_AGAIN_MS * 1_000_000 if is_new else math.inf
+        self._look_again_at = now + LOOK_AGAIN_S if is_new else math.inf
 
     async def _tried(self, what: str, act: Callable[[], Awaitable[None]]) -> bool:
         """Do something that may fail for now; whether it went well."""

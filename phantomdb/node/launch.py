@@ -90,7 +90,7 @@ class Launcher:
         self._node: Node | None = None
         self._links: PeerLinks | None = None
         self._members: dict[int, Member] = {}
-        self._clock_log = ClockLog(world.clock)
+        self._clock_log = ClockLog()
         #: When a node that was told to stop should be gone; never while it was not.
         self._end_of_grace = math.inf
         self._health: admin.Health
@@ -132,7 +132,7 @@ class Launcher:
             nursery.start_soon(self._skip_grace_on, terminated, nursery.cancel_scope)
             if self._node is not None and self._links is not None:
                 gone = self._clients_gone.wait
-                await stop_in_order(self._node, self._links, self._world, clients_gone=gone)
+                await stop_in_order(self._node, self._links, clients_gone=gone)
             nursery.cancel_scope.cancel()
         scope.cancel()
 
@@ -289,7 +289,7 @@ class Launcher:
             if number != node.id:
                 nursery.start_soon(links.dial, number, Address.parse(address))
         await self._wait_for_leaders(node)
-        house = Housekeeper(node, self._world, self._members)
+        house = Housekeeper(node, self._members)
         nursery.start_soon(house.announce, self._members[node.id])
         nursery.start_soon(house.run)
         nursery.start_soon(self._report, node, links, health)
@@ -311,7 +311,7 @@ class Launcher:
     async def _wait_for_leaders(self, node: Node) -> None:
         """Wait until every group has a leader: before that no statement can be answered."""
         while not all(group["leader"] for group in node.status()):
-            await self._world.sleep(0.02)
+            await trio.sleep(0.02)
 
     def _event(self, event: list[Any], elections: ElectionController, disks: Disks) -> None:
         kind, *rest = event
@@ -342,7 +342,7 @@ class Launcher:
         Only a leader knows its replicas.
         """
         while True:
-            await self._world.sleep(REPORT_S)
+            await trio.sleep(REPORT_S)
             health.disks.look()
             told: list[Message] = [health.disks.report()]
             groups = health.report()

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from phantomdb.base.world import World
 from phantomdb.core import Node
 from phantomdb.serve.peer import PeerLinks
 
@@ -29,33 +28,32 @@ FINISH_S = 0.5
 async def stop_in_order(
     node: Node,
     links: PeerLinks,
-    world: World,
     *,
     clients_gone: Callable[[], Awaitable[None]],
 ) -> None:
     """Hand over, let everything be answered, hang up; cancelled, it stops where it stands."""
-    with world.move_on_after(HAND_OVER_S):
-        await _hand_over(node, world)
+    with trio.move_on_after(HAND_OVER_S):
+        await _hand_over(node)
     async with trio.open_nursery() as nursery:
         # What comes back to this node meanwhile, nobody else can lead now.
-        nursery.start_soon(_keep_handing_over, node, world)
+        nursery.start_soon(_keep_handing_over, node)
         await clients_gone()
         while node.stats()["requests"]:
-            await world.sleep(LOOK_AGAIN_S)
+            await trio.sleep(LOOK_AGAIN_S)
         nursery.cancel_scope.cancel()
-    with world.move_on_after(FINISH_S):
+    with trio.move_on_after(FINISH_S):
         await links.finish()
 
 
-async def _hand_over(node: Node, world: World) -> None:
+async def _hand_over(node: Node) -> None:
     """Return once no group is led here that another node could lead."""
     while sum(node.leave(group) for group in node.led()):  # All of them are asked.
-        await world.sleep(LOOK_AGAIN_S)
+        await trio.sleep(LOOK_AGAIN_S)
     logger.info("leads no group that another node could lead")
 
 
-async def _keep_handing_over(node: Node, world: World) -> None:
+async def _keep_handing_over(node: Node) -> None:
     while True:
         for group in node.led():
             node.leave(group)
-        await world.sleep(LOOK_AGAIN_S)
+        await trio.sleep(LOOK_AGAIN_S)

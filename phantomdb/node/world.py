@@ -49,10 +49,10 @@ _DESCRIPTORS_MAX = 1 << 20
 
 
 class RealClock:
-    """The machine's clocks."""
+    """The machine's clocks: the one place where wall time is read, beside the log's lines."""
 
     def wall_ns(self) -> int:
-        """Return nanoseconds since the Unix epoch."""
+        """Return nanoseconds since the Unix epoch; may jump."""
         return time.time_ns()
 
     def monotonic_ns(self) -> int:
@@ -178,6 +178,7 @@ class RealWorld:
     """The world that a node has in production."""
 
     def __init__(self) -> None:
+        #: For programs that are no node: a node's time is trio's.
         self.clock = RealClock()
         self.random = random.SystemRandom()
         self.network = RealNetwork()
@@ -188,14 +189,6 @@ class RealWorld:
         if not __debug__:
             raise SystemExit("phantomdb: run without -O: its asserts are part of its safety")
         return cls()
-
-    def move_on_after(self, seconds: float) -> trio.CancelScope:
-        """Cancel what is inside after `seconds`."""
-        return trio.move_on_after(seconds)
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait for `seconds`."""
-        await trio.sleep(seconds)
 
     async def wait_readable(self, fd: int) -> None:
         """Wait until a file descriptor has something to read."""

@@ -130,7 +130,7 @@ class PeerLinks:
         Raises `IdentityTaken` if the peer knows another process as this node.
         """
         if peer < self._node.id:
-            await self._world.sleep(_HIGHER_DIALS_AFTER_S)
+            await trio.sleep(_HIGHER_DIALS_AFTER_S)
         retry_s = _RETRY_FIRST_S
         while not self._is_finishing:
             present = self._up.get(peer)
@@ -144,7 +144,7 @@ class PeerLinks:
                 logger.debug("peer %d: %r", peer, error)
             except (LinkRefused, MalformedMessage) as error:
                 logger.warning("peer %d: %s", peer, error)
-            await self._world.sleep(retry_s * (0.5 + self._world.random.random()))
+            await trio.sleep(retry_s * (0.5 + self._world.random.random()))
             retry_s = min(retry_s * 2, _RETRY_MAX_S)
 
     async def _dial_once(self, peer: int, address: Address) -> None:
@@ -302,7 +302,7 @@ class PeerLinks:
                     return
                 view = view[taken:]
                 if view:
-                    await self._world.sleep(_FULL_S)
+                    await trio.sleep(_FULL_S)
         # Last words may be on the other stream.
         link.heard_out += 1
         if link.heard_out == len(STREAMS):

@@ -1,6 +1,6 @@
-"""A world in memory for tests of one part: trio's clock, a seeded stream, connections by address.
+"""A world in memory for tests of one part: a seeded stream, connections by address.
 
-With trio's `autojump_clock` its time passes at once.
+With trio's `autojump_clock` time passes at once.
 """
 
 import random
@@ -9,18 +9,6 @@ import trio
 import trio.testing
 
 from phantomdb.base.world import Address, Listener, Stream
-
-
-class FakeClock:
-    """Trio's clock."""
-
-    def wall_ns(self) -> int:
-        """Return nanoseconds."""
-        return self.monotonic_ns()
-
-    def monotonic_ns(self) -> int:
-        """Return nanoseconds."""
-        return round(trio.current_time() * 1e9)
 
 
 class FakeListener:
@@ -65,14 +53,5 @@ class FakeWorld:
     """All of it."""
 
     def __init__(self, seed: int = 0, network: FakeNetwork | None = None) -> None:
-        self.clock = FakeClock()
         self.random = random.Random(seed)
         self.network = network or FakeNetwork()
-
-    def move_on_after(self, seconds: float) -> trio.CancelScope:
-        """Cancel what is inside after `seconds`."""
-        return trio.move_on_after(seconds)
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await trio.sleep(seconds)

@@ -21,9 +21,6 @@ class ManualClock:
     def __init__(self) -> None:
         self.now_ns = 0
 
-    def wall_ns(self) -> int:
-        return self.now_ns
-
     def monotonic_ns(self) -> int:
         return self.now_ns
 

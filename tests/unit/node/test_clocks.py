@@ -1,27 +1,20 @@
 """What the log says of the clock."""
 
 import pytest
+import trio
+import trio.testing
 
 from phantomdb.node.clocks import ClockLog
 
 
-class Stopwatch:
-    def __init__(self) -> None:
-        self.ns = 0
-
-    def monotonic_ns(self) -> int:
-        return self.ns
-
-    def wall_ns(self) -> int:
-        raise AssertionError("nobody compares wall clocks")
-
-
-def test_the_log_says_what_a_node_waits_for_and_how_long(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_log_says_what_a_node_waits_for_and_how_long(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    del autojump_clock
     caplog.set_level("INFO")
-    watch = Stopwatch()
-    log = ClockLog(watch)
+    log = ClockLog()
     log.changed("waits", 8_000)
-    watch.ns += 8_100_000_000
+    await trio.sleep(8.1)
     log.changed("settled", 0)
     log.changed("starts", 10_000)
     log.changed("starts", 1_000)

@@ -7,14 +7,13 @@ import cbor2
 import pytest
 import trio
 import trio.testing
-from kit.fake_world import FakeWorld
 
 from phantomdb.base.errors import NoLeader, PhantomError
 from phantomdb.catalog.keys import NODES, SCHEMA, TABLES
 from phantomdb.node.health import Member
 from phantomdb.node.housekeeping import (
     HOUSEKEEPING_S,
-    LOOK_AGAIN_MS,
+    LOOK_AGAIN_S,
     Housekeeper,
 )
 
@@ -68,7 +67,7 @@ def core() -> Core:
 
 def keeper(core: Core) -> Housekeeper:
     node: Any = core
-    return Housekeeper(node, FakeWorld(), {1: Member(1, "n1", "p", "q", "r")})
+    return Housekeeper(node, {1: Member(1, "n1", "p", "q", "r")})
 
 
 async def keep(house: Housekeeper, turns: float) -> None:
@@ -83,7 +82,7 @@ async def test_a_catalog_at_rest_is_read_once_and_once_more_when_all_is_old(
     house = keeper(core)
     await keep(house, 3.5)
     assert core.looks() == 1
-    await keep(house, LOOK_AGAIN_MS / 1_000 / HOUSEKEEPING_S + 3)
+    await keep(house, LOOK_AGAIN_S / HOUSEKEEPING_S + 3)
     assert core.looks() == 1, "once more, for what was too young"
     await keep(house, 1_000)
     assert core.looks() == 0
