@@ -6,5 +6,6 @@ raised here as a `PhantomError`.
 
 from phantomdb.core.node import Node, claim
 from phantomdb.core.signal import Signal
+from phantomdb.core.status import GroupStatus, MemberStatus
 
-__all__ = ["Node", "Signal", "claim"]
+__all__ = ["GroupStatus", "MemberStatus", "Node", "Signal", "claim"]

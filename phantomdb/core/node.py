@@ -27,6 +27,7 @@ from phantomdb.base.errors import (
 )
 from phantomdb.base.world import World
 from phantomdb.core.signal import Signal
+from phantomdb.core.status import GroupStatus, decode_status
 
 #: A key of a system row, as its columns.
 Key = list[int | str]
@@ -260,11 +261,11 @@ class Node:
 
     def led(self) -> list[int]:
         """Return the groups that this node leads."""
-        return [group["id"] for group in self.status() if group["leader"] == self.id]
+        return [group.id for group in self.status() if group.leader == self.id]
 
-    def status(self) -> list[dict[str, Any]]:
+    def status(self) -> list[GroupStatus]:
         """Return what is known of each group."""
-        return list(cbor2.loads(self._core.status()))
+        return decode_status(self._core.status())
 
     def stats(self) -> dict[str, int]:
         """Return counters and sizes by name."""

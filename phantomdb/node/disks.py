@@ -84,20 +84,6 @@ class Disks:
         """Return the newest report of a node."""
         return self.report() if node == self._node.id else self._told.get(node, _UNKNOWN)
 
-    def shown(self, node: int) -> dict[str, int] | None:
-        """Return the sizes of a node's disk in bytes, if they are known."""
-        disk = self.of(node)
-        if not disk.total:
-            return None
-        return {"free": disk.free, "total": disk.total, "reserve": disk.reserve}
-
-    def sql_memory_shown(self, node: int) -> dict[str, int] | None:
-        """Return what statements hold and may hold of a node's memory, if it has told."""
-        report = self.of(node)
-        if not report.sql_limit:
-            return None
-        return {"held": report.sql_held, "limit": report.sql_limit}
-
 
 def is_stalled(report: DiskReport) -> bool:
     """Whether a disk does not answer."""

@@ -5,9 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from phantomdb.base.world import Address
-from phantomdb.core import Node
+from phantomdb.catalog.keys import SYSTEM_GROUP
+from phantomdb.core import GroupStatus, Node
 from phantomdb.node.disks import Disks, is_stalled
-from phantomdb.serve.admin import Readiness
+from phantomdb.serve.health import (
+    ClusterHealth,
+    DiskSizes,
+    GroupHealth,
+    MemberHealth,
+    Readiness,
+    ReplicaHealth,
+    SqlMemory,
+)
 
 #: Terms and indexes have 64 bits. A larger number could be too long to be shown at all.
 _NUMBER_MAX = (1 << 64) - 1
@@ -46,21 +55,21 @@ class Starting:
         """Tell nothing: there is no core to ask."""
         return b"", "text/plain; charset=utf-8"
 
-    def cluster(self) -> dict[str, Any]:
+    def cluster(self) -> ClusterHealth:
         """Show this node alone: the others are not known yet."""
-        own = {
-            "name": self._name,
-            "role": "replica",
-            "state": "starting",
-            "host": self._pg.host,
-            "port": self._pg.port,
-            "api_url": f"http://{self._admin}/",
-            "timeline": 0,
-            "lag": "unknown",
-            "disk": None,
-            "sql_memory": None,
-        }
-        return {"members": [own], "groups": [], "cluster": "", "answered_by": self._name}
+        own = MemberHealth(
+            name=self._name,
+            role="replica",
+            state="starting",
+            host=self._pg.host,
+            port=self._pg.port,
+            api_url=f"http://{self._admin}/",
+            timeline=0,
+            lag=None,
+            disk=None,
+            sql_memory=None,
+        )
+        return ClusterHealth((own,), (), "", self._name)
 
 
 class NodeHealth:
@@ -89,14 +98,14 @@ class NodeHealth:
     def report(self) -> list[list[Any]]:
         """What this node knows of the groups that it leads, for the others."""
         return [
-            [g["id"], g["term"], g["commit"], [[m["node"], m["applied"]] for m in g["members"]]]
+            [g.id, g.term, g.commit, [[m.node, m.applied] for m in g.members]]
             for g in self._node.status()
-            if g["leader"] == self._node.id
+            if g.leader == self._node.id
         ]
 
     def heard(self, groups: list[Any]) -> None:
         """Take a leader's report; raises `ValueError` or `TypeError` for one that is none."""
-        own = {group["id"] for group in self._node.status()}
+        own = {group.id for group in self._node.status()}
         for group, term, commit, members in groups:
             numbers = [group, term, commit, *(number for pair in members for number in pair)]
             if not all(type(number) is int for number in numbers):
@@ -110,7 +119,7 @@ class NodeHealth:
         """Whether sessions are served and every group has a leader."""
         if self._is_stopping():
             return Readiness(ready=False, state="stopping")
-        if not self.is_serving or not all(group["leader"] for group in self._node.status()):
+        if not self.is_serving or not all(group.leader for group in self._node.status()):
             return Readiness(ready=False, state="starting")
         if waited_s := self.disks.stalled_s():
             why = f"its disk has not answered for {waited_s:.1f} s"
@@ -123,29 +132,26 @@ class NodeHealth:
         """Text for Prometheus."""
         return self._metrics()
 
-    def cluster(self) -> dict[str, Any]:
+    def cluster(self) -> ClusterHealth:
         """Members with Patroni's names for things, and groups with their replicas."""
         groups = self._node.status()
         members = self._members()
-        system = next((group for group in groups if group["id"] == 1), None)
-        leader = system["leader"] if system else 0
-        term = system["term"] if system else 0
+        system = next((group for group in groups if group.id == SYSTEM_GROUP), None)
         alive = self._connected() | {self._node.id}
-        return {
-            "members": [self._member(m, leader, term, alive, groups) for m in members.values()],
-            "groups": [self._group(group, members) for group in groups],
-            "cluster": f"{self._node.cluster:016x}",
-            "answered_by": members[self._node.id].name,
-        }
+        return ClusterHealth(
+            tuple(self._member(m, system, alive, groups) for m in members.values()),
+            tuple(self._group(group, members) for group in groups),
+            f"{self._node.cluster:016x}",
+            members[self._node.id].name,
+        )
 
     def _member(
         self,
         member: Member,
-        leader: int,
-        term: int,
+        system: GroupStatus | None,
         alive: frozenset[int],
-        groups: list[dict[str, Any]],
-    ) -> dict[str, Any]:
+        groups: list[GroupStatus],
+    ) -> MemberHealth:
         address = Address.parse(member.pg) if member.pg else None
         known = [self._replicas(group) for group in groups]
         lags = [
@@ -153,18 +159,26 @@ class NodeHealth:
         ]
         # What its leader has not told yet is no lag of 0.
         is_known = member.node in alive and len(lags) == len(known)
-        return {
-            "name": member.name,
-            "role": "leader" if member.node == leader else "replica",
-            "state": self._state(member.node, alive),
-            "host": address.host if address else "",
-            "port": address.port if address else 0,
-            "api_url": f"http://{member.admin}/" if member.admin else "",
-            "timeline": term,
-            "lag": max([0, *lags]) if is_known else "unknown",
-            "disk": self.disks.shown(member.node),
-            "sql_memory": self.disks.sql_memory_shown(member.node),
-        }
+        return MemberHealth(
+            name=member.name,
+            role="leader" if system and member.node == system.leader else "replica",
+            state=self._state(member.node, alive),
+            host=address.host if address else "",
+            port=address.port if address else 0,
+            api_url=f"http://{member.admin}/" if member.admin else "",
+            timeline=system.term if system else 0,
+            lag=max([0, *lags]) if is_known else None,
+            disk=self._disk(member.node),
+            sql_memory=self._sql_memory(member.node),
+        )
+
+    def _disk(self, node: int) -> DiskSizes | None:
+        disk = self.disks.of(node)
+        return DiskSizes(disk.free, disk.total, disk.reserve) if disk.total else None
+
+    def _sql_memory(self, node: int) -> SqlMemory | None:
+        told = self.disks.of(node)
+        return SqlMemory(told.sql_held, told.sql_limit) if told.sql_limit else None
 
     def _state(self, node: int, alive: frozenset[int]) -> str:
         if node not in alive:
@@ -176,26 +190,21 @@ class NodeHealth:
             return "stalled"
         return "degraded" if disk.is_short else "running"
 
-    def _replicas(self, group: dict[str, Any]) -> tuple[int, dict[int, int]]:
+    def _replicas(self, group: GroupStatus) -> tuple[int, dict[int, int]]:
         """Commit index and applied index by node: the leader's, or what it has told, or our own."""
-        if group["members"]:
-            return group["commit"], {m["node"]: m["applied"] for m in group["members"]}
-        term, commit, applied = self._reports.get(group["id"], (0, 0, {}))
-        if term == group["term"]:
+        if group.members:
+            return group.commit, {m.node: m.applied for m in group.members}
+        term, commit, applied = self._reports.get(group.id, (0, 0, {}))
+        if term == group.term:
             return commit, applied
-        return group["commit"], {self._node.id: group["applied"]}
+        return group.commit, {self._node.id: group.applied}
 
-    def _group(self, group: dict[str, Any], members: dict[int, Member]) -> dict[str, Any]:
-        leader = members.get(group["leader"])
+    def _group(self, group: GroupStatus, members: dict[int, Member]) -> GroupHealth:
+        leader = members.get(group.leader)
         commit, applied = self._replicas(group)
-        replicas = [
-            {"node": members[node].name, "applied": index, "lag": max(0, commit - index)}
+        replicas = tuple(
+            ReplicaHealth(members[node].name, index, max(0, commit - index))
             for node, index in applied.items()
             if node in members
-        ]
-        return {
-            "id": group["id"],
-            "leader": leader.name if leader else None,
-            "term": group["term"],
-            "replicas": replicas,
-        }
+        )
+        return GroupHealth(group.id, leader.name if leader else None, group.term, replicas)

@@ -73,12 +73,12 @@ class Housekeeper:
             self._members[number] = Member(number, name, peer, pg_address, admin_address)
 
     async def _clear_up(self) -> None:
-        system = next(g for g in self._node.status() if g["id"] == SYSTEM_GROUP)
-        if system["leader"] != self._node.id:
+        system = next(g for g in self._node.status() if g.id == SYSTEM_GROUP)
+        if system.leader != self._node.id:
             self._looked_at = None
             return
         now = trio.current_time()
-        place = (system["term"], system["applied"])
+        place = (system.term, system.applied)
         if place == self._looked_at and now < self._look_again_at:
             return
         # What has just changed may be half of a change whose node has died.

@@ -10,6 +10,7 @@ import json
 import logging
 import math
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from importlib.metadata import version
 from ipaddress import ip_address
 from typing import Any
@@ -43,6 +44,7 @@ from phantomdb.node.housekeeping import Housekeeper
 from phantomdb.node.stopping import stop_in_order
 from phantomdb.serve import admin, listener, metrics, pg
 from phantomdb.serve.door import PeerDoor
+from phantomdb.serve.health import Health
 from phantomdb.serve.peer import PeerLinks, receive_message, send_message
 from phantomdb.session.decisions import Decisions
 from phantomdb.wire import messages
@@ -93,7 +95,7 @@ class Launcher:
         self._clock_log = ClockLog()
         #: When a node that was told to stop should be gone; never while it was not.
         self._end_of_grace = math.inf
-        self._health: admin.Health
+        self._health: Health
 
     async def run(self, say_ready: Callable[[str], None]) -> None:
         """Run until a signal ends it; `say_ready` is called with the ready line."""
@@ -150,7 +152,10 @@ class Launcher:
             elif self._node is None:
                 logger.info("told to report: not formed yet; missing %s", self._missing())
             else:
-                report = {"groups": self._node.status(), "counts": self._node.stats()}
+                report = {
+                    "groups": [asdict(g) for g in self._node.status()],
+                    "counts": self._node.stats(),
+                }
                 logger.info("told to report: %s", json.dumps(report))
 
     async def _listen(self, address: Address) -> Listener:
@@ -310,7 +315,7 @@ class Launcher:
 
     async def _wait_for_leaders(self, node: Node) -> None:
         """Wait until every group has a leader: before that no statement can be answered."""
-        while not all(group["leader"] for group in node.status()):
+        while not all(group.leader for group in node.status()):
             await trio.sleep(0.02)
 
     def _event(self, event: list[Any], elections: ElectionController, disks: Disks) -> None:

@@ -13,44 +13,18 @@ A client that does not say what it wants in time is closed: its slot is another'
 """
 
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
 
 import trio
 
 from phantomdb.base.settings import Limits
 from phantomdb.base.world import Address, Stream
+from phantomdb.serve.health import ClusterHealth, Health
 from phantomdb.wire.http import BadRequest, Connection, Request, Response
 
 #: How much is read at once, in bytes.
 READ_BYTES = 16 << 10
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """Whether statements should be sent here, and what keeps the node from serving everything."""
-
-    ready: bool
-    state: str
-    #: Empty if everything is served, or if that is not known.
-    why: str = ""
-
-
-class Health(Protocol):
-    """What the admin door asks."""
-
-    def readiness(self) -> Readiness:
-        """Whether sessions are served and every group has a leader."""
-        ...
-
-    def cluster(self) -> dict[str, Any]:
-        """Members and groups."""
-        ...
-
-    def metrics(self) -> tuple[bytes, str]:
-        """Text for Prometheus and its content type."""
-        ...
 
 
 def answer(request: Request, health: Health) -> Response:
@@ -66,7 +40,7 @@ def answer(request: Request, health: Health) -> Response:
             body = {"ready": told.ready, "state": told.state} | why
             return _json(200 if told.ready else 503, body)
         case "/cluster":
-            return _json(200, health.cluster())
+            return _json(200, _cluster(health.cluster()))
         case "/metrics":
             text, content_type = health.metrics()
             return Response(200, text, content_type)
@@ -75,8 +49,17 @@ def answer(request: Request, health: Health) -> Response:
             return _json(404, {"error": f"no {request.path} here", "paths": paths})
 
 
+def _cluster(told: ClusterHealth) -> dict[str, object]:
+    """Return the body of `/cluster`; a lag that nobody has told has Patroni's word for it."""
+    members = [
+        asdict(member) | {"lag": "unknown" if member.lag is None else member.lag}
+        for member in told.members
+    ]
+    return asdict(told) | {"members": members}
+
+
 def _json(
-    status: int, value: dict[str, Any], headers: tuple[tuple[str, str], ...] = ()
+    status: int, value: Mapping[str, object], headers: tuple[tuple[str, str], ...] = ()
 ) -> Response:
     return Response(status, json.dumps(value).encode() + b"\n", headers=headers)
 

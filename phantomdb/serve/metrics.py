@@ -1,11 +1,12 @@
 """Counters and sizes of the core as Prometheus text: the one file that sees prometheus-client."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from phantomdb.core import GroupStatus
 
 _GAUGES = {
     "table_bytes": "Bytes of all tables.",
@@ -42,7 +43,7 @@ _COUNTERS = {
 
 class _Collector:
     def __init__(
-        self, stats: Callable[[], dict[str, int]], groups: Callable[[], list[dict[str, Any]]]
+        self, stats: Callable[[], dict[str, int]], groups: Callable[[], Sequence[GroupStatus]]
     ) -> None:
         self._stats = stats
         self._groups = groups
@@ -53,20 +54,23 @@ class _Collector:
             yield GaugeMetricFamily(f"phantomdb_{name}", help_, value=stats[name])
         for name, help_ in _COUNTERS.items():
             yield CounterMetricFamily(f"phantomdb_{name}", help_, value=stats[name])
-        columns = {
-            "term": "Term of the group.",
-            "commit": "Commit index of the group's replica here.",
-            "applied": "Applied index of the group's replica here.",
-        }
-        for column, help_ in columns.items():
-            family = GaugeMetricFamily(f"phantomdb_group_{column}", help_, labels=["group"])
-            for group in self._groups():
-                family.add_metric([str(group["id"])], group[column])
-            yield family
+        yield self._of_groups("term", "Term of the group.", lambda group: group.term)
+        help_ = "Commit index of the group's replica here."
+        yield self._of_groups("commit", help_, lambda group: group.commit)
+        help_ = "Applied index of the group's replica here."
+        yield self._of_groups("applied", help_, lambda group: group.applied)
+
+    def _of_groups(
+        self, name: str, help_: str, value: Callable[[GroupStatus], int]
+    ) -> GaugeMetricFamily:
+        family = GaugeMetricFamily(f"phantomdb_group_{name}", help_, labels=["group"])
+        for group in self._groups():
+            family.add_metric([str(group.id)], value(group))
+        return family
 
 
 def exposition(
-    stats: Callable[[], dict[str, int]], groups: Callable[[], list[dict[str, Any]]]
+    stats: Callable[[], dict[str, int]], groups: Callable[[], Sequence[GroupStatus]]
 ) -> Callable[[], tuple[bytes, str]]:
     """Return what makes the text of `/metrics` and its content type."""
     registry = CollectorRegistry(auto_describe=False)

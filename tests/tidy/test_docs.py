@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
+from kit.status import a_group
 
 from phantomdb.base import settings
 from phantomdb.base.errors import Refused
@@ -103,7 +104,7 @@ def test_each_exit_code_of_start_is_in_the_operators_page() -> None:
 
 
 def test_each_metric_is_in_the_operators_page() -> None:
-    group = {"id": 1, "term": 1, "commit": 1, "applied": 1}
+    group = a_group(1, leader=1)
     shown, _ = metrics.exposition(lambda: defaultdict(int), lambda: [group])()
     names = re.findall(r"^(\w+)(?:\{.*\})? ", shown.decode(), re.MULTILINE)
     assert len(names) >= len(metrics._GAUGES | metrics._COUNTERS) + 3

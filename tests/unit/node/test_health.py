@@ -5,11 +5,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kit.status import a_group
 
+from phantomdb.base.world import Address
+from phantomdb.core import GroupStatus
 from phantomdb.node.disks import Disks
-from phantomdb.node.health import Member, NodeHealth
+from phantomdb.node.health import Member, NodeHealth, Starting
 from phantomdb.serve import admin
-from phantomdb.serve.admin import Readiness
+from phantomdb.serve.health import DiskSizes, Readiness, ReplicaHealth, SqlMemory
 from phantomdb.wire.http import Request
 from phantomdb.wire.messages import DiskReport
 
@@ -27,9 +30,8 @@ class StubbornNode:
         memory = {"sql_memory_bytes": self.sql_held, "sql_memory_limit_bytes": 512}
         return sizes | memory | {"disk_short": 0, "disk_pending_ms": self.pending_ms}
 
-    def status(self) -> list[dict[str, Any]]:
-        group = {"id": 2, "leader": 2, "term": 5, "commit": 9, "applied": 8, "members": []}
-        return [group]
+    def status(self) -> list[GroupStatus]:
+        return [a_group(2, leader=2, term=5, commit=9, applied=8)]
 
 
 #: No index of a log; the first is too long to be written in decimals.
@@ -46,14 +48,12 @@ def health(core: StubbornNode | None = None) -> NodeHealth:
 def test_a_follower_shows_what_the_leader_of_this_term_has_told() -> None:
     told = health()
     told.heard([[2, 5, 10, [[1, 8], [2, 10]]]])
-    assert told.cluster()["groups"][0]["replicas"] == [
-        {"node": "n1", "applied": 8, "lag": 2},
-        {"node": "n2", "applied": 10, "lag": 0},
-    ]
-    assert [member["lag"] for member in told.cluster()["members"]] == [2, 0]
+    both = (ReplicaHealth("n1", 8, 2), ReplicaHealth("n2", 10, 0))
+    assert told.cluster().groups[0].replicas == both
+    assert [member.lag for member in told.cluster().members] == [2, 0]
     told.heard([[2, 4, 99, [[1, 99]]]])
-    own = told.cluster()["groups"][0]["replicas"]
-    assert own == [{"node": "n1", "applied": 8, "lag": 1}], "a report of an older term is none"
+    own = told.cluster().groups[0].replicas
+    assert own == (ReplicaHealth("n1", 8, 1),), "a report of an older term is none"
 
 
 @pytest.mark.parametrize(
@@ -63,24 +63,24 @@ def test_what_is_no_report_is_refused_and_nothing_is_shown_of_it(report: list[An
     told = health()
     with pytest.raises((TypeError, ValueError)):
         told.heard(report)
-    assert told.cluster()["groups"][0]["replicas"] == [{"node": "n1", "applied": 8, "lag": 1}]
+    assert told.cluster().groups[0].replicas == (ReplicaHealth("n1", 8, 1),)
 
 
 def test_a_lag_that_nobody_has_told_is_unknown() -> None:
-    own, other = health().cluster()["members"]
-    assert (own["lag"], other["lag"]) == (1, "unknown"), "its leader has not told of it yet"
+    own, other = health().cluster().members
+    assert (own.lag, other.lag) == (1, None), "its leader has not told of it yet"
 
 
 def test_a_full_disk_degrades_its_node_and_is_told_of_the_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     told = health()
-    members = told.cluster()["members"]
-    assert [m["state"] for m in members] == ["running", "running"]
-    assert [m["disk"] for m in members] == [{"free": 9, "total": 20, "reserve": 5}, None]
+    members = told.cluster().members
+    assert [m.state for m in members] == ["running", "running"]
+    assert [m.disk for m in members] == [DiskSizes(9, 20, 5), None]
     told.disks.heard(2, DiskReport(is_short=True, free=3, total=20, reserve=5))
-    member = told.cluster()["members"][1]
-    assert (member["state"], member["disk"]["free"]) == ("degraded", 3)
+    member = told.cluster().members[1]
+    assert (member.state, member.disk) == ("degraded", DiskSizes(3, 20, 5))
     told.is_serving = True
     assert told.readiness().state == "serving", "that is another node"
     with caplog.at_level("INFO"):
@@ -110,7 +110,7 @@ def test_a_disk_that_does_not_answer_makes_its_node_unready_and_is_told_of_the_o
         "the disk answers again",
     ]
     told.disks.heard(2, DiskReport(is_short=True, free=3, total=20, reserve=5, pending_ms=1_001))
-    assert [m["state"] for m in told.cluster()["members"]] == ["running", "stalled"]
+    assert [m.state for m in told.cluster().members] == ["running", "stalled"]
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,35 @@ def test_a_degraded_node_is_ready_and_one_that_stops_is_not(
 
 def test_the_memory_of_statements_is_shown_of_each_node_that_has_told_of_it() -> None:
     told = health()
-    own, other = told.cluster()["members"]
-    assert (own["sql_memory"], other["sql_memory"]) == ({"held": 3, "limit": 512}, None)
+    own, other = told.cluster().members
+    assert (own.sql_memory, other.sql_memory) == (SqlMemory(3, 512), None)
     report = DiskReport(is_short=False, free=3, total=20, reserve=5, sql_held=7, sql_limit=16 << 20)
     told.disks.heard(2, report)
-    assert told.cluster()["members"][1]["sql_memory"] == {"held": 7, "limit": 16 << 20}
+    assert told.cluster().members[1].sql_memory == SqlMemory(7, 16 << 20)
+
+
+def test_the_body_of_cluster_is_written_with_patronis_names_in_their_order() -> None:
+    told = health()
+    response = admin.answer(Request("GET", "/cluster", ""), told)
+    assert response.body == (
+        b'{"members": [{"name": "n1", "role": "replica", "state": "running", "host": "",'
+        b' "port": 0, "api_url": "", "timeline": 0, "lag": 1,'
+        b' "disk": {"free": 9, "total": 20, "reserve": 5},'
+        b' "sql_memory": {"held": 3, "limit": 512}}, {"name": "n2", "role": "replica",'
+        b' "state": "running", "host": "", "port": 0, "api_url": "", "timeline": 0,'
+        b' "lag": "unknown", "disk": null, "sql_memory": null}], "groups": [{"id": 2,'
+        b' "leader": "n2", "term": 5, "replicas": [{"node": "n1", "applied": 8, "lag": 1}]}],'
+        b' "cluster": "0000000000000007", "answered_by": "n1"}\n'
+    )
+
+
+def test_a_node_that_starts_shows_itself_alone() -> None:
+    address = Address.parse
+    told = Starting("n1", address("127.0.0.1:1"), address("127.0.0.1:3"), missing=dict)
+    response = admin.answer(Request("GET", "/cluster", ""), told)
+    assert response.body == (
+        b'{"members": [{"name": "n1", "role": "replica", "state": "starting",'
+        b' "host": "127.0.0.1", "port": 1, "api_url": "http://127.0.0.1:3/", "timeline": 0,'
+        b' "lag": "unknown", "disk": null, "sql_memory": null}], "groups": [], "cluster": "",'
+        b' "answered_by": "n1"}\n'
+    )

@@ -7,9 +7,11 @@ import cbor2
 import pytest
 import trio
 import trio.testing
+from kit.status import a_group
 
 from phantomdb.base.errors import NoLeader, PhantomError
 from phantomdb.catalog.keys import NODES, SCHEMA, TABLES
+from phantomdb.core import GroupStatus
 from phantomdb.node.health import Member
 from phantomdb.node.housekeeping import (
     HOUSEKEEPING_S,
@@ -29,9 +31,8 @@ class Core:
         self.error: PhantomError | None = None
         self.written: list[Any] = []
 
-    def status(self) -> list[dict[str, Any]]:
-        group = {"id": 1, "leader": self.leader, "term": self.term, "applied": self.applied}
-        return [group]
+    def status(self) -> list[GroupStatus]:
+        return [a_group(1, leader=self.leader, term=self.term, applied=self.applied)]
 
     def hlc(self) -> int:
         return 0
