@@ -26,6 +26,8 @@ from phantomdb.base.errors import (
     by_sqlstate,
 )
 from phantomdb.base.world import World
+from phantomdb.core.events import ControlReceived, Event, decode_event
+from phantomdb.core.session_events import Remark, SessionEvent, decode_session_event
 from phantomdb.core.signal import Signal
 from phantomdb.core.status import GroupStatus, decode_status
 
@@ -82,8 +84,8 @@ class Node:
         self._rearmed = Signal()
         #: Whether the core has ended itself: nothing that is not acknowledged is certain.
         self.has_failed = False
-        self.on_control: Callable[[int, bytes], None] = lambda _peer, _message: None
-        self.on_event: Callable[[list[Any]], None] = lambda _event: None
+        #: Told of all that the core says without having been asked.
+        self.on_event: Callable[[Event], None] = lambda _event: None
         identity = cbor2.loads(core.identity())
         self.cluster: int = identity[0]
         self.id: int = identity[1]
@@ -193,9 +195,9 @@ class Node:
                 waiting[1].append(outcome)
                 waiting[0].set()
         for peer, message in effects.control:
-            self.on_control(peer, message)
+            self.on_event(ControlReceived(peer, message))
         for encoded in effects.events:
-            self.on_event(cbor2.loads(encoded))
+            self.on_event(decode_event(encoded))
 
     # Peers.
 
@@ -347,17 +349,19 @@ class Node:
         """Whether the connection is to be closed once its output is sent."""
         return self._core.session_is_closing(session)
 
-    def next_session_event(self, session: int) -> tuple[int, str, bytes] | None:
-        """Return what the session wants decided: (event, kind, CBOR)."""
-        return self._core.next_session_event(session)
+    def next_session_event(self, session: int) -> SessionEvent | None:
+        """Return what the session wants decided."""
+        event = self._core.next_session_event(session)
+        return None if event is None else decode_session_event(*event)
 
     def plan_session(self, session: int, event: int, plan: bytes) -> None:
-        """Answer a `plan` event."""
+        """Answer a `PlanWanted`."""
         self._core.resume_session(session, event, cbor2.dumps([0, plan]))
         self._stirred.set()
 
-    def finish_session(self, session: int, event: int, notices: list[list[str]]) -> None:
+    def finish_session(self, session: int, event: int, remarks: Sequence[Remark]) -> None:
         """Answer an event whose work is done."""
+        notices = [[remark.sqlstate, remark.message, remark.hint] for remark in remarks]
         self._core.resume_session(session, event, cbor2.dumps([1, notices]))
         self._stirred.set()
 

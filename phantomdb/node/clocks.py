@@ -9,6 +9,8 @@ import logging
 
 import trio
 
+from phantomdb.core.events import ClockChanged
+
 logger = logging.getLogger(__name__)
 
 #: A wait of less than this is part of every start and no warning, in milliseconds.
@@ -21,8 +23,9 @@ class ClockLog:
     def __init__(self) -> None:
         self._waits_since: float | None = None
 
-    def changed(self, what: str, ms: int) -> None:
-        """Take one: `starts`, `asks`, `waits`, `settled` or `forward`, and its milliseconds."""
+    def changed(self, news: ClockChanged) -> None:
+        """Take one."""
+        what, ms = news.what, news.ms
         if what in {"starts", "asks", "waits"}:
             self._waits_since = trio.current_time()
         if what == "starts":

@@ -8,6 +8,7 @@ here decides: the core refuses writes and hands leaderships over by itself.
 import logging
 
 from phantomdb.core import Node
+from phantomdb.core.events import DiskChanged
 from phantomdb.wire.messages import DiskReport
 
 logger = logging.getLogger(__name__)
@@ -27,13 +28,13 @@ class Disks:
         self._is_stalled = False
         self._told: dict[int, DiskReport] = {}
 
-    def changed(self, room: str, free: int, total: int, reserve: int) -> None:
-        """Take the core's news of its own disk; `room` is `enough`, `short` or `none`."""
-        self._is_short = room != "enough"
-        sizes = f"{free} of {total} bytes are free, {reserve} are kept in reserve"
-        if room == "enough":
+    def changed(self, disk: DiskChanged) -> None:
+        """Take the core's news of its own disk."""
+        self._is_short = disk.room != "enough"
+        sizes = f"{disk.free} of {disk.total} bytes are free, {disk.reserve} are kept in reserve"
+        if disk.room == "enough":
             logger.info("the disk has room again: %s; writes are taken", sizes)
-        elif room == "short":
+        elif disk.room == "short":
             logger.warning("the disk is full: %s; reads go on, writes where others lead", sizes)
         else:
             logger.error("the disk is almost used up: %s; nothing new is kept here", sizes)

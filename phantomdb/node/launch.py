@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from importlib.metadata import version
 from ipaddress import ip_address
-from typing import Any
 
 import trio
 
@@ -37,6 +36,16 @@ from phantomdb.cluster.formation import (
 )
 from phantomdb.consensus.elections import ElectionController
 from phantomdb.core import Node, claim
+from phantomdb.core.events import (
+    BecameLeader,
+    ClockChanged,
+    ControlReceived,
+    DiskChanged,
+    ElectionDue,
+    Event,
+    LostLeadership,
+    MemberTooFarBehind,
+)
 from phantomdb.node.clocks import ClockLog
 from phantomdb.node.disks import Disks
 from phantomdb.node.health import Member, NodeHealth, Starting
@@ -282,8 +291,7 @@ class Launcher:
             node.campaign,
             lambda: disks.is_fit() and not self._drain.is_set(),
         )
-        node.on_event = lambda event: self._event(event, elections, disks)
-        node.on_control = lambda peer, message: self._control(node, health, peer, message)
+        node.on_event = lambda event: self._told(node, event, elections, health)
         decisions = Decisions(node, lambda pid, secret: self._cancel(node, pid, secret))
         nursery.start_soon(node.pump)
         nursery.start_soon(node.listen)
@@ -318,16 +326,24 @@ class Launcher:
         while not all(group.leader for group in node.status()):
             await trio.sleep(0.02)
 
-    def _event(self, event: list[Any], elections: ElectionController, disks: Disks) -> None:
-        kind, *rest = event
-        if kind == "election_due":
-            elections.due(rest[0])
-        elif kind == "disk_room":
-            disks.changed(*rest)
-        elif kind == "clock":
-            self._clock_log.changed(*rest)
-        else:
-            logger.info("%s %s", kind, rest)
+    def _told(
+        self, node: Node, event: Event, elections: ElectionController, health: NodeHealth
+    ) -> None:
+        match event:
+            case ElectionDue(groups):
+                elections.due(groups)
+            case DiskChanged():
+                health.disks.changed(event)
+            case ClockChanged():
+                self._clock_log.changed(event)
+            case ControlReceived(peer, message):
+                self._control(node, health, peer, message)
+            case BecameLeader(group, term):
+                logger.info("became_leader %s", [group, term])
+            case LostLeadership(group, term, why):
+                logger.info("lost_leadership %s", [group, term, why])
+            case MemberTooFarBehind(group, member, first):
+                logger.info("member_too_far_behind %s", [group, member, first])
 
     def _control(self, node: Node, health: NodeHealth, peer: int, message: bytes) -> None:
         try:

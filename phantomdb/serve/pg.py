@@ -18,6 +18,7 @@ from phantomdb.base.errors import PhantomError
 from phantomdb.base.settings import Limits
 from phantomdb.base.world import Address, Stream
 from phantomdb.core import Node, Signal
+from phantomdb.core.session_events import SessionEvent
 
 #: How much is read from a client at once, in bytes.
 READ_BYTES = 64 << 10
@@ -27,8 +28,8 @@ LINGER_S = 2.0
 #: How SSLRequest and GSSENCRequest begin: eight bytes long, code 1234.
 _ENCRYPT_HEAD = b"\0\0\0\x08\x04\xd2"
 
-#: Carries out what a session cannot: (session, event, kind, CBOR).
-Decide = Callable[[int, int, str, bytes], Awaitable[None]]
+#: Carries out what a session cannot.
+Decide = Callable[[int, SessionEvent], Awaitable[None]]
 
 
 def sessions(
@@ -131,7 +132,7 @@ class Connection:
 
     def _handle_events(self, nursery: trio.Nursery) -> None:
         while (event := self._node.next_session_event(self._session)) is not None:
-            nursery.start_soon(self._decide, self._session, *event)
+            nursery.start_soon(self._decide, self._session, event)
 
     async def _send(self) -> None:
         if self._sending:

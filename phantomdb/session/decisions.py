@@ -7,15 +7,23 @@ answered in any case.
 
 from collections.abc import Awaitable, Callable
 
-import cbor2
 import trio
 
 from phantomdb.base.errors import PhantomError
 from phantomdb.catalog.keys import GROUPS
 from phantomdb.core import Node
+from phantomdb.core.session_events import (
+    CancelWanted,
+    DropWanted,
+    PlanWanted,
+    Remark,
+    SessionEvent,
+    TableWanted,
+    WithdrawalWanted,
+)
 from phantomdb.planning import route
 from phantomdb.planning.plan import Query
-from phantomdb.session.schema import Remark, SchemaChanges, wanted_table
+from phantomdb.session.schema import SchemaChanges, wanted_table
 
 GIVEN_UP = "the schema change was given up"
 
@@ -53,48 +61,42 @@ class Decisions:
         self._forward_cancel = forward_cancel
         self._changes: dict[int, _Change] = {}
 
-    async def decide(self, session: int, event: int, kind: str, body: bytes) -> None:
-        """Answer one event; those that withdraw another have no answer."""
-        node = self._node
-        try:
-            match kind:
-                case "plan":
-                    plan = route.plan(Query.decode(body), GROUPS)
-                    node.plan_session(session, event, plan.encode())
-                case "create_table" | "drop_table":
-                    remarks = await self._change(event, kind, body)
-                    node.finish_session(
-                        session, event, [[code, text, ""] for code, text in remarks]
-                    )
-                case "withdraw":
-                    await trio.lowlevel.checkpoint()  # By then its own task has begun.
-                    if (change := self._changes.get(cbor2.loads(body))) is not None:
-                        change.withdraw()
-                case _:
-                    assert kind == "cancel", f"an event of kind {kind}"
-                    pid, secret = cbor2.loads(body)
-                    await self._forward_cancel(pid, secret)
-        except PhantomError as error:
-            node.fail_session(session, event, error)
+    async def decide(self, session: int, event: SessionEvent) -> None:
+        """Answer one event; those that end another have no answer."""
+        match event:
+            case CancelWanted(pid, secret):
+                await self._forward_cancel(pid, secret)
+            case WithdrawalWanted(of):
+                await trio.lowlevel.checkpoint()  # By then its own task has begun.
+                if (change := self._changes.get(of)) is not None:
+                    change.withdraw()
+            case _:
+                try:
+                    await self._answer(session, event)
+                except PhantomError as error:
+                    self._node.fail_session(session, event.event, error)
 
-    async def _change(self, event: int, kind: str, body: bytes) -> list[Remark]:
+    async def _answer(self, session: int, event: PlanWanted | TableWanted | DropWanted) -> None:
+        if isinstance(event, PlanWanted):
+            plan = route.plan(Query.decode(event.query), GROUPS)
+            self._node.plan_session(session, event.event, plan.encode())
+        else:
+            self._node.finish_session(session, event.event, await self._change(event))
+
+    async def _change(self, wanted: TableWanted | DropWanted) -> list[Remark]:
         """Carry a schema change out; raises `Withdrawn` if it was given up in time."""
-        change = self._changes[event] = _Change()
+        change = self._changes[wanted.event] = _Change()
         try:
             with change.scope:
-                if kind == "create_table":
-                    *wanted, if_not_exists = cbor2.loads(body)
+                if isinstance(wanted, TableWanted):
                     return await self._schema.create(
-                        wanted_table(*wanted),
-                        if_not_exists=if_not_exists,
+                        wanted_table(wanted),
+                        if_not_exists=wanted.if_not_exists,
                         begin_commit=change.begin_commit,
                     )
-                names, if_exists = cbor2.loads(body)
                 return await self._schema.drop(
-                    [(schema, name) for schema, name in names],
-                    if_exists=if_exists,
-                    begin_commit=change.begin_commit,
+                    wanted.tables, if_exists=wanted.if_exists, begin_commit=change.begin_commit
                 )
         finally:
-            del self._changes[event]
+            del self._changes[wanted.event]
         raise Withdrawn(GIVEN_UP)

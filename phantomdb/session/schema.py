@@ -17,9 +17,8 @@ conditional on what was read, so that running twice, or against a live CREATE, c
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from phantomdb.base.errors import Conflict, PhantomError
 from phantomdb.catalog.descriptors import (
@@ -45,6 +44,7 @@ from phantomdb.catalog.keys import (
     value_number,
 )
 from phantomdb.core import Node
+from phantomdb.core.session_events import Remark, TableWanted
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +53,6 @@ TRIES = 20
 #: A schema key without a descriptor is left over once it is so old, in milliseconds.
 LEFTOVER_MS = 60_000
 
-
-#: What a client is told beside success: PostgreSQL's code and text.
-Remark = tuple[str, str]
 #: The code of a remark that has none of its own.
 SUCCESS = "00000"
 
@@ -86,7 +83,7 @@ class SchemaChanges:
                 message = f'relation "{wanted.name}" already exists'
                 if not if_not_exists:
                     raise DuplicateTable(message)
-                return [(DuplicateTable.sqlstate, f"{message}, skipping")]
+                return [Remark(DuplicateTable.sqlstate, f"{message}, skipping")]
             oid = await self._allocate(2)
             table = replace(wanted, oid=oid, storage_id=oid + 1)
             key: Key = [oid]
@@ -111,7 +108,7 @@ class SchemaChanges:
 
     async def drop(
         self,
-        names: list[tuple[str, str]],
+        names: Sequence[tuple[str, str]],
         *,
         if_exists: bool,
         begin_commit: Callable[[], None],
@@ -127,7 +124,7 @@ class SchemaChanges:
             if oid is not None:
                 found.append((schema, name))
             elif if_exists:
-                remarks.append((SUCCESS, f'table "{name}" does not exist, skipping'))
+                remarks.append(Remark(SUCCESS, f'table "{name}" does not exist, skipping'))
             else:
                 raise UndefinedTable(f'table "{name}" does not exist')
         begin_commit()
@@ -206,13 +203,7 @@ class SchemaChanges:
         return ended
 
 
-def wanted_table(
-    schema: str,
-    name: str,
-    columns: list[list[Any]],
-    primary_key: list[int],
-    primary_key_name: str,
-) -> Table:
+def wanted_table(wanted: TableWanted) -> Table:
     """Return the descriptor that CREATE TABLE asks for; its numbers come later."""
     return Table(
         0,
@@ -220,9 +211,9 @@ def wanted_table(
         0,
         FIRST_SET,
         TableState.PUBLIC,
-        schema,
-        name,
-        tuple(Column(*column) for column in columns),
-        tuple(primary_key),
-        primary_key_name,
+        wanted.schema,
+        wanted.name,
+        tuple(Column(c.name, c.type_oid, c.typmod, c.not_null) for c in wanted.columns),
+        wanted.primary_key,
+        wanted.primary_key_name,
     )

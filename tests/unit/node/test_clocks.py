@@ -4,6 +4,7 @@ import pytest
 import trio
 import trio.testing
 
+from phantomdb.core.events import ClockChanged
 from phantomdb.node.clocks import ClockLog
 
 
@@ -13,13 +14,13 @@ async def test_the_log_says_what_a_node_waits_for_and_how_long(
     del autojump_clock
     caplog.set_level("INFO")
     log = ClockLog()
-    log.changed("waits", 8_000)
+    log.changed(ClockChanged("waits", 8_000))
     await trio.sleep(8.1)
-    log.changed("settled", 0)
-    log.changed("starts", 10_000)
-    log.changed("starts", 1_000)
-    log.changed("asks", 0)
-    log.changed("forward", 3_600_000)
+    log.changed(ClockChanged("settled", 0))
+    log.changed(ClockChanged("starts", 10_000))
+    log.changed(ClockChanged("starts", 1_000))
+    log.changed(ClockChanged("asks", 0))
+    log.changed(ClockChanged("forward", 3_600_000))
     said = [f"{record.levelname}: {record.getMessage()}" for record in caplog.records]
     assert said[0] == (
         "WARNING: the clock is ahead of the other nodes' and waits 8.0 s, until theirs has come as"

@@ -9,6 +9,7 @@ from kit.status import a_group
 
 from phantomdb.base.world import Address
 from phantomdb.core import GroupStatus
+from phantomdb.core.events import DiskChanged
 from phantomdb.node.disks import Disks
 from phantomdb.node.health import Member, NodeHealth, Starting
 from phantomdb.serve import admin
@@ -84,9 +85,9 @@ def test_a_full_disk_degrades_its_node_and_is_told_of_the_others(
     told.is_serving = True
     assert told.readiness().state == "serving", "that is another node"
     with caplog.at_level("INFO"):
-        told.disks.changed("short", 4, 20, 5)
+        told.disks.changed(DiskChanged("short", 4, 20, 5))
         assert told.readiness() == Readiness(ready=True, state="degraded", why="its disk is full")
-        told.disks.changed("enough", 9, 20, 5)
+        told.disks.changed(DiskChanged("enough", 9, 20, 5))
         assert told.readiness().state == "serving"
     begins, ends = (record.getMessage() for record in caplog.records)
     assert "4 of 20 bytes are free" in begins

@@ -9,6 +9,7 @@ from phantomdb.base.settings import Limits
 from phantomdb.base.world import Address
 from phantomdb.core import Node
 from phantomdb.core.node import Signal
+from phantomdb.core.session_events import SessionEvent
 from phantomdb.serve import pg
 
 STARTUP = b"a whole startup packet"
@@ -48,7 +49,7 @@ class Sessions:
         self.is_open = False
 
 
-async def decide(session: int, event: int, kind: str, body: bytes) -> None:
+async def decide(session: int, event: SessionEvent) -> None:
     raise AssertionError("nothing is to be decided")
 
 
