@@ -15,7 +15,8 @@ from phantomdb.base.settings import (
     sql_memory_bytes,
 )
 from phantomdb.base.world import Address
-from phantomdb.node.launch import Launcher, exit_code
+from phantomdb.node.exits import exit_code
+from phantomdb.node.launch import Launcher
 from phantomdb.node.logs import to_stderr
 from phantomdb.node.world import RealWorld
 

@@ -149,12 +149,13 @@ class Formation:
         """Accept a formation that names this node; the same again changes nothing."""
         if self._form is not None:
             return self._form == form
-        if form.list_hash != self._hash or all(m[1] != self._own.uuid for m in form.members):
+        listed = form.listed()
+        if form.list_hash != self._hash or all(m.uuid != self._own.uuid for m in listed):
             return False
         # One number and one name for each address of the list, and nothing else.
-        numbered = [(m[0], m[3]) for m in form.members]
+        numbered = [(m.node, m.peer) for m in listed]
         wanted = [(n, str(address)) for n, address in enumerate(self._members, start=1)]
-        if numbered != wanted or len({m[1] for m in form.members}) < len(wanted):
+        if numbered != wanted or len({m.uuid for m in listed}) < len(wanted):
             return False
         self._accept(form)
         self._form = form

@@ -1,36 +1,31 @@
-"""What is known of the disks of this node and of the others.
+"""What the log says of this node's disk.
 
-The core watches its own and tells when it gets full and when it has room again, and how long it has
-not answered; each turn is a line of the log. The others' reports are news of a moment ago. Nothing
-here decides: the core refuses writes and hands leaderships over by itself.
+It gets full, has room again, stops to answer, answers again: each turn is a line. Nothing here
+decides: the core refuses writes and hands leaderships over by itself.
 """
 
 import logging
 
-from phantomdb.core import Node
+import trio
+
+from phantomdb.cluster.disks import Disks
 from phantomdb.core.events import DiskChanged
-from phantomdb.wire.messages import DiskReport
 
 logger = logging.getLogger(__name__)
 
-#: A disk that has not answered for so long is stalled, in milliseconds: it is no slow one.
-STALL_MS = 1_000
-#: Of a node that has not told of its disk yet.
-_UNKNOWN = DiskReport(is_short=False, free=0, total=0, reserve=0)
+#: Between two looks whether the disk answers, in seconds.
+LOOK_S = 0.5
 
 
-class Disks:
-    """The disks of a cluster's nodes."""
+class DiskLog:
+    """Writes down what is news of the disk."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        self._is_short = False
+    def __init__(self, disks: Disks) -> None:
+        self._disks = disks
         self._is_stalled = False
-        self._told: dict[int, DiskReport] = {}
 
     def changed(self, disk: DiskChanged) -> None:
-        """Take the core's news of its own disk."""
-        self._is_short = disk.room != "enough"
+        """Say that it got full, or has room again."""
         sizes = f"{disk.free} of {disk.total} bytes are free, {disk.reserve} are kept in reserve"
         if disk.room == "enough":
             logger.info("the disk has room again: %s; writes are taken", sizes)
@@ -39,13 +34,15 @@ class Disks:
         else:
             logger.error("the disk is almost used up: %s; nothing new is kept here", sizes)
 
-    def has_room(self) -> bool:
-        """Whether this node's own disk is above its reserve."""
-        return not self._is_short
+    async def run(self) -> None:
+        """Say when it stops to answer and when it begins again, for ever."""
+        while True:
+            await trio.sleep(LOOK_S)
+            self.look()
 
     def look(self) -> None:
-        """Say in the log if the disk has stopped to answer, or has begun again."""
-        waited_s = self.stalled_s()
+        """Say if the disk has stopped to answer since the last look, or has begun again."""
+        waited_s = self._disks.stalled_s()
         if waited_s and not self._is_stalled:
             logger.error(
                 "the disk has not answered for %.1f s: this node is not ready, and others lead",
@@ -54,38 +51,3 @@ class Disks:
         elif self._is_stalled and not waited_s:
             logger.warning("the disk answers again")
         self._is_stalled = bool(waited_s)
-
-    def stalled_s(self) -> float:
-        """Return for how many seconds this node's disk has not answered; 0 if it does."""
-        report = self.report()
-        return report.pending_ms / 1_000 if is_stalled(report) else 0.0
-
-    def is_fit(self) -> bool:
-        """Whether this node's disk lets it lead: it has room, and answers."""
-        return self.has_room() and not self.stalled_s()
-
-    def heard(self, node: int, report: DiskReport) -> None:
-        """Take another node's report."""
-        self._told[node] = report
-
-    def report(self) -> DiskReport:
-        """Return what the core knows of this node's disk."""
-        stats = self._node.stats()
-        return DiskReport(
-            is_short=bool(stats["disk_short"]),
-            free=stats["disk_free_bytes"],
-            total=stats["disk_total_bytes"],
-            reserve=stats["disk_reserve_bytes"],
-            pending_ms=stats["disk_pending_ms"],
-            sql_held=stats["sql_memory_bytes"],
-            sql_limit=stats["sql_memory_limit_bytes"],
-        )
-
-    def of(self, node: int) -> DiskReport:
-        """Return the newest report of a node."""
-        return self.report() if node == self._node.id else self._told.get(node, _UNKNOWN)
-
-
-def is_stalled(report: DiskReport) -> bool:
-    """Whether a disk does not answer."""
-    return report.pending_ms > STALL_MS

@@ -1,13 +1,13 @@
 """What the admin door tells of this node and its cluster."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from phantomdb.base.world import Address
 from phantomdb.catalog.keys import SYSTEM_GROUP
+from phantomdb.cluster.disks import Disks, is_stalled
+from phantomdb.cluster.membership import Member, Membership
+from phantomdb.cluster.reports import Reports
 from phantomdb.core import GroupStatus, Node
-from phantomdb.node.disks import Disks, is_stalled
 from phantomdb.serve.health import (
     ClusterHealth,
     DiskSizes,
@@ -17,20 +17,6 @@ from phantomdb.serve.health import (
     ReplicaHealth,
     SqlMemory,
 )
-
-#: Terms and indexes have 64 bits. A larger number could be too long to be shown at all.
-_NUMBER_MAX = (1 << 64) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A node of the cluster, as far as its own row and the formation tell."""
-
-    node: int
-    name: str
-    peer: str
-    pg: str
-    admin: str
 
 
 class Starting:
@@ -78,42 +64,22 @@ class NodeHealth:
     def __init__(
         self,
         node: Node,
-        members: Callable[[], dict[int, Member]],
-        connected: Callable[[], frozenset[int]],
-        metrics: Callable[[], tuple[bytes, str]],
+        membership: Membership,
+        reports: Reports,
         disks: Disks,
         *,
+        connected: Callable[[], frozenset[int]],
+        metrics: Callable[[], tuple[bytes, str]],
         is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._node = node
-        self._members = members
+        self._membership = membership
+        self._reports = reports
+        self._disks = disks
         self._connected = connected
         self._metrics = metrics
-        self.disks = disks
-        self.is_serving = False
         self._is_stopping = is_stopping
-        #: What leaders have told of their groups: term, commit, applied index of each node.
-        self._reports: dict[int, tuple[int, int, dict[int, int]]] = {}
-
-    def report(self) -> list[list[Any]]:
-        """What this node knows of the groups that it leads, for the others."""
-        return [
-            [g.id, g.term, g.commit, [[m.node, m.applied] for m in g.members]]
-            for g in self._node.status()
-            if g.leader == self._node.id
-        ]
-
-    def heard(self, groups: list[Any]) -> None:
-        """Take a leader's report; raises `ValueError` or `TypeError` for one that is none."""
-        own = {group.id for group in self._node.status()}
-        for group, term, commit, members in groups:
-            numbers = [group, term, commit, *(number for pair in members for number in pair)]
-            if not all(type(number) is int for number in numbers):
-                raise TypeError("a report of a group is numbers")
-            if not all(0 <= number <= _NUMBER_MAX for number in numbers):
-                raise ValueError("a report of a group has numbers that no log reaches")
-            if group in own:
-                self._reports[group] = (term, commit, dict(members))
+        self.is_serving = False
 
     def readiness(self) -> Readiness:
         """Whether sessions are served and every group has a leader."""
@@ -121,10 +87,10 @@ class NodeHealth:
             return Readiness(ready=False, state="stopping")
         if not self.is_serving or not all(group.leader for group in self._node.status()):
             return Readiness(ready=False, state="starting")
-        if waited_s := self.disks.stalled_s():
+        if waited_s := self._disks.stalled_s():
             why = f"its disk has not answered for {waited_s:.1f} s"
             return Readiness(ready=False, state="stalled", why=why)
-        if not self.disks.has_room():
+        if not self._disks.has_room():
             return Readiness(ready=True, state="degraded", why="its disk is full")
         return Readiness(ready=True, state="serving")
 
@@ -135,14 +101,14 @@ class NodeHealth:
     def cluster(self) -> ClusterHealth:
         """Members with Patroni's names for things, and groups with their replicas."""
         groups = self._node.status()
-        members = self._members()
+        members = self._membership.members
         system = next((group for group in groups if group.id == SYSTEM_GROUP), None)
         alive = self._connected() | {self._node.id}
         return ClusterHealth(
             tuple(self._member(m, system, alive, groups) for m in members.values()),
             tuple(self._group(group, members) for group in groups),
             f"{self._node.cluster:016x}",
-            members[self._node.id].name,
+            self._membership.own.name,
         )
 
     def _member(
@@ -153,7 +119,7 @@ class NodeHealth:
         groups: list[GroupStatus],
     ) -> MemberHealth:
         address = Address.parse(member.pg) if member.pg else None
-        known = [self._replicas(group) for group in groups]
+        known = [self._reports.replicas(group) for group in groups]
         lags = [
             commit - applied[member.node] for commit, applied in known if member.node in applied
         ]
@@ -173,11 +139,11 @@ class NodeHealth:
         )
 
     def _disk(self, node: int) -> DiskSizes | None:
-        disk = self.disks.of(node)
+        disk = self._disks.of(node)
         return DiskSizes(disk.free, disk.total, disk.reserve) if disk.total else None
 
     def _sql_memory(self, node: int) -> SqlMemory | None:
-        told = self.disks.of(node)
+        told = self._disks.of(node)
         return SqlMemory(told.sql_held, told.sql_limit) if told.sql_limit else None
 
     def _state(self, node: int, alive: frozenset[int]) -> str:
@@ -185,23 +151,14 @@ class NodeHealth:
             return "unreachable"
         if node == self._node.id and self._is_stopping():
             return "stopping"
-        disk = self.disks.of(node)
+        disk = self._disks.of(node)
         if is_stalled(disk):
             return "stalled"
         return "degraded" if disk.is_short else "running"
 
-    def _replicas(self, group: GroupStatus) -> tuple[int, dict[int, int]]:
-        """Commit index and applied index by node: the leader's, or what it has told, or our own."""
-        if group.members:
-            return group.commit, {m.node: m.applied for m in group.members}
-        term, commit, applied = self._reports.get(group.id, (0, 0, {}))
-        if term == group.term:
-            return commit, applied
-        return group.commit, {self._node.id: group.applied}
-
-    def _group(self, group: GroupStatus, members: dict[int, Member]) -> GroupHealth:
+    def _group(self, group: GroupStatus, members: Mapping[int, Member]) -> GroupHealth:
         leader = members.get(group.leader)
-        commit, applied = self._replicas(group)
+        commit, applied = self._reports.replicas(group)
         replicas = tuple(
             ReplicaHealth(members[node].name, index, max(0, commit - index))
             for node, index in applied.items()

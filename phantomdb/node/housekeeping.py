@@ -11,13 +11,12 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 
-import cbor2
 import trio
 
 from phantomdb.base.errors import PhantomError
-from phantomdb.catalog.keys import NODES, SYSTEM_GROUP, Key
+from phantomdb.catalog.keys import SYSTEM_GROUP
+from phantomdb.cluster.membership import Membership
 from phantomdb.core import Node
-from phantomdb.node.health import Member
 from phantomdb.session.schema import LEFTOVER_MS, SchemaChanges
 
 logger = logging.getLogger(__name__)
@@ -35,10 +34,9 @@ ANNOUNCE_AGAIN_S = 1.0
 class Housekeeper:
     """Keeps one node's house."""
 
-    def __init__(self, node: Node, members: dict[int, Member]) -> None:
-        """Keep `members` up to date, by their numbers."""
+    def __init__(self, node: Node, membership: Membership) -> None:
         self._node = node
-        self._members = members
+        self._membership = membership
         self._schema = SchemaChanges(node)
         #: What failed last, by what was tried.
         self._trouble: dict[str, str] = {}
@@ -47,30 +45,19 @@ class Housekeeper:
         #: When to look once more, in trio's time.
         self._look_again_at = math.inf
 
-    async def announce(self, own: Member) -> None:
+    async def announce(self) -> None:
         """Write this node's own row: where its doors are."""
-        row = cbor2.dumps([own.node, own.name, own.peer, own.pg, own.admin])
-        key: Key = [own.node]
-
-        async def write() -> None:
-            await self._node.write_rows(SYSTEM_GROUP, [(NODES, key, row, None)])
-
-        while not await self._tried("tell where this node's doors are", write):
+        announce = self._membership.announce
+        while not await self._tried("tell where this node's doors are", announce):
             await trio.sleep(ANNOUNCE_AGAIN_S)
 
     async def run(self) -> None:
         """Look after everything, for ever."""
         while True:
-            await self._tried("learn where other nodes' doors are", self._learn)
+            await self._tried("learn where other nodes' doors are", self._membership.learn)
             await self._tried("end what was left over of schema changes", self._clear_up)
-            all_known = all(member.pg for member in self._members.values())
-            await trio.sleep(HOUSEKEEPING_S if all_known else ACQUAINT_S)
-
-    async def _learn(self) -> None:
-        [rows] = await self._node.read_rows(SYSTEM_GROUP, [(NODES, None)])
-        for value, _ in rows:
-            number, name, peer, pg_address, admin_address = cbor2.loads(value)[:5]
-            self._members[number] = Member(number, name, peer, pg_address, admin_address)
+            is_complete = self._membership.is_complete
+            await trio.sleep(HOUSEKEEPING_S if is_complete else ACQUAINT_S)
 
     async def _clear_up(self) -> None:
         system = next(g for g in self._node.status() if g.id == SYSTEM_GROUP)

@@ -5,7 +5,7 @@ the statement. A schema change can be withdrawn while nothing of it can be seen;
 answered in any case.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import trio
 
@@ -55,17 +55,17 @@ class _Change:
 class Decisions:
     """Decides for all sessions of a node."""
 
-    def __init__(self, node: Node, forward_cancel: Callable[[int, int], Awaitable[None]]) -> None:
+    def __init__(self, node: Node, cancel: Callable[[int, int], None]) -> None:
         self._node = node
         self._schema = SchemaChanges(node)
-        self._forward_cancel = forward_cancel
+        self._cancel = cancel
         self._changes: dict[int, _Change] = {}
 
     async def decide(self, session: int, event: SessionEvent) -> None:
         """Answer one event; those that end another have no answer."""
         match event:
             case CancelWanted(pid, secret):
-                await self._forward_cancel(pid, secret)
+                self._cancel(pid, secret)
             case WithdrawalWanted(of):
                 await trio.lowlevel.checkpoint()  # By then its own task has begun.
                 if (change := self._changes.get(of)) is not None:

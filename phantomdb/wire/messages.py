@@ -124,6 +124,18 @@ class Candidate(Message):
         _check_texts([self.name, self.peer_address, self.pg_address, self.admin_address])
 
 
+@dataclass(frozen=True, slots=True)
+class FormedMember:
+    """A node of a formation: its number, its random name, its name for people, its addresses."""
+
+    node: int
+    uuid: bytes
+    name: str
+    peer: str
+    pg: str
+    admin: str
+
+
 @message(tag=3)
 class Form(Message):
     """The cluster to be: sent by the lowest address; its hash is the cluster id.
@@ -142,6 +154,10 @@ class Form(Message):
             if not all(shapes) or not all(isinstance(text, str) for text in texts):
                 raise TypeError("a member is [node id, uuid, name, peer, pg, admin address]")
             _check_texts(texts)
+
+    def listed(self) -> list[FormedMember]:
+        """Return the members."""
+        return [FormedMember(*member) for member in self.members]
 
 
 @message(tag=4)
@@ -188,11 +204,43 @@ class Refusal(Message):
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class LedGroup:
+    """What a leader knows of a group: indexes of its log, what each node has applied among them."""
+
+    group: int
+    term: int
+    commit: int
+    applied: dict[int, int]
+
+
 @message(tag=8)
 class GroupReport(Message):
     """What a leader knows of its groups: [group, term, commit, [[node, applied]..]] each."""
 
     groups: list[Any]
+
+    @staticmethod
+    def of(groups: Sequence[LedGroup]) -> "GroupReport":
+        """Return the report of these groups."""
+        return GroupReport(
+            [
+                [g.group, g.term, g.commit, [list(pair) for pair in g.applied.items()]]
+                for g in groups
+            ]
+        )
+
+    def led(self) -> list[LedGroup]:
+        """Return the groups; raises `ValueError` or `TypeError` for what is no report."""
+        led = []
+        for group, term, commit, members in self.groups:
+            numbers = [group, term, commit, *(number for pair in members for number in pair)]
+            if not all(type(number) is int for number in numbers):
+                raise TypeError("a report of a group is numbers")
+            if not all(0 <= number <= _NUMBER_MAX for number in numbers):
+                raise ValueError("a report of a group has numbers that no log reaches")
+            led.append(LedGroup(group, term, commit, dict(members)))
+        return led
 
 
 @message(tag=9)

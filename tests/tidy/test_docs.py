@@ -16,7 +16,7 @@ from phantomdb.base import settings
 from phantomdb.base.errors import Refused
 from phantomdb.base.settings import Limits
 from phantomdb.cli import main
-from phantomdb.node.launch import EXIT_CODES, exit_code
+from phantomdb.node.exits import EXIT_CODES, exit_code
 from phantomdb.serve import admin, metrics
 
 ROOT = Path(__file__).parents[2]

@@ -2,20 +2,24 @@
 
 import json
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from kit.status import a_group
 
 from phantomdb.base.world import Address
+from phantomdb.cluster.disks import Disks
+from phantomdb.cluster.formation import Self
+from phantomdb.cluster.membership import Membership
+from phantomdb.cluster.reports import Reports
 from phantomdb.core import GroupStatus
 from phantomdb.core.events import DiskChanged
-from phantomdb.node.disks import Disks
-from phantomdb.node.health import Member, NodeHealth, Starting
+from phantomdb.node.disks import DiskLog
+from phantomdb.node.health import NodeHealth, Starting
 from phantomdb.serve import admin
-from phantomdb.serve.health import DiskSizes, Readiness, ReplicaHealth, SqlMemory
+from phantomdb.serve.health import DiskSizes, MemberHealth, Readiness, ReplicaHealth, SqlMemory
 from phantomdb.wire.http import Request
-from phantomdb.wire.messages import DiskReport
+from phantomdb.wire.messages import DiskReport, GroupReport
 
 
 class StubbornNode:
@@ -23,6 +27,7 @@ class StubbornNode:
 
     id = 1
     cluster = 7
+    members: ClassVar = {1: ("n1", "127.0.0.1:4"), 2: ("n2", "127.0.0.1:5")}
     pending_ms = 0
     sql_held = 3
 
@@ -35,60 +40,85 @@ class StubbornNode:
         return [a_group(2, leader=2, term=5, commit=9, applied=8)]
 
 
-#: No index of a log; the first is too long to be written in decimals.
-OUT_OF_RANGE = [[[2, 5, 10**5_000, [[1, 8]]]], [[2, 5, 10, [[1, -1]]]]]
+OWN = Self(b"", "n1", Address("127.0.0.1", 4), Address("127.0.0.1", 1), Address("127.0.0.1", 3))
 
 
-def health(core: StubbornNode | None = None) -> NodeHealth:
-    members = {n: Member(n, f"n{n}", "", "", "") for n in (1, 2)}
-    node: Any = core or StubbornNode()
-    alive = frozenset({2})
-    return NodeHealth(node, lambda: members, lambda: alive, lambda: (b"", ""), Disks(node))
+class Told:
+    """The health of a node, and what it is made of."""
+
+    def __init__(self, core: StubbornNode | None = None) -> None:
+        node: Any = core or StubbornNode()
+        self.disks = Disks(node)
+        self.disk_log = DiskLog(self.disks)
+        self.reports = Reports(node, self.disks)
+        self.health = NodeHealth(
+            node,
+            Membership(node, OWN),
+            self.reports,
+            self.disks,
+            connected=lambda: frozenset({2}),
+            metrics=lambda: (b"", ""),
+        )
+        self.health.is_serving = True
+
+    def members(self) -> tuple[MemberHealth, ...]:
+        return self.health.cluster().members
+
+    def replicas(self) -> tuple[ReplicaHealth, ...]:
+        return self.health.cluster().groups[0].replicas
+
+    def changed(self, disk: DiskChanged) -> None:
+        self.disks.changed(disk)
+        self.disk_log.changed(disk)
 
 
 def test_a_follower_shows_what_the_leader_of_this_term_has_told() -> None:
-    told = health()
-    told.heard([[2, 5, 10, [[1, 8], [2, 10]]]])
+    told = Told()
+    told.reports.heard(GroupReport([[2, 5, 10, [[1, 8], [2, 10]]]]))
     both = (ReplicaHealth("n1", 8, 2), ReplicaHealth("n2", 10, 0))
-    assert told.cluster().groups[0].replicas == both
-    assert [member.lag for member in told.cluster().members] == [2, 0]
-    told.heard([[2, 4, 99, [[1, 99]]]])
-    own = told.cluster().groups[0].replicas
+    assert told.replicas() == both
+    assert [member.lag for member in told.members()] == [2, 0]
+    told.reports.heard(GroupReport([[2, 4, 99, [[1, 99]]]]))
+    own = told.replicas()
     assert own == (ReplicaHealth("n1", 8, 1),), "a report of an older term is none"
+
+
+#: No index of a log; the first is too long to be written in decimals.
+OUT_OF_RANGE = [[[2, 5, 10**5_000, [[1, 8]]]], [[2, 5, 10, [[1, -1]]]]]
 
 
 @pytest.mark.parametrize(
     "report", [[[2, 5, "x", []]], [[2, 5, 1, [[1, None]]]], [5], [[2, 5]], *OUT_OF_RANGE]
 )
 def test_what_is_no_report_is_refused_and_nothing_is_shown_of_it(report: list[Any]) -> None:
-    told = health()
+    told = Told()
     with pytest.raises((TypeError, ValueError)):
-        told.heard(report)
-    assert told.cluster().groups[0].replicas == (ReplicaHealth("n1", 8, 1),)
+        told.reports.heard(GroupReport(report))
+    assert told.replicas() == (ReplicaHealth("n1", 8, 1),)
 
 
 def test_a_lag_that_nobody_has_told_is_unknown() -> None:
-    own, other = health().cluster().members
+    own, other = Told().members()
     assert (own.lag, other.lag) == (1, None), "its leader has not told of it yet"
 
 
 def test_a_full_disk_degrades_its_node_and_is_told_of_the_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    told = health()
-    members = told.cluster().members
+    told = Told()
+    members = told.members()
     assert [m.state for m in members] == ["running", "running"]
     assert [m.disk for m in members] == [DiskSizes(9, 20, 5), None]
     told.disks.heard(2, DiskReport(is_short=True, free=3, total=20, reserve=5))
-    member = told.cluster().members[1]
+    member = told.members()[1]
     assert (member.state, member.disk) == ("degraded", DiskSizes(3, 20, 5))
-    told.is_serving = True
-    assert told.readiness().state == "serving", "that is another node"
+    assert told.health.readiness().state == "serving", "that is another node"
     with caplog.at_level("INFO"):
-        told.disks.changed(DiskChanged("short", 4, 20, 5))
-        assert told.readiness() == Readiness(ready=True, state="degraded", why="its disk is full")
-        told.disks.changed(DiskChanged("enough", 9, 20, 5))
-        assert told.readiness().state == "serving"
+        told.changed(DiskChanged("short", 4, 20, 5))
+        full = Readiness(ready=True, state="degraded", why="its disk is full")
+        assert told.health.readiness() == full
+        told.changed(DiskChanged("enough", 9, 20, 5))
+        assert told.health.readiness().state == "serving"
     begins, ends = (record.getMessage() for record in caplog.records)
     assert "4 of 20 bytes are free" in begins
     assert "writes are taken" in ends
@@ -98,20 +128,19 @@ def test_a_disk_that_does_not_answer_makes_its_node_unready_and_is_told_of_the_o
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     node = StubbornNode()
-    told = health(node)
-    told.is_serving = True
+    told = Told(node)
     for pending_ms, state in [(999, "serving"), (1_500, "stalled"), (61_000, "stalled"), (0, "")]:
         node.pending_ms = pending_ms
-        told.disks.look()
-        assert told.readiness().state == (state or "serving")
-        assert told.readiness().ready == (state != "stalled")
+        told.disk_log.look()
+        assert told.health.readiness().state == (state or "serving")
+        assert told.health.readiness().ready == (state != "stalled")
         assert told.disks.is_fit() == (state != "stalled")
     assert [record.getMessage() for record in caplog.records] == [
         "the disk has not answered for 1.5 s: this node is not ready, and others lead",
         "the disk answers again",
     ]
     told.disks.heard(2, DiskReport(is_short=True, free=3, total=20, reserve=5, pending_ms=1_001))
-    assert [m.state for m in told.cluster().members] == ["running", "stalled"]
+    assert [m.state for m in told.members()] == ["running", "stalled"]
 
 
 @pytest.mark.parametrize(
@@ -129,20 +158,20 @@ def test_a_degraded_node_is_ready_and_one_that_stops_is_not(
 
 
 def test_the_memory_of_statements_is_shown_of_each_node_that_has_told_of_it() -> None:
-    told = health()
-    own, other = told.cluster().members
+    told = Told()
+    own, other = told.members()
     assert (own.sql_memory, other.sql_memory) == (SqlMemory(3, 512), None)
     report = DiskReport(is_short=False, free=3, total=20, reserve=5, sql_held=7, sql_limit=16 << 20)
     told.disks.heard(2, report)
-    assert told.cluster().members[1].sql_memory == SqlMemory(7, 16 << 20)
+    assert told.members()[1].sql_memory == SqlMemory(7, 16 << 20)
 
 
 def test_the_body_of_cluster_is_written_with_patronis_names_in_their_order() -> None:
-    told = health()
-    response = admin.answer(Request("GET", "/cluster", ""), told)
+    told = Told()
+    response = admin.answer(Request("GET", "/cluster", ""), told.health)
     assert response.body == (
-        b'{"members": [{"name": "n1", "role": "replica", "state": "running", "host": "",'
-        b' "port": 0, "api_url": "", "timeline": 0, "lag": 1,'
+        b'{"members": [{"name": "n1", "role": "replica", "state": "running", "host": "127.0.0.1",'
+        b' "port": 1, "api_url": "http://127.0.0.1:3/", "timeline": 0, "lag": 1,'
         b' "disk": {"free": 9, "total": 20, "reserve": 5},'
         b' "sql_memory": {"held": 3, "limit": 512}}, {"name": "n2", "role": "replica",'
         b' "state": "running", "host": "", "port": 0, "api_url": "", "timeline": 0,'

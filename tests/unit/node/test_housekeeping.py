@@ -1,7 +1,7 @@
 """What a node looks after: a catalog at rest is left in peace, and trouble is said once."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import cbor2
 import pytest
@@ -10,9 +10,11 @@ import trio.testing
 from kit.status import a_group
 
 from phantomdb.base.errors import NoLeader, PhantomError
+from phantomdb.base.world import Address
 from phantomdb.catalog.keys import NODES, SCHEMA, TABLES
+from phantomdb.cluster.formation import Self
+from phantomdb.cluster.membership import Membership
 from phantomdb.core import GroupStatus
-from phantomdb.node.health import Member
 from phantomdb.node.housekeeping import (
     HOUSEKEEPING_S,
     LOOK_AGAIN_S,
@@ -24,6 +26,7 @@ class Core:
     """A core that leads the system group, counts what is read, and fails when it is told to."""
 
     id = 1
+    members: ClassVar = {1: ("n1", "p:1")}
 
     def __init__(self) -> None:
         self.term, self.applied, self.leader = 1, 10, 1
@@ -68,7 +71,8 @@ def core() -> Core:
 
 def keeper(core: Core) -> Housekeeper:
     node: Any = core
-    return Housekeeper(node, {1: Member(1, "n1", "p", "q", "r")})
+    own = Self(b"", "n1", Address("p", 1), Address("q", 2), Address("r", 3))
+    return Housekeeper(node, Membership(node, own))
 
 
 async def keep(house: Housekeeper, turns: float) -> None:
@@ -132,9 +136,9 @@ async def test_its_own_row_is_written_as_soon_as_that_is_possible(
     house = keeper(core)
     core.error = NoLeader("group 1 has no leader")
     with trio.move_on_after(10):
-        await house.announce(Member(1, "n1", "p", "q", "r"))
+        await house.announce()
     assert core.written == []
     core.error = None
     with trio.fail_after(math.inf):
-        await house.announce(Member(1, "n1", "p", "q", "r"))
+        await house.announce()
     assert len(core.written) == 1

@@ -2,7 +2,7 @@ import pytest
 
 from phantomdb.base.errors import UsageError
 from phantomdb.base.world import Address
-from phantomdb.node.launch import check_loopback
+from phantomdb.node.doors import check_loopback
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.8.7", "::1", "localhost"])
