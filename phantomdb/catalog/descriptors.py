@@ -6,7 +6,6 @@ number; a newer node may append fields.
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Any
 
 import cbor2
 
@@ -70,7 +69,7 @@ class Table:
     @classmethod
     def decode(cls, encoded: bytes) -> "Table":
         """Read one; fields that a newer node appended are passed over."""
-        values: list[Any] = cbor2.loads(encoded)
+        values = cbor2.loads(encoded)
         assert values[0] <= FORMAT, f"a descriptor of format {values[0]}"
         _, oid, version, storage_id, colocation, state, schema, name, columns, key, key_name = (
             values[:11]

@@ -8,7 +8,6 @@ version: what is missing or wrong in it is an error of its own, never a crash.
 import http.client
 import json
 from dataclasses import dataclass, replace
-from typing import Any
 
 from phantomdb.base.errors import PhantomError
 from phantomdb.base.world import Address
@@ -142,7 +141,7 @@ def ask(address: Address, timeout_s: float) -> ClusterView:
     if status != http.client.OK:
         raise _not_a_node(address, f"HTTP status {status} for /cluster")
     try:
-        return _view(json.loads(body))
+        return _view(body)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise _not_a_node(address, f"{type(error).__name__} in /cluster: {error}") from error
 
@@ -159,7 +158,8 @@ def is_ready(address: Address, timeout_s: float) -> bool:
         connection.close()
 
 
-def _view(answer: dict[str, Any]) -> ClusterView:
+def _view(body: bytes) -> ClusterView:
+    answer = json.loads(body)
     members = tuple(
         Member(
             name=str(m["name"]),

@@ -12,6 +12,7 @@ import cbor2
 from phantomdb.catalog.keys import NODES, SYSTEM_GROUP, Key
 from phantomdb.cluster.formation import Self
 from phantomdb.core import Node
+from phantomdb.core.rows import RowSpan, RowWrite
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +59,12 @@ class Membership:
         own = self.own
         row = cbor2.dumps([own.node, own.name, own.peer, own.pg, own.admin])
         key: Key = [own.node]
-        await self._node.write_rows(SYSTEM_GROUP, [(NODES, key, row, None)])
+        await self._node.write_rows(SYSTEM_GROUP, [RowWrite(NODES, key, row, seen=None)])
 
     async def learn(self) -> None:
         """Read all rows; raises what `Node.read_rows` does."""
-        [rows] = await self._node.read_rows(SYSTEM_GROUP, [(NODES, None)])
-        for value, _ in rows:
+        [rows] = await self._node.read_rows(SYSTEM_GROUP, [RowSpan(NODES)])
+        for row in rows:
             # A newer node may have appended fields.
-            number, name, peer, pg_address, admin_address = cbor2.loads(value)[:5]
+            number, name, peer, pg_address, admin_address = cbor2.loads(row.value)[:5]
             self._members[number] = Member(number, name, peer, pg_address, admin_address)

@@ -27,16 +27,10 @@ from phantomdb.base.errors import (
 )
 from phantomdb.base.world import World
 from phantomdb.core.events import ControlReceived, Event, decode_event
+from phantomdb.core.rows import Row, RowSpan, RowWrite
 from phantomdb.core.session_events import Remark, SessionEvent, decode_session_event
 from phantomdb.core.signal import Signal
 from phantomdb.core.status import GroupStatus, decode_status
-
-#: A key of a system row, as its columns.
-Key = list[int | str]
-#: A write of a row: (relation, key, value or None, version seen: None any, 0 none, else that one).
-RowWrite = tuple[int, Key, bytes | None, int | None]
-#: A row that was read: its value and its version.
-Row = tuple[bytes, int]
 
 
 @contextmanager
@@ -279,22 +273,22 @@ class Node:
         """Wait until this node has applied all that was committed in a group before the call."""
         await self._ask(lambda token: self._core.barrier(group, token))
 
-    async def read_rows(self, group: int, spans: list[tuple[int, Key | None]]) -> list[list[Row]]:
-        """Read rows at a group's leader: for each (relation, key) its rows in key order.
+    async def read_rows(self, group: int, spans: Sequence[RowSpan]) -> list[list[Row]]:
+        """Read rows at a group's leader: for each span its rows in key order.
 
-        Without a key they are all rows of the relation. Raises `NoLeader` after 10 s without one.
+        Raises `NoLeader` after 10 s without one.
         """
-        encoded = cbor2.dumps(spans)
+        encoded = cbor2.dumps([[span.relation, span.key] for span in spans])
         found = await self._ask(lambda token: self._core.read_rows(token, group, encoded))
-        return [[(value, version) for value, version in rows] for rows in found]
+        return [[Row(value, version) for value, version in rows] for rows in found]
 
-    async def write_rows(self, group: int, writes: list[RowWrite]) -> int:
+    async def write_rows(self, group: int, writes: Sequence[RowWrite]) -> int:
         """Write rows in one entry and return its commit timestamp.
 
         Raises `Conflict` if a key's version is not the one seen, `UnknownOutcome` if leadership
         went first, `NoLeader` after 10 s without one.
         """
-        encoded = cbor2.dumps(writes)
+        encoded = cbor2.dumps([[w.relation, w.key, w.value, w.seen] for w in writes])
         return int(await self._ask(lambda token: self._core.write_rows(token, group, encoded)))
 
     async def _ask(self, submit: Callable[[int], None]) -> Any:

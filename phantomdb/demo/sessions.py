@@ -5,9 +5,9 @@ not done that the server did not say.
 """
 
 from enum import Enum
-from typing import Any
 
 import psycopg
+from psycopg.rows import TupleRow
 
 from phantomdb.base.world import Address
 
@@ -18,7 +18,7 @@ STATEMENT_TIMEOUT_S = 60
 #: How long a connection may take; a node that is up answers in milliseconds.
 CONNECT_TIMEOUT_S = 10
 
-Connection = psycopg.Connection[tuple[Any, ...]]
+Connection = psycopg.Connection[TupleRow]
 
 #: The server says that it does not know: 40003; it ends the session: 57P01, 57P02.
 _UNKNOWN_STATES = frozenset({"40003", "57P01", "57P02"})

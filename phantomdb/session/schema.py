@@ -44,6 +44,7 @@ from phantomdb.catalog.keys import (
     value_number,
 )
 from phantomdb.core import Node
+from phantomdb.core.rows import RowSpan, RowWrite
 from phantomdb.core.session_events import Remark, TableWanted
 
 logger = logging.getLogger(__name__)
@@ -88,19 +89,19 @@ class SchemaChanges:
             table = replace(wanted, oid=oid, storage_id=oid + 1)
             key: Key = [oid]
             await self._node.write_rows(
-                ROWS_GROUP, [(SCHEMA, key, schema_value(oid, table.version), 0)]
+                ROWS_GROUP, [RowWrite(SCHEMA, key, schema_value(oid, table.version), seen=0)]
             )
             begin_commit()
             try:
                 await self._node.write_rows(
                     SYSTEM_GROUP,
                     [
-                        (NAMES, [table.schema, table.name], number_value(oid), 0),
-                        (TABLES, key, table.encode(), 0),
+                        RowWrite(NAMES, [table.schema, table.name], number_value(oid), seen=0),
+                        RowWrite(TABLES, key, table.encode(), seen=0),
                     ],
                 )
             except Conflict:
-                await self._node.write_rows(ROWS_GROUP, [(SCHEMA, key, None, None)])
+                await self._node.write_rows(ROWS_GROUP, [RowWrite(SCHEMA, key, None, seen=None)])
                 continue
             await self._node.barrier(SYSTEM_GROUP)
             return []
@@ -135,43 +136,45 @@ class SchemaChanges:
 
     async def _drop_one(self, schema: str, name: str) -> None:
         for _ in range(TRIES):
-            [names] = await self._node.read_rows(SYSTEM_GROUP, [(NAMES, [schema, name])])
+            [names] = await self._node.read_rows(SYSTEM_GROUP, [RowSpan(NAMES, [schema, name])])
             if not names:
                 return  # Another DROP was first.
-            value, name_version = names[0]
-            oid = value_number(value)
-            [tables] = await self._node.read_rows(SYSTEM_GROUP, [(TABLES, [oid])])
+            [name_row] = names
+            oid = value_number(name_row.value)
+            [tables] = await self._node.read_rows(SYSTEM_GROUP, [RowSpan(TABLES, [oid])])
             if not tables:
                 continue
-            encoded, version = tables[0]
-            dropping = Table.decode(encoded).dropping()
+            [table_row] = tables
+            dropping = Table.decode(table_row.value).dropping()
             try:
                 await self._node.write_rows(
                     SYSTEM_GROUP,
                     [
-                        (NAMES, [schema, name], None, name_version),
-                        (TABLES, [oid], dropping.encode(), version),
+                        RowWrite(NAMES, [schema, name], None, seen=name_row.version),
+                        RowWrite(TABLES, [oid], dropping.encode(), seen=table_row.version),
                     ],
                 )
             except Conflict:
                 continue
-            await self._node.write_rows(ROWS_GROUP, [(SCHEMA, [oid], None, None)])
+            await self._node.write_rows(ROWS_GROUP, [RowWrite(SCHEMA, [oid], None, seen=None)])
             return
         raise Conflict(f'table "{name}": too many schema changes at once')
 
     async def _find(self, schema: str, name: str) -> int | None:
-        [rows] = await self._node.read_rows(SYSTEM_GROUP, [(NAMES, [schema, name])])
-        return value_number(rows[0][0]) if rows else None
+        [rows] = await self._node.read_rows(SYSTEM_GROUP, [RowSpan(NAMES, [schema, name])])
+        return value_number(rows[0].value) if rows else None
 
     async def _allocate(self, count: int) -> int:
         """Return the first of `count` numbers that nobody else gets."""
         key: Key = [OID_COUNTER]
         for _ in range(TRIES):
-            [rows] = await self._node.read_rows(SYSTEM_GROUP, [(COUNTERS, key)])
-            first, version = (value_number(rows[0][0]), rows[0][1]) if rows else (FIRST_USER_OID, 0)
+            [rows] = await self._node.read_rows(SYSTEM_GROUP, [RowSpan(COUNTERS, key)])
+            first = value_number(rows[0].value) if rows else FIRST_USER_OID
+            version = rows[0].version if rows else 0
             try:
                 await self._node.write_rows(
-                    SYSTEM_GROUP, [(COUNTERS, key, number_value(first + count), version)]
+                    SYSTEM_GROUP,
+                    [RowWrite(COUNTERS, key, number_value(first + count), seen=version)],
                 )
             except Conflict:
                 continue
@@ -180,24 +183,28 @@ class SchemaChanges:
 
     async def finish_leftovers(self, now_hlc: int) -> int:
         """End schema changes whose node died; returns how many. Call it on the system leader."""
-        [tables] = await self._node.read_rows(SYSTEM_GROUP, [(TABLES, None)])
-        [keys] = await self._node.read_rows(ROWS_GROUP, [(SCHEMA, None)])
-        descriptors = {(table := Table.decode(value)).oid: (table, v) for value, v in tables}
+        [tables] = await self._node.read_rows(SYSTEM_GROUP, [RowSpan(TABLES)])
+        [keys] = await self._node.read_rows(ROWS_GROUP, [RowSpan(SCHEMA)])
+        descriptors = {
+            (table := Table.decode(row.value)).oid: (table, row.version) for row in tables
+        }
         ended = 0
-        for value, version in keys:
-            oid = schema_oid(value)
-            age_ms = (now_hlc >> 16) - (version >> 16)
+        for row in keys:
+            oid = schema_oid(row.value)
+            age_ms = (now_hlc >> 16) - (row.version >> 16)
             if oid not in descriptors and age_ms > LEFTOVER_MS:
                 # The tombstone makes the CREATE fail, should it still be alive.
                 stone = tombstone(oid)
                 stone_version = await self._node.write_rows(
-                    SYSTEM_GROUP, [(TABLES, [oid], stone.encode(), 0)]
+                    SYSTEM_GROUP, [RowWrite(TABLES, [oid], stone.encode(), seen=0)]
                 )
                 descriptors[oid] = (stone, stone_version)
         for oid, (table, version) in descriptors.items():
             if table.state is TableState.DROPPING:
-                await self._node.write_rows(ROWS_GROUP, [(SCHEMA, [oid], None, None)])
-                await self._node.write_rows(SYSTEM_GROUP, [(TABLES, [oid], None, version)])
+                await self._node.write_rows(ROWS_GROUP, [RowWrite(SCHEMA, [oid], None, seen=None)])
+                await self._node.write_rows(
+                    SYSTEM_GROUP, [RowWrite(TABLES, [oid], None, seen=version)]
+                )
                 ended += 1
                 logger.info("ended the drop of table %d (%s)", oid, table.name or "never created")
         return ended

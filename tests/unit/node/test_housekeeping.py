@@ -15,6 +15,7 @@ from phantomdb.catalog.keys import NODES, SCHEMA, TABLES
 from phantomdb.cluster.formation import Self
 from phantomdb.cluster.membership import Membership
 from phantomdb.core import GroupStatus
+from phantomdb.core.rows import Row, RowSpan
 from phantomdb.node.housekeeping import (
     HOUSEKEEPING_S,
     LOOK_AGAIN_S,
@@ -40,14 +41,14 @@ class Core:
     def hlc(self) -> int:
         return 0
 
-    async def read_rows(self, _group: int, spans: list[tuple[int, Any]]) -> list[list[Any]]:
+    async def read_rows(self, _group: int, spans: list[RowSpan]) -> list[list[Row]]:
         await trio.lowlevel.checkpoint()
         if self.error is not None:
             raise self.error
-        relation = spans[0][0]
+        relation = spans[0].relation
         self.reads.append(relation)
         row = cbor2.dumps([2, "n2", "peer:1", "pg:2", "admin:3"])
-        return [[(row, 1)] if relation == NODES else []]
+        return [[Row(row, 1)] if relation == NODES else []]
 
     async def write_rows(self, _group: int, writes: list[Any]) -> int:
         await trio.lowlevel.checkpoint()
