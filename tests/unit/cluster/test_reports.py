@@ -15,7 +15,7 @@ from phantomdb.cluster.reports import REPORT_S, Reports
 from phantomdb.core import GroupStatus, MemberStatus
 from phantomdb.core.events import ControlReceived
 from phantomdb.wire import messages
-from phantomdb.wire.messages import DiskReport, Probe
+from phantomdb.wire.messages import DiskReport, GroupReport, LedGroup, Probe
 
 REPLICAS = (
     MemberStatus(1, 9, 9, too_far_behind=False),
@@ -86,8 +86,22 @@ async def test_who_leads_nothing_tells_of_its_disk_alone(
     assert all(isinstance(messages.decode(message), DiskReport) for _, message in core.sent)
 
 
+def test_a_group_that_this_node_is_not_in_is_not_kept() -> None:
+    reports = Hearing(Core(2, FOLLOWED)).reports
+    reports.heard(GroupReport.of([LedGroup(99, 5, 8, {1: 8}), LedGroup(2, 5, 9, {1: 9})]))
+    assert reports.replicas(a_group(99, leader=1, term=5)) == (0, {2: 0})
+    assert reports.replicas(FOLLOWED) == (9, {1: 9})
+
+
 @pytest.mark.parametrize(
-    "message", [b"", b"\x83", cbor2.dumps([8, [[2, 5]]]), cbor2.dumps([8, [[2, 5, -1, []]]])]
+    "message",
+    [
+        b"",
+        b"\x83",
+        cbor2.dumps([8, [[2, 5]]]),
+        cbor2.dumps([8, [[2, 5, "x", []]]]),
+        cbor2.dumps([8, [[2, 5, -1, []]]]),
+    ],
 )
 def test_what_is_no_message_is_said_and_changes_nothing(
     message: bytes, caplog: pytest.LogCaptureFixture
