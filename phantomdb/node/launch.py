@@ -7,7 +7,6 @@ that a port in use is told before anything is touched.
 
 import json
 import logging
-import math
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from importlib.metadata import version
@@ -30,7 +29,7 @@ from phantomdb.node.doors import Doors, check_descriptors, check_loopback
 from phantomdb.node.events import Events
 from phantomdb.node.health import NodeHealth, Starting
 from phantomdb.node.housekeeping import Housekeeper
-from phantomdb.node.stopping import stop_in_order
+from phantomdb.node.stopping import Stopping
 from phantomdb.serve import admin, listener, metrics, pg
 from phantomdb.serve.door import PeerDoor
 from phantomdb.serve.health import Health
@@ -39,8 +38,6 @@ from phantomdb.session.decisions import Decisions
 
 logger = logging.getLogger(__name__)
 
-#: What the last sync has at least, in seconds, when serving has used up the grace.
-CLOSE_S = 1.0
 #: Between two looks whether every group has a leader, in seconds.
 LEADERS_LOOK_S = 0.02
 
@@ -59,14 +56,9 @@ class Launcher:
         self._joining = Joining(
             settings, world, self._open_core, send=send_message, receive=receive_message
         )
-        self._drain = trio.Event()
+        self._stopping = Stopping(settings.limits.grace_s)
         # Never set: peers are served to the end, for statements that still run need the links.
         self._until_ended = trio.Event()
-        # Set while nobody is served: before the clients' door opens, and after it has closed.
-        self._clients_gone = trio.Event()
-        self._clients_gone.set()
-        #: When a node that was told to stop should be gone; never while it was not.
-        self._end_of_grace = math.inf
         self._node: Node | None = None
         self._links: PeerLinks | None = None
         self._health: Health
@@ -89,8 +81,7 @@ class Launcher:
                 await doors.close()
             # Last: links and sessions tell the core that they are gone as they end.
             if self._node is not None:
-                left_s = self._end_of_grace - trio.current_time()
-                self._node.close(min(settings.limits.grace_s, max(CLOSE_S, left_s)))
+                self._node.close(self._stopping.patience_s())
                 logger.info("stopped")
 
     async def _start(
@@ -117,7 +108,7 @@ class Launcher:
             disks,
             connected=lambda: links.connected,
             metrics=metrics.exposition(node.stats, node.status),
-            is_stopping=self._drain.is_set,
+            is_stopping=self._stopping.begun.is_set,
         )
         disk_log = DiskLog(disks)
         control = Control(reports, disks, cancels)
@@ -130,7 +121,7 @@ class Launcher:
         nursery.start_soon(disk_log.run)
         nursery.start_soon(reports.run, lambda: links.connected)
         decisions = Decisions(node, cancels.asked)
-        clients = pg.sessions(node, decisions.decide, settings.limits, self._drain)
+        clients = pg.sessions(node, decisions.decide, settings.limits, self._stopping.begun)
         nursery.start_soon(self._serve_clients, doors.pg, clients)
         health.is_serving = True
         self._say(membership.own, say_ready)
@@ -160,7 +151,7 @@ class Launcher:
             node.id,
             sorted(node.members),
             node.campaign,
-            lambda: disks.is_fit() and not self._drain.is_set(),
+            lambda: disks.is_fit() and not self._stopping.begun.is_set(),
         )
         node.on_event = Events(elections, control, disks, disk_log).take
         for task in (node.pump, node.listen, node.alarm, elections.run):
@@ -176,9 +167,9 @@ class Launcher:
         await listener.serve(door, session, self._until_ended, slots=slots, grace_s=0.0)
 
     async def _serve_clients(self, door: Listener, session: listener.Session) -> None:
-        gone = self._clients_gone = trio.Event()
-        grace_s = self._settings.limits.grace_s
-        await listener.serve(door, session, self._drain, slots=self._slots.pg, grace_s=grace_s)
+        gone = self._stopping.clients_gone = trio.Event()
+        slots, grace_s = self._slots.pg, self._settings.limits.grace_s
+        await listener.serve(door, session, self._stopping.begun, slots=slots, grace_s=grace_s)
         gone.set()
 
     def _say(self, own: Member, say_ready: Callable[[str], None]) -> None:
@@ -208,23 +199,8 @@ class Launcher:
     ) -> None:
         await terminated()
         logger.info("told to stop")
-        self._drain.set()
-        self._end_of_grace = trio.current_time() + self._settings.limits.grace_s
-        async with trio.open_nursery() as nursery:
-            nursery.cancel_scope.deadline = self._end_of_grace
-            nursery.start_soon(_skip_grace_on, terminated, nursery.cancel_scope)
-            if self._node is not None and self._links is not None:
-                gone = self._clients_gone.wait
-                await stop_in_order(self._node, self._links, clients_gone=gone)
-            nursery.cancel_scope.cancel()
+        await self._stopping.run(self._node, self._links, skip=terminated)
         scope.cancel()
-
-
-async def _skip_grace_on(
-    terminated: Callable[[], Awaitable[None]], scope: trio.CancelScope
-) -> None:
-    await terminated()
-    scope.cancel()
 
 
 async def _wait_for_leaders(node: Node) -> None:

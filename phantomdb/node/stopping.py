@@ -7,6 +7,7 @@ what is left of it.
 """
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -23,21 +24,55 @@ HAND_OVER_S = 1.0
 LOOK_AGAIN_S = 0.01
 #: How long peers may take to hang up, in seconds.
 FINISH_S = 0.5
+#: What the last sync has at least, in seconds, when serving has used up the grace.
+CLOSE_S = 1.0
 
 
-async def stop_in_order(
-    node: Node,
-    links: PeerLinks,
-    *,
-    clients_gone: Callable[[], Awaitable[None]],
-) -> None:
+class Stopping:
+    """Whether a node stops, how long it may take, and how it goes."""
+
+    def __init__(self, grace_s: float) -> None:
+        self._grace_s = grace_s
+        #: Set once the node stops: nobody new is served.
+        self.begun = trio.Event()
+        #: Set while no client is served: before their door opens, and after it has closed.
+        self.clients_gone = trio.Event()
+        self.clients_gone.set()
+        #: When a node that stops should be gone; never while it does not.
+        self._end_of_grace = math.inf
+
+    def patience_s(self) -> float:
+        """Return how long the last sync may take: what is left of the grace, or a little."""
+        left_s = self._end_of_grace - trio.current_time()
+        return min(self._grace_s, max(CLOSE_S, left_s))
+
+    async def run(
+        self, node: Node | None, links: PeerLinks | None, *, skip: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Stop what there is in order, for as long as the grace lasts and `skip` has not come."""
+        self.begun.set()
+        self._end_of_grace = trio.current_time() + self._grace_s
+        async with trio.open_nursery() as nursery:
+            nursery.cancel_scope.deadline = self._end_of_grace
+            nursery.start_soon(_cancel_on, skip, nursery.cancel_scope)
+            if node is not None and links is not None:
+                await _stop_in_order(node, links, self.clients_gone)
+            nursery.cancel_scope.cancel()
+
+
+async def _cancel_on(skip: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
+    await skip()
+    scope.cancel()
+
+
+async def _stop_in_order(node: Node, links: PeerLinks, clients_gone: trio.Event) -> None:
     """Hand over, let everything be answered, hang up; cancelled, it stops where it stands."""
     with trio.move_on_after(HAND_OVER_S):
         await _hand_over(node)
     async with trio.open_nursery() as nursery:
         # What comes back to this node meanwhile, nobody else can lead now.
         nursery.start_soon(_keep_handing_over, node)
-        await clients_gone()
+        await clients_gone.wait()
         while node.stats()["requests"]:
             await trio.sleep(LOOK_AGAIN_S)
         nursery.cancel_scope.cancel()
