@@ -13,8 +13,7 @@ from phantomdb.core.events import ControlReceived
 from phantomdb.wire import messages
 from phantomdb.wire.messages import CancelSession, DiskReport, GroupReport, MalformedMessage
 
-#: Lines keep the name that they always had: people filter by it.
-logger = logging.getLogger("phantomdb.node.launch")
+logger = logging.getLogger(__name__)
 
 
 class Control:

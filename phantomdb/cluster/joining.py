@@ -26,8 +26,7 @@ from phantomdb.core import Node, claim
 from phantomdb.wire import messages
 from phantomdb.wire.messages import Form, MalformedMessage, Message
 
-#: Lines keep the name that they always had: people filter by it.
-logger = logging.getLogger("phantomdb.node.launch")
+logger = logging.getLogger(__name__)
 
 
 class Joining:

@@ -18,8 +18,7 @@ from phantomdb.core.events import (
 from phantomdb.node.clocks import ClockLog
 from phantomdb.node.disks import DiskLog
 
-#: Lines keep the name that they always had: people filter by it.
-logger = logging.getLogger("phantomdb.node.launch")
+logger = logging.getLogger(__name__)
 
 
 class Events:

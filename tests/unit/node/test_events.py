@@ -46,4 +46,4 @@ def test_each_event_reaches_whom_it_concerns(caplog: pytest.LogCaptureFixture) -
         "member_too_far_behind [2, 3, 9]",
         "the clock went 1.0 s forward, to the other nodes' time",
     ]
-    assert {record.name for record in caplog.records[:3]} == {"phantomdb.node.launch"}
+    assert {record.name for record in caplog.records[:3]} == {"phantomdb.node.events"}
