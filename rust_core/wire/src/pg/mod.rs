@@ -18,6 +18,7 @@ mod codec;
 mod extended;
 mod message;
 mod portal;
+mod refusal;
 mod rows;
 mod session;
 mod simple;
@@ -26,4 +27,5 @@ mod utility;
 
 pub use codec::{MESSAGE_BYTES_MAX, STARTUP_BYTES_MAX};
 pub use message::{Outcome, Piece, Progress, Request};
+pub use refusal::Refusal;
 pub use session::{Identity, PgSession};

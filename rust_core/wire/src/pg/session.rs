@@ -419,8 +419,11 @@ impl PgSession {
         }
     }
 
-    /// Writes a FATAL error and ends the session.
+    /// Writes a FATAL error and ends the session, which ends once: nothing is said after it.
     pub(super) fn end(&mut self, error: &Error) {
+        if self.phase == Phase::Closing {
+            return;
+        }
         let fatal = error.clone().with_severity(Severity::Fatal);
         codec::write_error(&mut self.out, &fatal);
         if matches!(self.activity, Activity::Running { .. } | Activity::Executing { .. }) {
@@ -636,13 +639,27 @@ mod tests {
             got.extend(session.take_out(piece).unwrap_or_default());
             if at < 5 {
                 // More comes while some of it is on its way.
-                let end = Error::internal("an end");
-                session.end(&end);
-                codec::write_error(&mut expected, &end.with_severity(Severity::Fatal));
+                let more = Error::internal("more");
+                codec::write_error(&mut session.out, &more);
+                session.sendable = session.out.len();
+                codec::write_error(&mut expected, &more);
             }
         }
         assert_eq!(got, expected);
         assert_eq!((session.take_out(1), session.out.capacity()), (None, 0));
+    }
+
+    #[test]
+    fn a_session_ends_once() {
+        let mut session = started();
+        session.out.clear();
+        let end = Error::new(sqlstate::ADMIN_SHUTDOWN, "an end").with_severity(Severity::Fatal);
+        session.cancel(end.clone());
+        let written = session.out.clone();
+        assert!(written.starts_with(b"E"));
+        session.cancel(end.clone());
+        session.end(&end);
+        assert_eq!(session.out, written);
     }
 
     #[test]
