@@ -192,7 +192,7 @@ impl NodeCore {
             moved |= went_on;
             // What statements have just asked of replication is replication's work now.
             let sleep_ns = self.replication.sleep_ns();
-            if sleep_ns > 0 && !self.has_more() {
+            if sleep_ns > 0 && !self.has_more() && !self.runtime.has_rung() {
                 let wake_ns = wake.map_or(Nanos::MAX, |wake| wake.saturating_sub(now));
                 return Ok((moved, sleep_ns.min(wake_ns)));
             }

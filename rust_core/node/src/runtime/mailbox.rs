@@ -47,6 +47,11 @@ impl Bell {
         self.0.rung.swap(false, Ordering::AcqRel)
     }
 
+    /// Whether it has rung since it was hushed.
+    pub fn has_rung(&self) -> bool {
+        self.0.rung.load(Ordering::Acquire)
+    }
+
     /// Makes the descriptor unreadable; `hush` follows. Whoever it has woken calls this: a ring
     /// that crosses a hush may leave it readable although nothing rings.
     pub fn empty(&self) {

@@ -160,6 +160,11 @@ impl Runtime {
         self.bell.hush()
     }
 
+    /// Whether something was posted since the bell was hushed.
+    pub fn has_rung(&self) -> bool {
+        self.bell.has_rung()
+    }
+
     /// Runs a job on a thread of its own and waits for it, `patience` at most; `None` if it has not
     /// ended by then: it goes on, and nobody waits for it any more. Inline it is run here.
     pub fn run_apart<T: Send + 'static>(
