@@ -1,0 +1,163 @@
+//! A client's connection and its session in the core.
+
+use std::io;
+
+use phantom_node::session::SessionId;
+use phantom_wire::pg::Refusal;
+
+use super::socket::Socket;
+use super::{Fate, Hands, WRITE_BYTES_A_TURN};
+use crate::traffic::Event;
+
+/// How much is taken of a session at once, in bytes.
+const TAKE_BYTES: usize = 256 << 10;
+
+/// How far a client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It has not begun its session.
+    Starting,
+    Serving,
+    /// The session was told that no bytes follow, and answers what it has.
+    SaidAll,
+    /// Its bytes have ended the session, which has its last words to say.
+    Misspoken,
+    /// It has been told, and is read until it hangs up.
+    Lingering,
+}
+
+/// A client that has a session.
+#[derive(Debug)]
+pub struct Client {
+    pub session: SessionId,
+    /// Bytes that the session has not taken.
+    held: Vec<u8>,
+    phase: Phase,
+}
+
+impl Client {
+    pub fn new(session: SessionId) -> Self {
+        Self { session, held: Vec::new(), phase: Phase::Starting }
+    }
+
+    /// Whether more of it may be read now.
+    pub fn wants_bytes(&self) -> bool {
+        match self.phase {
+            Phase::Starting | Phase::Serving => self.held.is_empty(),
+            Phase::SaidAll | Phase::Misspoken => false,
+            Phase::Lingering => true,
+        }
+    }
+
+    /// Reads the socket once and feeds the session.
+    pub fn read(&mut self, socket: &mut Socket, hands: &mut Hands<'_>) -> io::Result<Fate> {
+        if !self.wants_bytes() {
+            return Ok(Fate::Stays);
+        }
+        let Some(count) = socket.recv(hands.net, hands.buffer)? else { return Ok(Fate::Stays) };
+        if self.phase == Phase::Lingering {
+            return Ok(if count == 0 { Fate::Closes(String::new()) } else { Fate::Stays });
+        }
+        let Some(core) = hands.core.as_deref_mut() else { return Ok(Fate::Closes(String::new())) };
+        let bytes = hands.buffer.get(..count).unwrap_or_default();
+        if bytes.is_empty() {
+            self.phase = Phase::SaidAll;
+            core.feed_session(self.session, b"");
+        } else {
+            let taken = core.feed_session(self.session, bytes);
+            self.held.extend_from_slice(bytes.get(taken..).unwrap_or_default());
+            if core.session_is_closing(self.session) {
+                self.phase = Phase::Misspoken;
+            }
+        }
+        hands.stirred = true;
+        self.serve(socket, hands)
+    }
+
+    /// Carries what the session has, and what it would not take before.
+    pub fn serve(&mut self, socket: &mut Socket, hands: &mut Hands<'_>) -> io::Result<Fate> {
+        let Some(core) = hands.core.as_deref_mut() else { return Ok(Fate::Closes(String::new())) };
+        if hands.is_draining {
+            core.end_idle_session(self.session);
+        }
+        let mut budget = WRITE_BYTES_A_TURN;
+        loop {
+            if !self.held.is_empty() {
+                let taken = core.feed_session(self.session, &self.held);
+                self.held.drain(..taken);
+                if self.held.is_empty() {
+                    self.held = Vec::new();
+                }
+                if taken > 0 && core.session_is_closing(self.session) {
+                    self.phase = Phase::Misspoken;
+                }
+                hands.stirred |= taken > 0;
+            }
+            while let Some(event) = core.next_session_event(self.session) {
+                let told = Event::Session(self.session, event.id, event.kind, event.body);
+                hands.events.push_back(told);
+            }
+            socket.flush(hands.net, &mut budget)?;
+            if !socket.has_sent_all() {
+                break;
+            }
+            let Some(bytes) = core.take_session_out(self.session, TAKE_BYTES) else { break };
+            // A session that had stopped for room goes on.
+            hands.stirred = true;
+            socket.push(bytes);
+        }
+        if self.phase == Phase::Starting && !core.session_is_starting(self.session) {
+            self.phase = Phase::Serving;
+            socket.deadline = None;
+        }
+        let is_over = socket.has_sent_all() && core.session_is_closing(self.session);
+        if is_over && self.phase != Phase::Lingering {
+            if self.phase != Phase::Misspoken || socket.has_ended() {
+                return Ok(Fate::Closes(String::new()));
+            }
+            hands.net.finish(socket.id);
+            self.phase = Phase::Lingering;
+            socket.deadline = Some(hands.now + hands.limits.linger_ns);
+        }
+        Ok(Fate::Stays)
+    }
+}
+
+/// A client that gets no session, and is told why.
+#[derive(Debug)]
+pub struct Refused {
+    refusal: Refusal,
+    is_told: bool,
+}
+
+impl Refused {
+    pub fn new(refusal: Refusal) -> Self {
+        Self { refusal, is_told: false }
+    }
+
+    /// Reads its first message, answers it, and then whatever it says until it hangs up.
+    pub fn read(&mut self, socket: &mut Socket, hands: &mut Hands<'_>) -> io::Result<Fate> {
+        let Some(count) = socket.recv(hands.net, hands.buffer)? else { return Ok(Fate::Stays) };
+        if count == 0 {
+            return Ok(Fate::Closes(String::new()));
+        }
+        if !self.is_told {
+            let bytes = hands.buffer.get(..count).unwrap_or_default();
+            let mut answer = Vec::new();
+            self.is_told = self.refusal.feed(bytes, &mut answer);
+            socket.push(answer);
+        }
+        self.write(socket, hands)
+    }
+
+    /// Sends what it is told, and then the end.
+    pub fn write(&mut self, socket: &mut Socket, hands: &mut Hands<'_>) -> io::Result<Fate> {
+        let had_all = socket.has_sent_all();
+        socket.flush(hands.net, &mut WRITE_BYTES_A_TURN.clone())?;
+        if self.is_told && !had_all && socket.has_sent_all() {
+            hands.net.finish(socket.id);
+            socket.deadline = Some(hands.now + hands.limits.linger_ns);
+        }
+        Ok(Fate::Stays)
+    }
+}

@@ -1,0 +1,219 @@
+//! Who is let in: listening sockets, their bounds, and the errors of `accept`.
+
+use std::io;
+
+use phantom_base::{Error, Nanos};
+use phantom_wire::pg::Refusal;
+
+use super::client::{Client, Refused};
+use super::greeting::Greeting;
+use super::socket::Socket;
+use super::{Conn, Doors, Part, broken_door};
+use crate::net::{ConnId, Hitch, ListenerId, Net};
+use crate::traffic::Event;
+
+/// How many connections a door takes in a turn.
+const ACCEPTS_A_TURN: usize = 64;
+/// How long a door waits that has no descriptors left.
+const SHORTAGE_NS: Nanos = 100_000_000;
+/// How often it is said at most that a door is full.
+const SAY_NS: Nanos = 60_000_000_000;
+
+/// Who comes in at a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Clients that speak PostgreSQL's protocol.
+    Clients,
+    /// Other nodes.
+    Peers,
+}
+
+#[derive(Debug)]
+struct Door {
+    kind: Kind,
+    slots: usize,
+    taken: usize,
+    /// Somebody waits outside, as far as is known.
+    is_wanted: bool,
+    is_open: bool,
+    /// Descriptors were short: not before.
+    not_before: Nanos,
+    said_at: Option<Nanos>,
+}
+
+impl Door {
+    fn may_let_in(&self, now: Nanos) -> bool {
+        self.is_open && self.is_wanted && self.taken < self.slots && now >= self.not_before
+    }
+}
+
+/// The doors, in the order of their listening sockets.
+#[derive(Debug, Default)]
+pub struct Entrance {
+    doors: Vec<Door>,
+}
+
+impl Entrance {
+    /// Somebody waits at a door.
+    pub fn is_wanted(&mut self, listener: ListenerId) {
+        if let Some(door) = self.doors.get_mut(listener.0 as usize) {
+            door.is_wanted = true;
+        }
+    }
+
+    /// A connection has gone that came in here.
+    pub fn left(&mut self, listener: ListenerId) {
+        let door = self.doors.get_mut(listener.0 as usize).expect("it came in here");
+        door.taken -= 1;
+    }
+
+    /// Whether somebody can be let in now.
+    pub fn may_let_in(&self, now: Nanos) -> bool {
+        self.doors.iter().any(|door| door.may_let_in(now))
+    }
+
+    /// When a door that waits for descriptors looks again.
+    pub fn wakes_at(&self) -> Nanos {
+        let waits = |door: &&Door| door.is_open && door.is_wanted && door.taken < door.slots;
+        self.doors.iter().filter(waits).map(|door| door.not_before).min().unwrap_or(Nanos::MAX)
+    }
+
+    /// Opens all doors of clients.
+    pub fn open_clients(&mut self) {
+        self.of_clients().for_each(|(_, door)| door.is_open = true);
+    }
+
+    /// Closes all doors of clients; which they were.
+    pub fn close_clients(&mut self) -> Vec<ListenerId> {
+        self.of_clients()
+            .map(|(listener, door)| {
+                door.is_open = false;
+                listener
+            })
+            .collect()
+    }
+
+    fn of_clients(&mut self) -> impl Iterator<Item = (ListenerId, &mut Door)> {
+        let all = self.doors.iter_mut().enumerate();
+        all.filter(|(_, door)| door.kind == Kind::Clients)
+            .map(|(at, door)| (ListenerId(u32::try_from(at).expect("a handful of doors")), door))
+    }
+}
+
+impl Doors {
+    /// Serves a listening socket, with so many connections at once. Doors of clients stay closed
+    /// until the control plane opens them.
+    pub fn add_door(&mut self, listener: ListenerId, kind: Kind, slots: usize) {
+        let doors = &mut self.entrance.doors;
+        assert_eq!(listener.0 as usize, doors.len(), "doors are added in the order of sockets");
+        assert!(slots > 0, "a door lets somebody in");
+        doors.push(Door {
+            kind,
+            slots,
+            taken: 0,
+            is_wanted: true,
+            is_open: kind == Kind::Peers,
+            not_before: 0,
+            said_at: None,
+        });
+    }
+
+    /// Lets in who waits at the doors; whether anybody was.
+    pub(super) fn let_in(&mut self, net: &mut dyn Net, now: Nanos) -> Result<bool, Error> {
+        let mut moved = false;
+        for at in 0..self.entrance.doors.len() {
+            let listener = ListenerId(u32::try_from(at).expect("a handful of doors"));
+            for _ in 0..ACCEPTS_A_TURN {
+                let door = self.entrance.doors.get_mut(at).expect("counted above");
+                if !door.may_let_in(now) {
+                    self.say_if_full(listener, now);
+                    break;
+                }
+                match net.accept(listener) {
+                    Ok((id, from)) => {
+                        moved = true;
+                        door.taken += 1;
+                        let kind = door.kind;
+                        self.admit(net, Socket::new(id, Some(listener), from), kind, now);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        door.is_wanted = false;
+                    }
+                    Err(error) => {
+                        moved = true;
+                        match Hitch::of(&error) {
+                            Hitch::OneClient => {}
+                            Hitch::Shortage => door.not_before = now + SHORTAGE_NS,
+                            Hitch::Broken => return Err(broken_door(&error)),
+                        }
+                        self.events.push_back(Event::AcceptFailed(listener, error.to_string()));
+                    }
+                }
+            }
+        }
+        Ok(moved)
+    }
+
+    fn say_if_full(&mut self, listener: ListenerId, now: Nanos) {
+        let Some(door) = self.entrance.doors.get_mut(listener.0 as usize) else { return };
+        let is_full = door.is_open && door.is_wanted && door.taken >= door.slots;
+        if is_full && door.said_at.is_none_or(|at| now >= at + SAY_NS) {
+            door.said_at = Some(now);
+            self.events.push_back(Event::DoorFull(listener));
+        }
+    }
+
+    fn admit(&mut self, net: &mut dyn Net, mut socket: Socket, kind: Kind, now: Nanos) {
+        let id = socket.id;
+        // Nothing tells that a new connection can be written to but the word that comes once.
+        let part = if kind == Kind::Peers {
+            socket.deadline = Some(now + self.limits.handshake_ns);
+            Part::Greeting(Greeting::new(None))
+        } else {
+            socket.deadline = Some(now + self.limits.startup_ns);
+            let Some(core) = &mut self.core else {
+                self.entrance.left(socket.door.expect("it came in at one"));
+                return net.close(id);
+            };
+            match core.open_session() {
+                Ok(session) => {
+                    self.sessions.insert(session, id);
+                    Part::Client(Client::new(session))
+                }
+                Err(error) => Part::Refused(Refused::new(Refusal::new(error))),
+            }
+        };
+        self.conns.put(id, Conn { socket, part, is_queued: false });
+        self.queue(id);
+    }
+
+    /// Dials, and says a first message.
+    pub(super) fn dial(
+        &mut self,
+        net: &mut dyn Net,
+        token: u64,
+        to: &str,
+        message: &[u8],
+        now: Nanos,
+    ) {
+        match net.dial(to) {
+            Ok(id) => {
+                let mut socket = Socket::new(id, None, to.to_owned());
+                socket.deadline = Some(now + self.limits.handshake_ns);
+                socket.push(super::greeting::framed(message));
+                let part = Part::Greeting(Greeting::new(Some(token)));
+                self.conns.put(id, Conn { socket, part, is_queued: false });
+                self.queue(id);
+            }
+            Err(error) => self.events.push_back(Event::DialFailed(token, error.to_string())),
+        }
+    }
+
+    /// The connection with that number, if it is one between nodes that is no link yet.
+    pub(super) fn greeting(&mut self, id: ConnId) -> Option<(&mut Socket, &mut Greeting)> {
+        match self.conns.get_mut(id)? {
+            Conn { socket, part: Part::Greeting(greeting), .. } => Some((socket, greeting)),
+            _ => None,
+        }
+    }
+}

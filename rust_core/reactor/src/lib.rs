@@ -1,0 +1,22 @@
+//! The reactor: the one thread of a node that touches a socket, and the only caller of
+//! `NodeCore::poll`.
+//!
+//! Bytes of clients and peers go from their sockets into the core and back without meeting Python.
+//! What is to be decided leaves as an `Event` and comes back as a `Verb`: a control plane that is slow
+//! costs decisions, never a heartbeat or a statement that needs none.
+//!
+//! ```text
+//! doors      connections, links, back-pressure, the order of a turn; knows no socket
+//! net        what the doors need of a network: the machine's, or one in a simulation
+//! thread     the loop around both, and the queues to and from the control plane
+//! traffic    what the control plane is told, and what it says
+//! slots      numbers of connections
+//! ```
+//!
+//! It must never know: SQL, groups, rows, CBOR; where a query runs; who may be a peer.
+
+pub mod doors;
+pub mod net;
+pub mod slots;
+pub mod thread;
+pub mod traffic;
