@@ -5,7 +5,7 @@ use pg_query::protobuf::{self, ConstrType, DropBehavior, ObjectType, OnCommitAct
 use phantom_base::{Error, Result, sqlstate};
 
 use super::names::SYSTEM_COLUMNS;
-use super::{Binder, inner, string_of, strings_of};
+use super::{Binder, inner, string_of, strings_of, words};
 use crate::catalog::Column;
 use crate::statement::{Body, CreateTable, DropTable};
 
@@ -44,10 +44,7 @@ impl Binder<'_> {
                 Some(Node::Constraint(constraint)) => {
                     keys.push(self.table_constraint(constraint)?);
                 }
-                Some(Node::TableLikeClause(_)) => {
-                    return Err(Error::unsupported("LIKE in CREATE TABLE"));
-                }
-                _ => return Err(Error::unsupported("this element of CREATE TABLE")),
+                absent => return Err(Error::unsupported(words::of(absent))),
             }
         }
         if table.columns.len() > COLUMNS_MAX {
@@ -141,7 +138,9 @@ impl Binder<'_> {
                         constraint.location,
                     ));
                 }
-                other => return Err(self.unsupported(constraint.location, constraint_name(other))),
+                other => {
+                    return Err(self.unsupported(constraint.location, words::constraint(other)));
+                }
             }
         }
         Ok(Column { name, ty, typmod, not_null })
@@ -153,7 +152,7 @@ impl Binder<'_> {
     ) -> Result<(Vec<String>, String, i32)> {
         if constraint.contype() != ConstrType::ConstrPrimary {
             return Err(
-                self.unsupported(constraint.location, constraint_name(constraint.contype()))
+                self.unsupported(constraint.location, words::constraint(constraint.contype()))
             );
         }
         refuse_key_options(constraint)?;
@@ -198,8 +197,7 @@ impl Binder<'_> {
 
     pub(super) fn drop_table(&self, drop: &protobuf::DropStmt) -> Result<Body> {
         if drop.remove_type() != ObjectType::ObjectTable {
-            let kind =
-                drop.remove_type().as_str_name().trim_start_matches("OBJECT_").replace('_', " ");
+            let kind = words::object(drop.remove_type());
             return Err(Error::unsupported(format!("DROP {kind}")));
         }
         // Nothing depends on a table yet, so CASCADE has nothing to add to RESTRICT.
@@ -269,21 +267,4 @@ fn refuse_key_options(constraint: &protobuf::Constraint) -> Result<()> {
         return Err(Error::unsupported("options of a primary key"));
     }
     Ok(())
-}
-
-fn constraint_name(kind: ConstrType) -> &'static str {
-    match kind {
-        ConstrType::ConstrDefault => "DEFAULT",
-        ConstrType::ConstrIdentity => "GENERATED AS IDENTITY",
-        ConstrType::ConstrGenerated => "GENERATED ALWAYS AS",
-        ConstrType::ConstrCheck => "CHECK",
-        ConstrType::ConstrUnique => "UNIQUE",
-        ConstrType::ConstrExclusion => "EXCLUDE",
-        ConstrType::ConstrForeign => "FOREIGN KEY",
-        ConstrType::ConstrNotnull => "NOT NULL of a table",
-        ConstrType::ConstrAttrDeferrable | ConstrType::ConstrAttrNotDeferrable => "DEFERRABLE",
-        ConstrType::ConstrAttrDeferred | ConstrType::ConstrAttrImmediate => "INITIALLY",
-        ConstrType::ConstrAttrEnforced | ConstrType::ConstrAttrNotEnforced => "ENFORCED",
-        _ => "this constraint",
-    }
 }

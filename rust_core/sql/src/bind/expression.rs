@@ -9,7 +9,7 @@ use phantom_base::{Result, sqlstate};
 use phantom_types::{Category, Datum, NO_TYPMOD, Numeric, TypeId};
 
 use super::coerce::Context;
-use super::{Binder, inner, names, strings_of};
+use super::{Binder, inner, names, strings_of, words};
 use crate::bound::{Expr, ExprKind, Test};
 
 impl Binder<'_> {
@@ -45,19 +45,12 @@ impl Binder<'_> {
             }
             Node::SqlvalueFunction(function) => self.sql_value_function(function),
             Node::CollateClause(collate) => self.collate(collate),
-            Node::SubLink(link) => {
-                Err(self.unsupported(link.location, "a subquery in an expression"))
-            }
-            Node::AArrayExpr(array) => Err(self.unsupported(array.location, "an array")),
-            Node::RowExpr(row) => Err(self.unsupported(row.location, "a row value")),
-            Node::AIndirection(_) => Err(self.unsupported(-1, "a field or element of a value")),
-            Node::GroupingFunc(call) => Err(self.unsupported(call.location, "GROUPING")),
             Node::SetToDefault(default) => Err(self.error(
                 sqlstate::SYNTAX_ERROR,
                 default.location,
                 "DEFAULT is not allowed in this context",
             )),
-            _ => Err(self.unsupported(-1, "this form of expression")),
+            absent => Err(self.unsupported(location_of(absent), words::of(Some(absent)))),
         }
     }
 
@@ -168,7 +161,9 @@ impl Binder<'_> {
                 Err(self.unsupported(expr.location, "ANY or ALL of an array"))
             }
             AExprKind::AexprSimilar => Err(self.unsupported(expr.location, "SIMILAR TO")),
-            AExprKind::Undefined => Err(self.unsupported(expr.location, "this operator")),
+            AExprKind::Undefined => {
+                Err(self.unsupported(expr.location, format!("operator {name}")))
+            }
         }
     }
 
@@ -233,7 +228,7 @@ impl Binder<'_> {
         let mut values = Vec::with_capacity(case.args.len() + 1);
         for when in &case.args {
             let Some(Node::CaseWhen(when)) = inner(Some(when)) else {
-                return Err(self.unsupported(case.location, "this form of CASE"));
+                return Err(self.unsupported(case.location, words::of(inner(Some(when)))));
             };
             let condition = self.child(when.expr.as_deref())?;
             conditions.push(match &subject {
@@ -400,7 +395,16 @@ pub(super) fn location_of(node: &Node) -> i32 {
         Node::MinMaxExpr(node) => node.location,
         Node::SqlvalueFunction(node) => node.location,
         Node::CollateClause(node) => leftmost(node.arg.as_deref(), node.location),
-        Node::SubLink(node) => node.location,
+        Node::SubLink(node) => leftmost(node.testexpr.as_deref(), node.location),
+        Node::AArrayExpr(node) => node.location,
+        Node::RowExpr(node) => node.location,
+        Node::GroupingFunc(node) => node.location,
+        Node::GroupingSet(node) => node.location,
+        Node::XmlExpr(node) => node.location,
+        Node::XmlSerialize(node) => node.location,
+        Node::NamedArgExpr(node) => leftmost(node.arg.as_deref(), node.location),
+        Node::JsonFuncExpr(node) => node.location,
+        Node::JsonIsPredicate(node) => leftmost(node.expr.as_deref(), node.location),
         _ => -1,
     }
 }

@@ -8,7 +8,7 @@ use phantom_types::NO_TYPMOD;
 
 use super::coerce::Context;
 use super::scope::{Item, Scope, Visible};
-use super::{Binder, inner, string_of, strings_of};
+use super::{Binder, inner, string_of, strings_of, words};
 use crate::bound::{Expr, ExprKind, JoinKind, JoinTree, Relation};
 use crate::catalog::Table;
 
@@ -37,9 +37,7 @@ impl Binder<'_> {
                 Ok((JoinTree::Relation(item.relation), Scope::of(item)))
             }
             Some(Node::JoinExpr(join)) => self.join(join),
-            Some(Node::RangeSubselect(_)) => Err(Error::unsupported("a subquery in FROM")),
-            Some(Node::RangeFunction(_)) => Err(Error::unsupported("a function in FROM")),
-            _ => Err(Error::unsupported("this item of FROM")),
+            absent => Err(Error::unsupported(words::of(absent))),
         }
     }
 
@@ -117,11 +115,10 @@ impl Binder<'_> {
             JoinType::JoinInner => JoinKind::Inner,
             JoinType::JoinLeft => JoinKind::Left,
             JoinType::JoinRight => {
-                return Err(Error::unsupported("RIGHT JOIN")
+                return Err(Error::unsupported(words::join(JoinType::JoinRight))
                     .with_hint("Write it as a LEFT JOIN with the tables exchanged."));
             }
-            JoinType::JoinFull => return Err(Error::unsupported("FULL JOIN")),
-            _ => return Err(Error::unsupported("this kind of join")),
+            absent => return Err(Error::unsupported(words::join(absent))),
         };
         if join.alias.is_some() || join.join_using_alias.is_some() {
             return Err(Error::unsupported("an alias of a join"));

@@ -28,6 +28,7 @@ mod split;
 #[cfg(test)]
 mod tests;
 mod utility;
+mod words;
 mod write;
 
 use pg_query::protobuf::node::Node;
@@ -210,7 +211,7 @@ impl<'a> Binder<'a> {
             Node::DeleteStmt(delete) => self.delete_statement(delete),
             Node::CreateStmt(create) => Ok((Bound::Other(self.create_table(create)?), Vec::new())),
             Node::DropStmt(drop) => Ok((Bound::Other(self.drop_table(drop)?), Vec::new())),
-            other => self.utility_statement(other),
+            other => Self::utility_statement(other),
         }
     }
 

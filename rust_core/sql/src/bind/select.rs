@@ -2,14 +2,14 @@
 
 use pg_query::protobuf::a_const::Val;
 use pg_query::protobuf::node::Node;
-use pg_query::protobuf::{self, LimitOption, SetOperation, SortByDir, SortByNulls};
+use pg_query::protobuf::{self, LimitOption, SortByDir, SortByNulls};
 use phantom_base::{Error, Result, sqlstate};
 use phantom_types::{TypeId, codec};
 
 use super::expression::location_of;
 use super::grouping::Keys;
 use super::names::column_name;
-use super::{Binder, Bound, BoundStatement, inner, strings_of};
+use super::{Binder, Bound, BoundStatement, inner, strings_of, words};
 use crate::bound::{Command, Expr, ExprKind, Grouping, Query, SortKey, Target};
 use crate::statement::ResultColumn;
 
@@ -69,7 +69,7 @@ impl Binder<'_> {
         let mut targets = Vec::with_capacity(list.len());
         for item in list {
             let Some(Node::ResTarget(item)) = inner(Some(item)) else {
-                return Err(Error::unsupported("this item of a select list"));
+                return Err(Error::unsupported(words::of(inner(Some(item)))));
             };
             let value = inner(item.val.as_deref()).expect("a target has a value");
             if let Node::ColumnRef(column) = value
@@ -173,7 +173,7 @@ impl Binder<'_> {
     ) -> Result<()> {
         for item in clause {
             let Some(Node::SortBy(by)) = inner(Some(item)) else {
-                return Err(Error::unsupported("this item of ORDER BY"));
+                return Err(Error::unsupported(words::of(inner(Some(item)))));
             };
             if by.sortby_dir() == SortByDir::SortbyUsing {
                 return Err(self.unsupported(by.location, "ORDER BY USING"));
@@ -287,7 +287,7 @@ impl Binder<'_> {
         for item in clause {
             let node = inner(Some(item)).expect("GROUP BY has an expression");
             if let Node::GroupingSet(set) = node {
-                return Err(self.unsupported(set.location, "GROUPING SETS, ROLLUP or CUBE"));
+                return Err(self.unsupported(set.location, words::of(Some(node))));
             }
             let key = self.group_key(node, targets)?;
             if key.any(&mut |expr| matches!(expr.kind, ExprKind::AggregateRef(_))) {
@@ -389,16 +389,16 @@ fn is_same(a: &Expr, b: &Expr) -> bool {
 fn refuse_absent_clauses(select: &protobuf::SelectStmt) -> Result<()> {
     let absent = if select.with_clause.is_some() {
         "WITH"
-    } else if !matches!(select.op(), SetOperation::SetopNone | SetOperation::Undefined) {
-        "UNION, INTERSECT or EXCEPT"
+    } else if let Some(operation) = words::set_operation(select.op()) {
+        operation
     } else if !select.values_lists.is_empty() {
         "VALUES as a query"
     } else if select.into_clause.is_some() {
         "SELECT INTO"
     } else if !select.window_clause.is_empty() {
         "WINDOW"
-    } else if !select.locking_clause.is_empty() {
-        "FOR UPDATE or FOR SHARE"
+    } else if let Some(locking) = select.locking_clause.first() {
+        words::of(inner(Some(locking)))
     } else if select.distinct_clause.iter().any(|node| node.node.is_some()) {
         "DISTINCT ON"
     } else if select.limit_option() == LimitOption::WithTies {

@@ -6,11 +6,11 @@ use pg_query::protobuf::{self, DiscardMode, TransactionStmtKind, VariableSetKind
 use phantom_base::{Error, Result};
 use phantom_types::TypeId;
 
-use super::{Binder, Bound, BoundStatement, inner};
+use super::{Binder, Bound, BoundStatement, inner, words};
 use crate::statement::{Body, Discard, ResultColumn, Utility};
 
 impl Binder<'_> {
-    pub(super) fn utility_statement(&self, node: &Node) -> Result<BoundStatement> {
+    pub(super) fn utility_statement(node: &Node) -> Result<BoundStatement> {
         let utility = match node {
             Node::VariableSetStmt(set) => bind_set(set)?,
             Node::VariableShowStmt(show) => {
@@ -27,11 +27,7 @@ impl Binder<'_> {
                 (!stmt.isall && !stmt.name.is_empty()).then(|| stmt.name.clone()),
             ),
             Node::TransactionStmt(stmt) => return Err(transaction_block(stmt)),
-            other => {
-                let name =
-                    statement_name(other).map_or_else(|| leading_words(self.text), Into::into);
-                return Err(Error::unsupported(name));
-            }
+            other => return Err(Error::unsupported(words::statement(other))),
         };
         let columns = match &utility {
             Utility::Show(Some(name)) => vec![text_column(name)],
@@ -77,7 +73,7 @@ fn setting_word(node: Option<&Node>) -> Result<String> {
             Some(Val::Bsval(_)) => return Err(Error::unsupported("a bit string in SET")),
         }),
         Some(Node::TypeCast(_)) => Err(Error::unsupported("SET TIME ZONE INTERVAL")),
-        _ => Err(Error::unsupported("this value of SET")),
+        absent => Err(Error::unsupported(format!("{} in SET", words::of(absent)))),
     }
 }
 
@@ -110,68 +106,8 @@ fn transaction_block(stmt: &protobuf::TransactionStmt) -> Error {
         Kind::TransStmtPrepare => "PREPARE TRANSACTION",
         Kind::TransStmtCommitPrepared => "COMMIT PREPARED",
         Kind::TransStmtRollbackPrepared => "ROLLBACK PREPARED",
-        Kind::Undefined => "this transaction command",
+        Kind::Undefined => "a transaction command",
     };
     Error::unsupported(name)
         .with_hint("Each statement commits by itself; use the client's autocommit mode.")
-}
-
-/// What a statement is called, for the error that says that it is absent.
-fn statement_name(node: &Node) -> Option<&'static str> {
-    Some(match node {
-        Node::ExplainStmt(_) => "EXPLAIN",
-        Node::CopyStmt(_) => "COPY",
-        Node::PrepareStmt(_) => "PREPARE",
-        Node::ExecuteStmt(_) => "EXECUTE",
-        Node::MergeStmt(_) => "MERGE",
-        Node::TruncateStmt(_) => "TRUNCATE",
-        Node::IndexStmt(_) => "CREATE INDEX",
-        Node::ViewStmt(_) => "CREATE VIEW",
-        Node::CreateSchemaStmt(_) => "CREATE SCHEMA",
-        Node::CreateSeqStmt(_) => "CREATE SEQUENCE",
-        Node::CreatedbStmt(_) => "CREATE DATABASE",
-        Node::DropdbStmt(_) => "DROP DATABASE",
-        Node::CreateRoleStmt(_) => "CREATE ROLE",
-        Node::CreateExtensionStmt(_) => "CREATE EXTENSION",
-        Node::CreateFunctionStmt(_) => "CREATE FUNCTION",
-        Node::CreateTableAsStmt(_) => "CREATE TABLE AS",
-        Node::CreateEnumStmt(_) | Node::CompositeTypeStmt(_) | Node::DefineStmt(_) => "CREATE TYPE",
-        Node::CreateTrigStmt(_) => "CREATE TRIGGER",
-        Node::AlterTableStmt(_) => "ALTER TABLE",
-        Node::RenameStmt(_) => "ALTER .. RENAME",
-        Node::AlterSystemStmt(_) => "ALTER SYSTEM",
-        Node::GrantStmt(_) | Node::GrantRoleStmt(_) => "GRANT or REVOKE",
-        Node::CommentStmt(_) => "COMMENT",
-        Node::DeclareCursorStmt(_) => "DECLARE CURSOR",
-        Node::FetchStmt(_) => "FETCH or MOVE",
-        Node::ClosePortalStmt(_) => "CLOSE",
-        Node::ListenStmt(_) => "LISTEN",
-        Node::UnlistenStmt(_) => "UNLISTEN",
-        Node::NotifyStmt(_) => "NOTIFY",
-        Node::LockStmt(_) => "LOCK TABLE",
-        Node::VacuumStmt(_) => "VACUUM or ANALYZE",
-        Node::ReindexStmt(_) => "REINDEX",
-        Node::ClusterStmt(_) => "CLUSTER",
-        Node::CheckPointStmt(_) => "CHECKPOINT",
-        Node::DoStmt(_) => "DO",
-        Node::CallStmt(_) => "CALL",
-        Node::ConstraintsSetStmt(_) => "SET CONSTRAINTS",
-        _ => return None,
-    })
-}
-
-/// The first two words of a statement, which say what it is: `ALTER ROLE`.
-fn leading_words(text: &str) -> String {
-    let mut rest = text.trim_start();
-    loop {
-        let after = match rest {
-            line if line.starts_with("--") => line.split_once('\n').map(|(_, after)| after),
-            block if block.starts_with("/*") => block.split_once("*/").map(|(_, after)| after),
-            _ => break,
-        };
-        rest = after.unwrap_or_default().trim_start();
-    }
-    let is_word = |word: &&str| word.chars().all(|c| c.is_ascii_alphabetic() || c == '_');
-    let words = rest.split_whitespace().take_while(is_word).take(2);
-    words.collect::<Vec<_>>().join(" ").to_ascii_uppercase()
 }

@@ -9,7 +9,7 @@ use phantom_types::Datum;
 use super::coerce::{Context, can_coerce};
 use super::expression::location_of;
 use super::scope::Scope;
-use super::{Binder, Bound, BoundStatement, inner};
+use super::{Binder, Bound, BoundStatement, inner, words};
 use crate::bound::{Command, Expr, Insert, JoinTree, Query, Target};
 use crate::catalog::Table;
 
@@ -34,7 +34,10 @@ impl Binder<'_> {
         let rows = match inner(insert.select_stmt.as_deref()) {
             None => vec![Self::default_row(&table)],
             Some(Node::SelectStmt(select)) => self.insert_rows(select, &wanted, &table, insert)?,
-            Some(_) => return Err(Error::unsupported("this source of INSERT")),
+            absent => {
+                let what = format!("{} in INSERT", words::of(absent));
+                return Err(Error::unsupported(what));
+            }
         };
         let skip_conflicts = match &insert.on_conflict_clause {
             None => false,
@@ -54,7 +57,7 @@ impl Binder<'_> {
         let mut columns: Vec<u16> = Vec::with_capacity(names.len());
         for name in names {
             let Some(Node::ResTarget(target)) = inner(Some(name)) else {
-                return Err(Error::unsupported("this form of an INSERT column"));
+                return Err(Error::unsupported(words::of(inner(Some(name)))));
             };
             let attnum = self.target_column(target, table)?;
             if columns.contains(&attnum) {
@@ -100,7 +103,7 @@ impl Binder<'_> {
         let mut width = None;
         for list in &select.values_lists {
             let Some(Node::List(list)) = inner(Some(list)) else {
-                return Err(Error::unsupported("this form of VALUES"));
+                return Err(Error::unsupported(words::of(inner(Some(list)))));
             };
             let location = list.items.first().and_then(|n| inner(Some(n))).map_or(-1, location_of);
             if *width.get_or_insert(list.items.len()) != list.items.len() {
@@ -245,7 +248,7 @@ impl Binder<'_> {
         let mut values = Vec::with_capacity(update.target_list.len());
         for item in &update.target_list {
             let Some(Node::ResTarget(target)) = inner(Some(item)) else {
-                return Err(Error::unsupported("this form of SET"));
+                return Err(Error::unsupported(words::of(inner(Some(item)))));
             };
             let value = inner(target.val.as_deref());
             if matches!(value, Some(Node::MultiAssignRef(_))) {
