@@ -6,7 +6,7 @@ pub(super) use phantom_types::catalog::CastContext as Context;
 use phantom_types::catalog::{self, CastHow};
 use phantom_types::{Datum, NO_TYPMOD, TypeId, format};
 
-use super::{Binder, builtin, foreign, strings_of};
+use super::{Binder, foreign, strings_of};
 use crate::bound::{Expr, ExprKind};
 
 /// How a cast is done.
@@ -217,7 +217,7 @@ impl Binder<'_> {
         let found = TypeId::from_name(word)
             .filter(|ty| !matches!(*ty, TypeId::UNKNOWN | TypeId::ANY | TypeId::NAME));
         let Some(ty) = found else {
-            if builtin::is_foreign_type(word) {
+            if foreign::is_foreign_type(word) {
                 return Err(self.unsupported(name.location, format!("type {word}")));
             }
             let message = format!("type \"{shown}\" does not exist");

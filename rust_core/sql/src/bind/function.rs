@@ -85,9 +85,8 @@ impl Binder<'_> {
         let name = words.last().copied().unwrap_or_default();
         let types: Vec<TypeId> = arguments.iter().map(|argument| argument.ty).collect();
         let candidates: Vec<_> = catalog::procedures_named(name).collect();
-        let mut signatures: Vec<Vec<TypeId>> =
-            candidates.iter().map(|row| builtin::signature(row, types.len())).collect();
-        signatures.extend(foreign::functions(name));
+        let ours = candidates.iter().map(|row| builtin::signature(row, types.len())).collect();
+        let signatures = foreign::beside(ours, foreign::overloads(name));
         if !signatures.contains(&types)
             && let Some(cast) = self.call_as_cast(name, &arguments, location)?
         {
@@ -144,19 +143,22 @@ impl Binder<'_> {
         &self,
         name: &str,
         shown: &str,
-        (types, why): (&[TypeId], Unresolved),
+        (given, why): (&[TypeId], Unresolved<'_>),
         location: i32,
     ) -> Error {
         let is_unheard_of = catalog::procedures_named(name).next().is_none()
             && builtin::aggregates(name).next().is_none()
             && !shown.starts_with("public.");
-        if is_unheard_of && builtin::is_foreign_function(name) {
+        if is_unheard_of && foreign::is_foreign_function(name) {
             return self.unsupported(location, format!("function {name}"));
         }
-        let types: Vec<&str> = types.iter().map(|ty| ty.sql_name()).collect();
-        let shown = format!("{shown}({})", types.join(", "));
+        let with = |types: &[TypeId]| {
+            let types: Vec<&str> = types.iter().map(|ty| foreign::shown(*ty)).collect();
+            format!("{shown}({})", types.join(", "))
+        };
+        let shown = with(given);
         let error = match why {
-            Unresolved::Foreign => Error::unsupported(format!("function {shown}")),
+            Unresolved::Foreign(types) => Error::unsupported(format!("function {}", with(types))),
             Unresolved::Ambiguous => {
                 Error::new(sqlstate::AMBIGUOUS_FUNCTION, format!("function {shown} is not unique"))
                     .with_hint(
@@ -197,9 +199,8 @@ impl Binder<'_> {
 
         let types: Vec<TypeId> = arguments.iter().map(|argument| argument.ty).collect();
         let candidates: Vec<_> = builtin::aggregates(name).collect();
-        let mut signatures: Vec<Vec<TypeId>> =
-            candidates.iter().map(|row| row.args.to_vec()).collect();
-        signatures.extend(foreign::functions(name));
+        let ours = candidates.iter().map(|row| row.args.to_vec()).collect();
+        let signatures = foreign::beside(ours, foreign::overloads(name));
         let chosen = choose(&types, &signatures);
         let Some(row) = chosen.and_then(|at| candidates.get(at)) else {
             if types.is_empty() && name == "count" {

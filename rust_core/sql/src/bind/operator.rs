@@ -4,7 +4,7 @@ use phantom_base::{Error, Result, sqlstate};
 use phantom_types::{NO_TYPMOD, TypeId, catalog};
 
 use super::coerce::{Context, can_coerce};
-use super::{Binder, builtin, foreign};
+use super::{Binder, foreign};
 use crate::bound::{Expr, ExprKind};
 
 /// A binary operator that was chosen, and its operands as it takes them.
@@ -59,14 +59,12 @@ impl Binder<'_> {
     ) -> Result<Expr> {
         let candidates: Vec<_> =
             catalog::operators_named(name).filter(|row| row.left.is_none()).collect();
-        let mut signatures: Vec<Vec<TypeId>> =
-            candidates.iter().map(|row| vec![row.right]).collect();
-        signatures.extend(foreign::prefix(name));
+        let ours = candidates.iter().map(|row| vec![row.right]).collect();
+        let signatures = foreign::beside(ours, foreign::prefix(name));
         let chosen = choose(&[operand.ty], &signatures);
         let Some(row) = chosen.and_then(|at| candidates.get(at)) else {
-            let shown = format!("{name} {}", operand.ty.sql_name());
             let why = Unresolved::of(chosen, &[operand.ty], &signatures);
-            return Err(self.no_operator(name, &shown, why, location));
+            return Err(self.no_operator(name, &[operand.ty], why, location));
         };
         let operand = self.coerce(operand, row.right, NO_TYPMOD, Context::Implicit, location)?;
         let kind = ExprKind::Call(row.procedure, vec![operand]);
@@ -89,16 +87,17 @@ impl Binder<'_> {
             candidates.iter().position(|row| (row.left, row.right) == (Some(exact[0]), exact[1]));
         let mut signatures: Vec<Vec<TypeId>> =
             candidates.iter().map(|row| vec![row.left.unwrap_or(row.right), row.right]).collect();
-        signatures.extend(foreign::infix(name));
         if chosen.is_none() {
+            signatures = foreign::beside(signatures, foreign::infix(name));
             // varchar has no operators of its own; PostgreSQL sees text in it first.
             types = types.map(|ty| if ty == TypeId::VARCHAR { TypeId::TEXT } else { ty });
-            chosen = choose(&types, &signatures);
+            let exact = exact_types(types);
+            chosen = signatures.iter().position(|row| *row == exact);
+            chosen = chosen.or_else(|| choose(&types, &signatures));
         }
         let Some(row) = chosen.and_then(|at| candidates.get(at)) else {
-            let shown = format!("{} {name} {}", left.ty.sql_name(), right.ty.sql_name());
             let why = Unresolved::of(chosen, &types, &signatures);
-            return Err(self.no_operator(name, &shown, why, location));
+            return Err(self.no_operator(name, &[left.ty, right.ty], why, location));
         };
         let left_type = row.left.expect("binary operators have a left operand");
         let left = self.coerce(left, left_type, NO_TYPMOD, Context::Implicit, location)?;
@@ -106,12 +105,21 @@ impl Binder<'_> {
         Ok(Resolved { procedure: row.procedure, ty: row.ret, left, right })
     }
 
-    fn no_operator(&self, name: &str, shown: &str, why: Unresolved, location: i32) -> Error {
-        if builtin::is_foreign_operator(name) {
-            return self.unsupported(location, format!("operator {name}"));
-        }
+    fn no_operator(
+        &self,
+        name: &str,
+        given: &[TypeId],
+        why: Unresolved<'_>,
+        location: i32,
+    ) -> Error {
+        let with = |types: &[TypeId]| match types {
+            [left, right] => format!("{} {name} {}", foreign::shown(*left), foreign::shown(*right)),
+            [right, ..] => format!("{name} {}", foreign::shown(*right)),
+            [] => name.to_owned(),
+        };
+        let shown = with(given);
         let error = match why {
-            Unresolved::Foreign => Error::unsupported(format!("operator {shown}")),
+            Unresolved::Foreign(types) => Error::unsupported(format!("operator {}", with(types))),
             Unresolved::Ambiguous => {
                 Error::new(sqlstate::AMBIGUOUS_FUNCTION, format!("operator is not unique: {shown}"))
                     .with_hint(
@@ -131,20 +139,20 @@ impl Binder<'_> {
 
 /// Why none of our candidates was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unresolved {
+pub(super) enum Unresolved<'a> {
     /// None fits.
     Nothing,
     /// Several fit equally.
     Ambiguous,
-    /// PostgreSQL's choice is one that we lack.
-    Foreign,
+    /// PostgreSQL's choice is one that we lack: that of these types.
+    Foreign(&'a [TypeId]),
 }
 
-impl Unresolved {
+impl<'a> Unresolved<'a> {
     /// The reason, given what was chosen among ours and foreign ones.
-    pub fn of(chosen: Option<usize>, given: &[TypeId], signatures: &[Vec<TypeId>]) -> Self {
-        match chosen {
-            Some(_) => Self::Foreign,
+    pub fn of(chosen: Option<usize>, given: &[TypeId], signatures: &'a [Vec<TypeId>]) -> Self {
+        match chosen.and_then(|at| signatures.get(at)) {
+            Some(types) => Self::Foreign(types),
             None if signatures.iter().any(|wanted| matches(given, wanted)) => Self::Ambiguous,
             None => Self::Nothing,
         }
