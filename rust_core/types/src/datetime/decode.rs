@@ -22,7 +22,7 @@ pub(super) struct Decoded {
     pub special: Option<Special>,
 }
 
-/// A word that is a whole date.
+/// A word that is a whole date; what stands beside it is read and says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Special {
     Infinity,
@@ -183,6 +183,7 @@ impl Decoder<'_> {
             Keyword::Epoch => self.whole(Special::Epoch),
             Keyword::Now => {
                 let (civil, offset) = self.today.civil();
+                self.special = None;
                 self.civil = civil;
                 self.place = Place::Offset(offset);
                 Ok(known::DATE | known::TIME | known::ZONE)
@@ -225,12 +226,13 @@ impl Decoder<'_> {
     #[allow(clippy::unnecessary_wraps, reason = "an arm of `word`")]
     fn whole(&mut self, special: Special) -> Step<u32> {
         self.special = Some(special);
-        Ok(known::DATE | known::TIME | known::ZONE | known::SPECIAL)
+        Ok(known::SPECIAL)
     }
 
     #[allow(clippy::unnecessary_wraps, reason = "an arm of `word`")]
     fn day_from_today(&mut self, days: i64) -> Step<u32> {
         let (civil, _) = self.today.civil();
+        self.special = None;
         let Civil { year, month, day, .. } = Civil::of_days(civil.days() + days);
         self.civil = Civil { year, month, day, ..self.civil };
         Ok(known::DATE)
@@ -517,30 +519,32 @@ fn offset(text: &str) -> Step<i32> {
         Some(b'+') => false,
         _ => return Err(Fault::Format),
     };
-    let mut parts = text[1..].split(':');
-    let mut next = |otherwise: i32| -> Step<i32> {
-        match parts.next() {
-            None => Ok(otherwise),
-            Some("") => Ok(0),
-            Some(part) if part.bytes().all(|byte| byte.is_ascii_digit()) => {
-                part.parse().map_err(|_| Fault::Offset)
-            }
-            Some(_) => Err(Fault::Format),
+    let (mut hours, mut rest) = leading_number(&text[1..])?;
+    let (mut minutes, mut seconds) = (0, 0);
+    if let Some(after) = rest.strip_prefix(':') {
+        (minutes, rest) = leading_number(after)?;
+        if let Some(after) = rest.strip_prefix(':') {
+            (seconds, rest) = leading_number(after)?;
         }
-    };
-    let (mut hours, mut minutes, seconds) = (next(0)?, next(-1)?, next(0)?);
-    if minutes < 0 {
-        minutes = 0;
-        if text.len() > 3 {
-            (hours, minutes) = (hours / 100, hours % 100);
-        }
-    }
-    if parts.next().is_some() {
-        return Err(Fault::Format);
+    } else if rest.is_empty() && text.len() > 3 {
+        (hours, minutes) = (hours / 100, hours % 100);
     }
     if hours > OFFSET_HOURS_MAX || minutes > 59 || seconds > 59 {
         return Err(Fault::Offset);
     }
+    if !rest.is_empty() {
+        return Err(Fault::Format);
+    }
     let total = (hours * 60 + minutes) * 60 + seconds;
     Ok(if negative { -total } else { total })
+}
+
+/// The number that a text begins with, 0 without digits, and the rest.
+fn leading_number(text: &str) -> Step<(i32, &str)> {
+    let (digits, rest) =
+        text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    match digits {
+        "" => Ok((0, rest)),
+        digits => Ok((digits.parse().map_err(|_| Fault::Offset)?, rest)),
+    }
 }

@@ -22,7 +22,9 @@ const TO_STRING: &str = "a String takes all";
 pub fn parse_float(text: &str) -> Result<f64> {
     let trimmed = text.trim_matches(is_space);
     let unsigned = trimmed.strip_prefix(['+', '-']).unwrap_or(trimmed);
-    let Ok(value) = trimmed.parse::<f64>() else {
+    let as_c =
+        || c_forms(unsigned).map(|value| if trimmed.starts_with('-') { -value } else { value });
+    let Some(value) = trimmed.parse::<f64>().ok().or_else(as_c) else {
         return Err(Error::new(
             sqlstate::INVALID_TEXT_REPRESENTATION,
             format!("invalid input syntax for type double precision: \"{text}\""),
@@ -31,8 +33,14 @@ pub fn parse_float(text: &str) -> Result<f64> {
     if unsigned.starts_with(|c: char| c.is_ascii_alphabetic()) {
         return Ok(value);
     }
-    let mantissa = unsigned.split(['e', 'E']).next().unwrap_or("");
-    let vanished = value == 0.0 && mantissa.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
+    let ends: &[char] = if unsigned.starts_with("0x") || unsigned.starts_with("0X") {
+        &['p', 'P']
+    } else {
+        &['e', 'E']
+    };
+    let mantissa = unsigned.split(ends).next().unwrap_or("");
+    let is_digit = |c: char| c.is_ascii_hexdigit() && c != '0';
+    let vanished = value == 0.0 && mantissa.chars().any(is_digit);
     if value.is_infinite() || vanished {
         return Err(Error::new(
             sqlstate::NUMERIC_VALUE_OUT_OF_RANGE,
@@ -40,6 +48,42 @@ pub fn parse_float(text: &str) -> Result<f64> {
         ));
     }
     Ok(value)
+}
+
+/// What C's `strtod` takes and Rust does not: `0x1f`, `0x1.8p3`, `nan(1)`.
+fn c_forms(unsigned: &str) -> Option<f64> {
+    let lower = unsigned.to_ascii_lowercase();
+    if let Some(note) = lower.strip_prefix("nan(").and_then(|rest| rest.strip_suffix(')')) {
+        let is_note = note.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        return is_note.then_some(f64::NAN);
+    }
+    let hexadecimal = lower.strip_prefix("0x")?;
+    let (digits, power) = hexadecimal.split_once('p').unwrap_or((hexadecimal, "0"));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let mut power: i32 = power.strip_prefix('+').unwrap_or(power).parse().ok()?;
+    let mut mantissa: u64 = 0;
+    for digit in whole.chars().chain(fraction.chars()) {
+        let digit = u64::from(digit.to_digit(16)?);
+        if mantissa >> 59 == 0 {
+            mantissa = mantissa << 4 | digit;
+        } else {
+            // Too small to count but for rounding: it says that more than a half is left.
+            mantissa |= u64::from(digit != 0);
+            power = power.saturating_add(4);
+        }
+    }
+    if mantissa == 0 {
+        return Some(0.0);
+    }
+    let places = i32::try_from(fraction.len()).ok()?;
+    power = power.saturating_sub(places.checked_mul(4)?);
+    // In two steps, for the power alone may be too small for a float.
+    let half = power.clamp(-2200, 2200) / 2;
+    let rest = power.clamp(-2200, 2200) - half;
+    Some(mantissa as f64 * 2f64.powi(half) * 2f64.powi(rest))
 }
 
 /// Appends the text of a float.
@@ -173,9 +217,31 @@ mod tests {
     fn what_no_float_holds_is_refused() {
         assert_eq!(parse_float(" 1.5e3 ").unwrap(), 1500.0);
         assert!(parse_float("nan").unwrap().is_nan());
-        for (text, code) in
-            [("1e400", "22003"), ("1e-400", "22003"), ("", "22P02"), ("1x", "22P02")]
-        {
+        assert!(parse_float("nan(1_a)").unwrap().is_nan());
+        for (text, value) in [
+            ("0x10", 16.0),
+            ("-0X1F", -31.0),
+            ("0x1.8p3", 12.0),
+            ("0x.8", 0.5),
+            ("0x1p-1074", 5e-324),
+            ("0x0p9999", 0.0),
+            ("0x1fffffffffffff8", 144_115_188_075_855_864.0),
+            ("0x20000000000001000000000001", 2f64.powi(101) + 2f64.powi(49)),
+        ] {
+            assert_eq!(parse_float(text).unwrap(), value, "{text}");
+        }
+        for (text, code) in [
+            ("1e400", "22003"),
+            ("1e-400", "22003"),
+            ("", "22P02"),
+            ("1x", "22P02"),
+            ("0x", "22P02"),
+            ("0xg", "22P02"),
+            ("0x1p", "22P02"),
+            ("0x1p1024", "22003"),
+            ("0x1p-1090", "22003"),
+            ("nan(-)", "22P02"),
+        ] {
             assert_eq!(parse_float(text).unwrap_err().sqlstate.as_str(), code, "{text}");
         }
     }

@@ -102,8 +102,9 @@ impl fmt::Display for Numeric {
     }
 }
 
-/// Digits with a sign, nothing else; beyond what decides anything they count as the maximum.
+/// Digits with a sign, blanks in front of them as C's `strtol` has it; beyond what decides anything they count as the maximum.
 fn exponent(text: &str) -> Option<i64> {
+    let text = text.trim_start_matches(crate::format::is_space);
     let (negative, digits) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),
         b'+' => (false, &text[1..]),
