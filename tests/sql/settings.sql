@@ -561,3 +561,29 @@ SHOW idle_session_timeout
 RESET idle_session_timeout
 
 RESET ALL
+
+SHOW role
+
+SET ROLE nobody_at_all
+
+SET SESSION AUTHORIZATION nobody_at_all
+
+SET ROLE postgres
+
+SHOW role
+
+SELECT current_user, session_user
+
+RESET ROLE
+
+SHOW role
+
+SET default_with_oids = no
+
+SHOW default_with_oids
+
+SET constraint_exclusion = yes
+
+SHOW constraint_exclusion
+
+RESET constraint_exclusion

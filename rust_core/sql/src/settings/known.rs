@@ -13,6 +13,10 @@ pub(super) enum Kind {
     Word(&'static [&'static str]),
     DateStyle,
     TimeZone,
+    /// A switch that has no other side here.
+    Off,
+    /// The session's role by its name, the only one that it can be.
+    Role,
     /// Shown, never set.
     Fixed,
 }
@@ -32,14 +36,21 @@ pub(super) struct Setting {
     pub(super) default: &'static str,
     /// Whether a change is told with ParameterStatus.
     pub(super) reported: bool,
+    /// Whether SHOW ALL leaves it out.
+    pub(super) hidden: bool,
 }
 
 const fn setting(name: &'static str, kind: Kind, default: &'static str) -> Setting {
-    Setting { name, kind, default, reported: false }
+    Setting { name, kind, default, reported: false, hidden: false }
 }
 
 const fn reported(name: &'static str, kind: Kind, default: &'static str) -> Setting {
-    Setting { name, kind, default, reported: true }
+    Setting { name, kind, default, reported: true, hidden: false }
+}
+
+/// As it is without SHOW ALL.
+const fn hidden(setting: Setting) -> Setting {
+    Setting { name: setting.name, hidden: true, ..setting }
 }
 
 pub(super) const INT_MAX: i64 = i32::MAX as i64;
@@ -64,6 +75,8 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting("default_transaction_isolation", Kind::Word(&["read committed", "read uncommitted"]), "read committed"),
     reported("default_transaction_read_only", Kind::Bool, "off"),
     setting("effective_cache_size", Kind::Integer(1, INT_MAX, Unit::Pages), "524288"),
+    // Off since PostgreSQL 12, and still sent by clients that are older.
+    hidden(setting("default_with_oids", Kind::Off, "off")),
     setting("enable_async_append", Kind::Bool, "on"),
     setting("enable_bitmapscan", Kind::Bool, "on"),
     setting("enable_gathermerge", Kind::Bool, "on"),
@@ -94,7 +107,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     reported("in_hot_standby", Kind::Fixed, "off"),
     reported("integer_datetimes", Kind::Fixed, "on"),
     reported("IntervalStyle", Kind::Word(&["postgres", "postgres_verbose", "sql_standard", "iso_8601"]), "postgres"),
-    reported("is_superuser", Kind::Fixed, "on"),
+    hidden(reported("is_superuser", Kind::Fixed, "on")),
     setting("jit", Kind::Bool, "on"),
     setting("join_collapse_limit", Kind::Integer(1, INT_MAX, Unit::None), "8"),
     setting("lc_collate", Kind::Fixed, "C"),
@@ -114,14 +127,16 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting("plan_cache_mode", Kind::Word(&["auto", "force_generic_plan", "force_custom_plan"]), "auto"),
     setting("quote_all_identifiers", Kind::Bool, "off"),
     setting("random_page_cost", Kind::Real, "4"),
+    hidden(setting("role", Kind::Role, "none")),
     setting("row_security", Kind::Bool, "on"),
     setting("search_path", Kind::Path, "\"$user\", public"),
     setting("seq_page_cost", Kind::Real, "1"),
     reported("server_encoding", Kind::Fixed, "UTF8"),
     reported("server_version", Kind::Fixed, ""),
     setting("server_version_num", Kind::Fixed, "150014"),
-    reported("session_authorization", Kind::Fixed, ""),
+    hidden(reported("session_authorization", Kind::Role, "")),
     setting("session_replication_role", Kind::Word(&["origin"]), "origin"),
+    hidden(setting("ssl_renegotiation_limit", Kind::Integer(0, 0, Unit::Kilobytes), "0")),
     reported("standard_conforming_strings", Kind::Word(&["on"]), "on"),
     setting("statement_timeout", Kind::Integer(0, INT_MAX, Unit::Milliseconds), "0"),
     setting("synchronize_seqscans", Kind::Bool, "on"),
@@ -192,7 +207,7 @@ const FOREIGN: &str = "
     recovery_target_action recovery_target_inclusive recovery_target_lsn recovery_target_name
     recovery_target_time recovery_target_timeline recovery_target_xid recursive_worktable_factor
     remove_temp_files_after_crash restart_after_crash restore_command
-    restrict_nonsystem_relation_kind segment_size session_preload_libraries shared_buffers
+    restrict_nonsystem_relation_kind seed segment_size session_preload_libraries shared_buffers
     shared_memory_size shared_memory_size_in_huge_pages shared_memory_type shared_preload_libraries
     ssl ssl_ca_file ssl_cert_file ssl_ciphers ssl_crl_dir ssl_crl_file ssl_dh_params_file
     ssl_ecdh_curve ssl_key_file ssl_library ssl_max_protocol_version ssl_min_protocol_version

@@ -96,6 +96,7 @@ impl Settings {
     pub fn show_all(&self) -> Vec<(&'static str, String)> {
         SETTINGS
             .iter()
+            .filter(|known| !known.hidden)
             .map(|known| (known.name, self.show(known.name).expect("a name of the list")))
             .collect()
     }
@@ -119,6 +120,9 @@ impl Settings {
             self.values.insert(lower, value);
             return Ok(());
         };
+        if matches!(known.kind, Kind::Role) {
+            return self.set_role(known, value);
+        }
         if matches!(known.kind, Kind::Fixed) {
             let message = format!("parameter \"{}\" cannot be changed", known.name);
             return Err(Error::new(sqlstate::CANT_CHANGE_RUNTIME_PARAM, message));
@@ -132,6 +136,25 @@ impl Settings {
         }
         self.values.insert(lower, value);
         self.read_again();
+        Ok(())
+    }
+
+    /// SET ROLE and SET SESSION AUTHORIZATION: to the role that the session has, or back to it.
+    fn set_role(&mut self, known: &known::Setting, value: Option<&str>) -> Result<()> {
+        let own = self.values.get("session_authorization");
+        match value {
+            Some(name) if own.is_some_and(|own| own == name) => {
+                self.values.insert(known.name.to_owned(), name.to_owned());
+            }
+            Some(name) if (known.name, name) != ("role", "none") => {
+                let message = format!("role \"{name}\" does not exist");
+                return Err(Error::new(sqlstate::INVALID_PARAMETER_VALUE, message));
+            }
+            _ if known.name == "role" => {
+                self.values.remove(known.name);
+            }
+            _ => {}
+        }
         Ok(())
     }
 
@@ -370,6 +393,33 @@ mod tests {
             assert_eq!(error.sqlstate, sqlstate::INVALID_NAME, "{name}");
         }
         settings.set("app.user_id", Some("7")).expect("a name");
+    }
+
+    #[test]
+    fn a_session_has_the_role_that_it_began_with() {
+        let mut settings = Settings::new("ada");
+        assert_eq!(settings.show("role"), Ok("none".into()));
+        settings.set("role", Some("ada")).expect("its own");
+        assert_eq!(settings.show("role"), Ok("ada".into()));
+        for name in ["role", "session_authorization"] {
+            let error = settings.set(name, Some("bob")).expect_err("there is no other");
+            assert_eq!(error.sqlstate, sqlstate::INVALID_PARAMETER_VALUE, "{name}");
+            assert_eq!(error.message, "role \"bob\" does not exist");
+        }
+        settings.set("role", Some("none")).expect("back");
+        settings.set("session_authorization", None).expect("back");
+        let shown = ["role", "session_authorization"].map(|name| settings.show(name));
+        assert_eq!(shown, [Ok("none".into()), Ok("ada".into())]);
+        assert!(settings.show_all().iter().all(|(name, _)| *name != "role"));
+    }
+
+    #[test]
+    fn a_switch_without_another_side_stays_off() {
+        let mut settings = Settings::new("postgres");
+        settings.set("default_with_oids", Some("false")).expect("it is off");
+        let error = settings.set("default_with_oids", Some("true")).expect_err("absent");
+        assert_eq!(error.sqlstate, sqlstate::FEATURE_NOT_SUPPORTED);
+        assert_eq!(settings.show("default_with_oids"), Ok("off".into()));
     }
 
     #[test]

@@ -13,6 +13,10 @@ use super::path::path_names;
 pub(super) fn read(known: &Setting, value: &str, format: &SessionFormat) -> Result<String> {
     match &known.kind {
         Kind::Bool => boolean(known, value),
+        Kind::Off => match boolean(known, value)?.as_str() {
+            "off" => Ok("off".into()),
+            on => Err(Error::unsupported(format!("{} = '{on}'", known.name))),
+        },
         Kind::Integer(from, to, unit) => integer(known, value, *from, *to, *unit),
         Kind::Real => real(known, value),
         Kind::Text => Ok(value.to_owned()),
@@ -44,7 +48,7 @@ pub(super) fn read(known: &Setting, value: &str, format: &SessionFormat) -> Resu
             }
             Ok(zone.name().to_owned())
         }
-        Kind::Fixed => unreachable!("the caller refuses fixed settings"),
+        Kind::Role | Kind::Fixed => unreachable!("the caller has dealt with these"),
     }
 }
 
@@ -202,23 +206,36 @@ fn real(known: &Setting, value: &str) -> Result<String> {
     Err(Error::new(sqlstate::INVALID_PARAMETER_VALUE, message))
 }
 
-fn word(known: &Setting, words: &[&str], value: &str) -> Result<String> {
-    let wanted = value.trim();
+/// The documented word for one that PostgreSQL takes besides: yes and no, where a setting is more
+/// than a switch, and a level of messages.
+fn undocumented<'a>(known: &Setting, words: &[&'static str], wanted: &'a str) -> &'a str {
+    match wanted.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "1" if words.contains(&"on") => "on",
+        "false" | "no" | "0" if words.contains(&"off") => "off",
+        "debug" if known.name == "client_min_messages" => "debug2",
+        _ => wanted,
+    }
+}
+
+fn word(known: &Setting, words: &[&'static str], value: &str) -> Result<String> {
+    let wanted = undocumented(known, words, value.trim());
     // PostgreSQL looks at letters and digits of an encoding's name only; asyncpg sends quotes.
     let plain = |text: &str| text.to_ascii_lowercase().replace(|c: char| !c.is_alphanumeric(), "");
     let found = words.iter().find(|word| {
         word.eq_ignore_ascii_case(wanted)
             || (known.name == "client_encoding"
                 && matches!(plain(wanted).as_str(), "utf8" | "unicode"))
-            || (known.name == "standard_conforming_strings"
-                && matches!(plain(wanted).as_str(), "true" | "yes" | "1"))
     });
     if let Some(found) = found {
         return Ok((*found).to_owned());
     }
+    if known.name == "client_min_messages" && wanted.eq_ignore_ascii_case("info") {
+        return Ok("info".to_owned());
+    }
     // These are values that PostgreSQL takes and that would change what statements mean.
     let lower = wanted.to_ascii_lowercase();
     let is_absent = match known.name {
+        "backslash_quote" => matches!(lower.as_str(), "off" | "false" | "no" | "0"),
         "client_encoding"
         | "standard_conforming_strings"
         | "synchronous_commit"
