@@ -1,12 +1,15 @@
 //! Types of expressions: literals and parameters that take one, casts, the common type of several.
 
 use pg_query::protobuf;
+use pg_query::protobuf::a_const::Val;
+use pg_query::protobuf::node::Node;
 use phantom_base::{Error, Result, sqlstate};
 pub(super) use phantom_types::catalog::CastContext as Context;
 use phantom_types::catalog::{self, CastHow};
 use phantom_types::{Datum, NO_TYPMOD, TypeId, format};
 
-use super::{Binder, foreign, strings_of};
+use super::names::{check_schema, qualified};
+use super::{Binder, foreign, inner, strings_of};
 use crate::bound::{Expr, ExprKind};
 
 /// How a cast is done.
@@ -206,33 +209,75 @@ impl Binder<'_> {
     /// The type and modifier that a type's name means.
     pub(super) fn type_name(&mut self, name: &protobuf::TypeName) -> Result<(TypeId, i32)> {
         let words = strings_of(&name.names);
-        let shown = words.join(".");
-        if name.setof || name.pct_type || !name.array_bounds.is_empty() {
-            return Err(self.unsupported(name.location, format!("type {shown} in this form")));
+        let (schema, word) = qualified(&words)?;
+        if let Some(schema) = schema {
+            self.at(name.location, check_schema(schema))?;
         }
-        let word = match words.as_slice() {
-            [word] | ["pg_catalog", word] => *word,
-            _ => "",
-        };
+        let in_catalog = matches!(schema, None | Some("pg_catalog"));
         let found = TypeId::from_name(word)
+            .filter(|_| in_catalog)
             .filter(|ty| !matches!(*ty, TypeId::UNKNOWN | TypeId::ANY | TypeId::NAME));
-        let Some(ty) = found else {
-            if foreign::is_foreign_type(word) {
-                return Err(self.unsupported(name.location, format!("type {word}")));
-            }
-            let message = format!("type \"{shown}\" does not exist");
-            return Err(self.error(sqlstate::UNDEFINED_OBJECT, name.location, message));
+        let is_foreign = in_catalog && foreign::is_foreign_type(word)
+            || foreign::is_system_relation(schema.unwrap_or("pg_catalog"), word);
+        let shown = match found {
+            Some(ty) => ty.sql_name(),
+            None => word,
         };
+        let (before, behind) = match name {
+            _ if name.pct_type => ("", "%TYPE"),
+            _ if name.setof => ("SETOF ", ""),
+            _ if !name.array_bounds.is_empty() => ("", "[]"),
+            _ => ("", ""),
+        };
+        let is_of_type = !before.is_empty() || !behind.is_empty();
+        match found {
+            Some(ty) if !is_of_type => Ok((ty, self.type_modifier(ty, name)?)),
+            None if !is_foreign && !name.pct_type => {
+                let message = format!("type \"{}{behind}\" does not exist", words.join("."));
+                Err(self.error(sqlstate::UNDEFINED_OBJECT, name.location, message))
+            }
+            _ => Err(self.unsupported(name.location, format!("type {before}{shown}{behind}"))),
+        }
+    }
+
+    /// What stands in brackets behind a type's name: numbers, or texts and names, which are read as
+    /// numbers.
+    fn type_modifier(&mut self, ty: TypeId, name: &protobuf::TypeName) -> Result<i32> {
         let mut modifiers = Vec::with_capacity(name.typmods.len());
         for modifier in &name.typmods {
-            let bound = self.child(Some(modifier))?;
-            let ExprKind::Const(Datum::Int4(value)) = bound.kind else {
+            let text = match inner(Some(modifier)) {
+                Some(Node::AConst(constant)) if !constant.isnull => match &constant.val {
+                    None => Some("0".to_owned()),
+                    Some(Val::Ival(value)) => Some(value.ival.to_string()),
+                    Some(Val::Fval(value)) => Some(value.fval.clone()),
+                    Some(Val::Sval(value)) => Some(value.sval.clone()),
+                    Some(Val::Boolval(_) | Val::Bsval(_)) => None,
+                },
+                Some(Node::ColumnRef(column)) => match strings_of(&column.fields).as_slice() {
+                    [word] if column.fields.len() == 1 => Some((*word).to_owned()),
+                    _ => None,
+                },
+                _ => None,
+            };
+            let Some(text) = text else {
                 let message = "type modifiers must be simple constants or identifiers";
                 return Err(self.error(sqlstate::SYNTAX_ERROR, name.location, message));
             };
-            modifiers.push(value);
+            modifiers.push(text);
         }
-        let typmod = self.at(name.location, ty.pack_typmod(&modifiers))?;
-        Ok((ty, typmod))
+        // A type without modifiers refuses them before it looks at them.
+        let are_read = matches!(ty, TypeId::NUMERIC | TypeId::VARCHAR | TypeId::TIMESTAMPTZ);
+        let mut numbers = Vec::with_capacity(modifiers.len());
+        for text in modifiers {
+            let number = if are_read {
+                let read = format::read_literal(TypeId::INT4, NO_TYPMOD, &text, self.context.eval);
+                self.at(name.location, read)?.0
+            } else {
+                Datum::Int4(0)
+            };
+            let Datum::Int4(number) = number else { unreachable!("an int4 was read") };
+            numbers.push(number);
+        }
+        self.at(name.location, ty.pack_typmod(&numbers))
     }
 }

@@ -242,8 +242,9 @@ fn refuse_absent_options(create: &protobuf::CreateStmt, range: &protobuf::RangeV
     let absent = match range.relpersistence.as_str() {
         "t" => "CREATE TEMPORARY TABLE",
         "u" => "CREATE UNLOGGED TABLE",
+        _ if create.partbound.is_some() => "PARTITION OF",
+        _ if create.partspec.is_some() => "PARTITION BY",
         _ if !create.inh_relations.is_empty() => "INHERITS",
-        _ if create.partspec.is_some() || create.partbound.is_some() => "PARTITION BY",
         _ if create.of_typename.is_some() => "CREATE TABLE OF",
         _ if !create.options.is_empty() => "WITH options of a table",
         _ if !create.tablespacename.is_empty() => "TABLESPACE",

@@ -128,11 +128,12 @@ impl Binder<'_> {
     }
 
     fn operator_expression(&mut self, expr: &protobuf::AExpr) -> Result<Expr> {
-        let name = match strings_of(&expr.name).as_slice() {
-            [name] | ["pg_catalog", name] => (*name).to_owned(),
-            other => {
-                let what = format!("operator {}", other.join("."));
-                return Err(self.unsupported(expr.location, what));
+        let words = strings_of(&expr.name);
+        let name = match names::qualified(&words)? {
+            (None | Some("pg_catalog"), name) => name.to_owned(),
+            (Some(schema), _) => {
+                self.at(expr.location, names::check_schema(schema))?;
+                return Err(self.no_operator_in(&words.join("."), expr)?);
             }
         };
         match expr.kind() {

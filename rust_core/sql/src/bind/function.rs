@@ -6,6 +6,7 @@ use phantom_types::{NO_TYPMOD, TypeId, catalog};
 
 use super::coerce::{Context, casts_without_function};
 use super::expression::location_of;
+use super::names::{check_schema, qualified};
 use super::operator::{Unresolved, choose};
 use super::{Binder, builtin, foreign, inner, strings_of};
 use crate::bound::{Aggregate, Expr, ExprKind};
@@ -14,14 +15,12 @@ impl Binder<'_> {
     /// Binds `name(..)`.
     pub(super) fn function_call(&mut self, call: &protobuf::FuncCall) -> Result<Expr> {
         let words = strings_of(&call.funcname);
-        let name = match words.as_slice() {
-            [name] | ["pg_catalog", name] => (*name).to_owned(),
-            ["public", name] => return Err(self.no_function_in_public(name, call)?),
-            [schema, ..] => {
-                let message = format!("schema \"{schema}\" does not exist");
-                return Err(self.error(sqlstate::INVALID_SCHEMA_NAME, call.location, message));
+        let name = match self.at(call.location, qualified(&words))? {
+            (None | Some("pg_catalog"), name) => name.to_owned(),
+            (Some(schema), name) => {
+                self.at(call.location, check_schema(schema))?;
+                return Err(self.no_function_in(schema, name, call)?);
             }
-            [] => return Err(self.unsupported(call.location, "a call without a name")),
         };
         if call.over.is_some() {
             return Err(self.unsupported(call.location, "a window function"));
@@ -64,13 +63,21 @@ impl Binder<'_> {
         self.call_by_name(&words, arguments, call.location)
     }
 
-    /// Users' functions would be in `public`; there are none.
-    fn no_function_in_public(&mut self, name: &str, call: &protobuf::FuncCall) -> Result<Error> {
+    /// Users' functions would be in `public`; there are none. `information_schema` has a few.
+    fn no_function_in(
+        &mut self,
+        schema: &str,
+        name: &str,
+        call: &protobuf::FuncCall,
+    ) -> Result<Error> {
+        if schema == "information_schema" && name.starts_with("_pg_") {
+            return Ok(self.unsupported(call.location, format!("function {schema}.{name}")));
+        }
         let mut types = Vec::with_capacity(call.args.len());
         for argument in &call.args {
             types.push(self.child(Some(argument))?.ty);
         }
-        let shown = format!("public.{name}");
+        let shown = format!("{schema}.{name}");
         Ok(self.no_function(name, &shown, (&types, Unresolved::Nothing), call.location))
     }
 
@@ -148,7 +155,7 @@ impl Binder<'_> {
     ) -> Error {
         let is_unheard_of = catalog::procedures_named(name).next().is_none()
             && builtin::aggregates(name).next().is_none()
-            && !shown.starts_with("public.");
+            && (!shown.contains('.') || shown.contains("pg_catalog."));
         if is_unheard_of && foreign::is_foreign_function(name) {
             return self.unsupported(location, format!("function {name}"));
         }

@@ -5,7 +5,7 @@ use pg_query::protobuf::node::Node;
 use pg_query::protobuf::{self, AExprKind, MinMaxOp, SqlValueFunctionOp};
 use phantom_base::{Error, Result, sqlstate};
 
-use super::{Binder, inner, strings_of};
+use super::{Binder, foreign, inner, strings_of};
 use crate::bound::Expr;
 
 /// The one database.
@@ -16,15 +16,44 @@ pub(super) const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "cmax", "xmax", "cmin"
 
 /// Refuses a relation of a system catalog by its name: it is absent, not empty.
 pub(super) fn refuse_system_catalog(schema: &str, name: &str) -> Result<()> {
-    let is_catalog = schema == "pg_catalog"
-        || schema == "information_schema"
-        || (schema == "public" && name.starts_with("pg_"));
-    if !is_catalog {
+    // The catalogs stand in front of every search path.
+    let schema = if schema == "public" { "pg_catalog" } else { schema };
+    let is_storage = (schema == "pg_toast" && name.starts_with("pg_toast_"))
+        || (schema == "pg_catalog" && name.starts_with("pg_") && name.ends_with("_index"));
+    if is_storage || foreign::is_system_relation(schema, name) {
+        return Err(Error::unsupported(format!("system catalog {schema}.{name}")));
+    }
+    Ok(())
+}
+
+/// The schema, if one is written, and the name of what a qualified name means.
+///
+/// # Errors
+/// `0A000` for another database, `42601` for too many names.
+pub(super) fn qualified<'a>(words: &[&'a str]) -> Result<(Option<&'a str>, &'a str)> {
+    match *words {
+        [name] => Ok((None, name)),
+        [schema, name] | [DATABASE, schema, name] => Ok((Some(schema), name)),
+        [_, _, _] => {
+            let shown = words.join(".");
+            let message = format!("cross-database references are not implemented: {shown}");
+            Err(Error::new(sqlstate::FEATURE_NOT_SUPPORTED, message))
+        }
+        _ => {
+            let shown = words.join(".");
+            let message = format!("improper qualified name (too many dotted names): {shown}");
+            Err(Error::new(sqlstate::SYNTAX_ERROR, message))
+        }
+    }
+}
+
+/// Whether a schema exists. `3F000` for one that does not.
+pub(super) fn check_schema(schema: &str) -> Result<()> {
+    if matches!(schema, "pg_catalog" | "information_schema" | "pg_toast" | "public") {
         return Ok(());
     }
-    let shown =
-        if schema == "public" { format!("pg_catalog.{name}") } else { format!("{schema}.{name}") };
-    Err(Error::unsupported(format!("system catalog {shown}")))
+    let message = format!("schema \"{schema}\" does not exist");
+    Err(Error::new(sqlstate::INVALID_SCHEMA_NAME, message))
 }
 
 impl Binder<'_> {

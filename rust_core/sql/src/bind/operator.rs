@@ -1,5 +1,6 @@
 //! Operators, and the choice among overloads (PostgreSQL, "Type Conversion": operators, functions).
 
+use pg_query::protobuf;
 use phantom_base::{Error, Result, sqlstate};
 use phantom_types::{NO_TYPMOD, TypeId, catalog};
 
@@ -103,6 +104,17 @@ impl Binder<'_> {
         let left = self.coerce(left, left_type, NO_TYPMOD, Context::Implicit, location)?;
         let right = self.coerce(right, row.right, NO_TYPMOD, Context::Implicit, location)?;
         Ok(Resolved { procedure: row.procedure, ty: row.ret, left, right })
+    }
+
+    /// Operators are in `pg_catalog` alone.
+    pub(super) fn no_operator_in(&mut self, shown: &str, expr: &protobuf::AExpr) -> Result<Error> {
+        let mut types = Vec::with_capacity(2);
+        for operand in [expr.lexpr.as_deref(), expr.rexpr.as_deref()] {
+            if operand.is_some() {
+                types.push(self.child(operand)?.ty);
+            }
+        }
+        Ok(self.no_operator(shown, &types, Unresolved::Nothing, expr.location))
     }
 
     fn no_operator(

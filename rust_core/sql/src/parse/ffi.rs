@@ -74,6 +74,16 @@ fn sqlstate_of(message: &str) -> phantom_base::SqlState {
         .any(|start| message.starts_with(start))
     {
         sqlstate::STATEMENT_TOO_COMPLEX
+    } else if message.starts_with("precision for type float")
+        || message.starts_with("unrecognized partitioning strategy")
+    {
+        sqlstate::INVALID_PARAMETER_VALUE
+    } else if message.starts_with("frame ") {
+        sqlstate::WINDOWING_ERROR
+    } else if message.contains("role name") {
+        sqlstate::RESERVED_NAME
+    } else if message.ends_with("hash partition provided more than once") {
+        sqlstate::DUPLICATE_OBJECT
     } else if message.contains("not supported") || message.contains("not yet implemented") {
         sqlstate::FEATURE_NOT_SUPPORTED
     } else {

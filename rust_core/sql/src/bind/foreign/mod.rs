@@ -13,6 +13,7 @@
 //! - `overloads.txt`: a line a function or aggregate of `pg_proc` whose name has several: name,
 //!   arguments. Those that take `internal` are left out, for no statement can call them.
 //! - `functions.txt`: the names of all that statements may call.
+//! - `relations.txt`: a line a table or view of the system schemas, or a domain: schema, name.
 
 mod types;
 
@@ -24,6 +25,7 @@ use types::{Foreign, TYPES, named};
 const OPERATORS: &str = include_str!("operators.txt");
 const OVERLOADS: &str = include_str!("overloads.txt");
 const FUNCTIONS: &str = include_str!("functions.txt");
+const RELATIONS: &str = include_str!("relations.txt");
 
 /// Signatures of infix operators of a name.
 pub(super) fn infix(name: &str) -> Vec<Vec<TypeId>> {
@@ -55,6 +57,11 @@ pub(super) fn beside(mut ours: Vec<Vec<TypeId>>, all: Vec<Vec<TypeId>>) -> Vec<V
 /// Whether PostgreSQL 15 has a function of that name.
 pub(super) fn is_foreign_function(name: &str) -> bool {
     FUNCTIONS.split_whitespace().any(|known| known == name)
+}
+
+/// Whether PostgreSQL 15 has a table, a view or a domain of that name in a system schema.
+pub(super) fn is_system_relation(schema: &str, name: &str) -> bool {
+    RELATIONS.lines().any(|line| line.split_once(' ') == Some((schema, name)))
 }
 
 /// What stands where a prefix operator has no left operand.
@@ -137,6 +144,14 @@ mod tests {
             }
             assert!(text.lines().map(split).is_sorted_by(|a, b| a < b), "after {words:?}");
         }
+    }
+
+    #[test]
+    fn system_relations_are_known_by_schema_and_name() {
+        assert!(is_system_relation("pg_catalog", "pg_class"));
+        assert!(is_system_relation("information_schema", "sql_identifier"));
+        assert!(!is_system_relation("pg_catalog", "tables"));
+        assert!(RELATIONS.lines().all(|line| line.split(' ').count() == 2));
     }
 
     #[test]

@@ -138,6 +138,9 @@ pub(super) const TYPES: &[Foreign] = &[
 /// Words that CREATE TABLE takes for a type, and `pg_type` does not have.
 const SERIALS: &[&str] = &["bigserial", "serial", "serial2", "serial4", "serial8", "smallserial"];
 
+/// Types that expressions have, and no statement may name yet.
+const UNNAMED: &[&str] = &["any", "name", "unknown"];
+
 /// A type that we lack, by its name.
 pub(super) fn named(name: &str) -> Option<&'static Foreign> {
     TYPES.binary_search_by(|foreign| foreign.name.cmp(name)).ok().and_then(|at| TYPES.get(at))
@@ -147,5 +150,8 @@ pub(super) fn named(name: &str) -> Option<&'static Foreign> {
 pub(in crate::bind) fn is_foreign_type(name: &str) -> bool {
     let element = name.strip_prefix('_').unwrap_or(name);
     let is_array_of_ours = element != name && T::from_name(element).is_some();
-    is_array_of_ours || element == "any" || named(element).is_some() || SERIALS.contains(&element)
+    is_array_of_ours
+        || UNNAMED.contains(&element)
+        || named(element).is_some()
+        || SERIALS.contains(&element)
 }
