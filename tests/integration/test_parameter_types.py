@@ -49,6 +49,13 @@ def test_every_type_number_is_answered(node: NodeProcess, form: int) -> None:
     assert refused == set(OIDS) - set(OURS)
 
 
+def test_a_type_that_is_absent_is_named(node: NodeProcess) -> None:
+    with Frontend.connect(node.pg.port) as db:
+        for oid, name in [(114, "json"), (1114, "timestamp without time zone"), (2950, "uuid")]:
+            db.send(script(oid, b"1", TEXT))
+            assert db.answer().error["M"] == f"type {name} is not supported"
+
+
 @pytest.mark.parametrize("form", [TEXT, BINARY])
 def test_declared_types_take_what_postgresql_takes(
     oracle: int, node: NodeProcess, form: int

@@ -22,6 +22,7 @@ FORBIDDEN = {
     r"\b(TODO|FIXME|HACK|XXX)\b(?!\(#\d+\)|\{)": "a promise names its issue: TODO(#12)",
     r"\b(todo|unimplemented|dbg)!\(": "what is absent is absent, not a stub",
     r"^\s*breakpoint\(\)": "a leftover",
+    r'unsupported\([^"]*"(this|that|such) ': "a refusal names what it refuses",
     r"<{7} |>{7} ": "a merge that was not finished",
     r"^\s*(#|//) ?[-=*#]{5,}\s*$": "no banners",
     r"\t": "blanks, not tabs",

@@ -10,7 +10,7 @@ use phantom_types::{NO_TYPMOD, TypeId};
 
 use super::coerce::{Context, can_coerce};
 use super::expression::{is_null_test, not};
-use super::{Binder, inner};
+use super::{Binder, inner, words};
 use crate::bound::{Expr, ExprKind};
 
 impl Binder<'_> {
@@ -141,7 +141,7 @@ impl Binder<'_> {
 
     pub(super) fn between(&mut self, expr: &protobuf::AExpr) -> Result<Expr> {
         let Some(Node::List(bounds)) = inner(expr.rexpr.as_deref()) else {
-            return Err(self.unsupported(expr.location, "this form of BETWEEN"));
+            return Err(self.unsupported(expr.location, words::of(inner(expr.rexpr.as_deref()))));
         };
         let [low, high] = bounds.items.as_slice() else {
             unreachable!("BETWEEN has two bounds");

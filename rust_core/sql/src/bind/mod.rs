@@ -262,7 +262,10 @@ fn declared_type(oid: u32) -> Result<Option<TypeId>> {
         }
         Some(ty) => Ok(Some(ty)),
         None if oid == 0 => Ok(None),
-        None => Err(Error::unsupported(format!("type with OID {oid}"))),
+        None => Err(Error::unsupported(match foreign::type_of_oid(oid) {
+            Some(name) => format!("type {name}"),
+            None => format!("type with OID {oid}"),
+        })),
     }
 }
 

@@ -104,6 +104,11 @@ pub(super) fn category(ty: TypeId) -> (char, bool) {
     facts(ty).map_or_else(|| (ty.category().letter(), ty.is_preferred()), |found| found.category)
 }
 
+/// The name in messages of a type that we lack; arrays have none here but for a few.
+pub(super) fn type_of_oid(oid: u32) -> Option<&'static str> {
+    facts(TypeId(oid)).map(|foreign| shown(foreign.ty))
+}
+
 /// The name in messages of a type of ours or a foreign one.
 pub(super) fn shown(ty: TypeId) -> &'static str {
     match facts(ty).map(|foreign| foreign.name) {
