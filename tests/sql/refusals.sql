@@ -157,3 +157,23 @@ ALTER INDEX nosuch RENAME TO other
 CREATE TABLE likes (LIKE refusals, EXCLUDE (b WITH =))
 
 CREATE TABLE excludes (b bool, EXCLUDE (b WITH =))
+
+SELECT string_agg(t, ',' ORDER BY t) FROM refusals
+
+SELECT array_agg(DISTINCT t) FROM refusals
+
+SELECT nosuch(DISTINCT t) FROM refusals
+
+SELECT lower(DISTINCT t) FROM refusals
+
+SELECT refusals.ctid FROM refusals
+
+SELECT NULL::char(3), NULL::bit varying
+
+SET work_mem = '4MB', '5MB'
+
+SET nosuch.name = 1, 2
+
+SET nosuch_at_all = 1, 2
+
+CREATE TABLE included (a int, PRIMARY KEY (a) INCLUDE (a))

@@ -221,7 +221,7 @@ impl Binder<'_> {
             || foreign::is_system_relation(schema.unwrap_or("pg_catalog"), word);
         let shown = match found {
             Some(ty) => ty.sql_name(),
-            None => word,
+            None => foreign::shown_name(word),
         };
         let (before, behind) = match name {
             _ if name.pct_type => ("", "%TYPE"),

@@ -261,11 +261,11 @@ fn refuse_key_options(constraint: &protobuf::Constraint) -> Result<()> {
     if constraint.deferrable || constraint.initdeferred {
         return Err(Error::unsupported("a deferrable primary key"));
     }
-    if !constraint.including.is_empty()
-        || !constraint.options.is_empty()
-        || constraint.without_overlaps
-    {
-        return Err(Error::unsupported("options of a primary key"));
-    }
-    Ok(())
+    let absent = match constraint {
+        _ if !constraint.including.is_empty() => "INCLUDE",
+        _ if !constraint.options.is_empty() => "WITH",
+        _ if constraint.without_overlaps => "WITHOUT OVERLAPS",
+        _ => return Ok(()),
+    };
+    Err(Error::unsupported(format!("{absent} of a primary key")))
 }

@@ -34,14 +34,17 @@ impl Binder<'_> {
         if builtin::aggregates(&name).next().is_some() {
             return self.aggregate_call(&name, &words.join("."), call);
         }
+        let mut arguments = Vec::with_capacity(call.args.len());
+        for argument in &call.args {
+            arguments.push(self.child(Some(argument))?);
+        }
         if call.agg_star
             || call.agg_distinct
             || call.agg_filter.is_some()
             || !call.agg_order.is_empty()
         {
-            if call.agg_star {
-                self.call_by_name(&words, Vec::new(), call.location)?;
-            }
+            // Whether there is such a function comes first; an aggregate may be absent here.
+            self.call_by_name(&words, arguments, call.location)?;
             let clause = if call.agg_star {
                 format!("{name}(*) specified, but {name} is not an aggregate function")
             } else if call.agg_distinct {
@@ -52,10 +55,6 @@ impl Binder<'_> {
                 format!("ORDER BY specified, but {name} is not an aggregate function")
             };
             return Err(self.error(sqlstate::WRONG_OBJECT_TYPE, call.location, clause));
-        }
-        let mut arguments = Vec::with_capacity(call.args.len());
-        for argument in &call.args {
-            arguments.push(self.child(Some(argument))?);
         }
         if name == "current_schema" && arguments.is_empty() {
             return Ok(self.current_schema());

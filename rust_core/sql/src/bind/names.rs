@@ -120,6 +120,9 @@ impl Binder<'_> {
             });
         };
         self.scope.qualified(item, name).ok_or_else(|| {
+            if SYSTEM_COLUMNS.contains(&name) {
+                return Error::unsupported(format!("system column \"{table}.{name}\""));
+            }
             let message = format!("column {table}.{name} does not exist");
             Error::new(sqlstate::UNDEFINED_COLUMN, message)
         })

@@ -3,7 +3,7 @@
 use pg_query::protobuf::a_const::Val;
 use pg_query::protobuf::node::Node;
 use pg_query::protobuf::{self, DiscardMode, TransactionStmtKind, VariableSetKind};
-use phantom_base::{Error, Result};
+use phantom_base::{Error, Result, sqlstate};
 use phantom_types::TypeId;
 
 use super::{Binder, Bound, BoundStatement, inner, words};
@@ -47,6 +47,10 @@ fn bind_set(set: &protobuf::VariableSetStmt) -> Result<Utility> {
             Ok(Utility::Set { name, value: None, local: set.is_local })
         }
         VariableSetKind::VarSetValue => {
+            if set.args.len() > 1 && !crate::settings::is_list(&name) {
+                let message = format!("SET {} takes only one argument", set.name);
+                return Err(Error::new(sqlstate::INVALID_PARAMETER_VALUE, message));
+            }
             let mut words = Vec::with_capacity(set.args.len());
             for argument in &set.args {
                 words.push(setting_word(inner(Some(argument)))?);

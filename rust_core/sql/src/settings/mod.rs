@@ -268,6 +268,25 @@ pub fn shown_name(name: &str) -> &str {
     find(&name.to_ascii_lowercase()).map_or(name, |known| known.name)
 }
 
+/// Whether a setting's value is a list, by its name in lower case.
+pub fn is_list(lower: &str) -> bool {
+    const LISTS: &[&str] = &[
+        "datestyle",
+        "listen_addresses",
+        "local_preload_libraries",
+        "log_destination",
+        "restrict_nonsystem_relation_kind",
+        "search_path",
+        "session_preload_libraries",
+        "shared_preload_libraries",
+        "synchronous_standby_names",
+        "temp_tablespaces",
+        "unix_socket_directories",
+        "wal_consistency_checking",
+    ];
+    LISTS.contains(&lower)
+}
+
 impl Modes {
     fn show(&self, lower: &str) -> Option<String> {
         let on_or_off = |is_on| Some(if is_on { "on" } else { "off" }.to_owned());

@@ -111,17 +111,21 @@ pub(super) fn type_of_oid(oid: u32) -> Option<&'static str> {
 
 /// The name in messages of a type of ours or a foreign one.
 pub(super) fn shown(ty: TypeId) -> &'static str {
-    match facts(ty).map(|foreign| foreign.name) {
-        None => ty.sql_name(),
-        Some("_text") => "text[]",
-        Some("bpchar") => "character",
-        Some("char") => "\"char\"",
-        Some("float4") => "real",
-        Some("time") => "time without time zone",
-        Some("timestamp") => "timestamp without time zone",
-        Some("timetz") => "time with time zone",
-        Some("varbit") => "bit varying",
-        Some(name) => name,
+    facts(ty).map_or_else(|| ty.sql_name(), |foreign| shown_name(foreign.name))
+}
+
+/// The name in messages for a name in `pg_type`.
+pub(super) fn shown_name(name: &str) -> &str {
+    match name {
+        "_text" => "text[]",
+        "bpchar" => "character",
+        "char" => "\"char\"",
+        "float4" => "real",
+        "time" => "time without time zone",
+        "timestamp" => "timestamp without time zone",
+        "timetz" => "time with time zone",
+        "varbit" => "bit varying",
+        name => name,
     }
 }
 
