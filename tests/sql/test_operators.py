@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from kit.frontend import Frontend
 
-from phantomdb.demo.processes import NodeProcess
+from phantomdb.client.processes import NodeProcess
 
 #: Columns without rows: what is looked for is the operator, not its result.
 COLUMNS = {

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from kit.frontend import Answer, Frontend
 
-from phantomdb.demo.processes import NodeProcess
+from phantomdb.client.processes import NodeProcess
 
 #: Settings that `pg_settings` leaves out.
 UNLISTED = ["default_with_oids", "is_superuser", "role", "seed", "session_authorization"]
