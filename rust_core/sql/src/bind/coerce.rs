@@ -8,6 +8,7 @@ pub(super) use phantom_types::catalog::CastContext as Context;
 use phantom_types::catalog::{self, CastHow};
 use phantom_types::{Datum, NO_TYPMOD, TypeId, format};
 
+use super::collation::is_collatable;
 use super::names::{check_schema, qualified};
 use super::{Binder, foreign, inner, strings_of};
 use crate::bound::{Expr, ExprKind};
@@ -76,6 +77,15 @@ impl Binder<'_> {
         context: Context,
         location: i32,
     ) -> Result<Expr> {
+        if let ExprKind::Collate(collate, of) = value.kind {
+            // What is cast is its operand, which may have had no type yet.
+            let of = self.coerce(*of, ty, typmod, context, location)?;
+            if !is_collatable(of.ty) {
+                return Ok(of);
+            }
+            let (ty, typmod) = (of.ty, of.typmod);
+            return Ok(Expr { kind: ExprKind::Collate(collate, Box::new(of)), ty, typmod });
+        }
         let typed = match (&value.kind, value.ty) {
             (_, from) if from == ty || ty == TypeId::ANY => value,
             (ExprKind::Const(_), TypeId::UNKNOWN) => self.literal(value, ty, location)?,

@@ -6,7 +6,7 @@ use phantom_base::{Error, Result, sqlstate};
 
 use super::names::SYSTEM_COLUMNS;
 use super::{Binder, inner, string_of, strings_of, words};
-use crate::catalog::Column;
+use crate::catalog::{Collation, Column};
 use crate::statement::{Body, CreateTable, DropTable};
 
 /// PostgreSQL's bound of a table.
@@ -91,14 +91,10 @@ impl Binder<'_> {
         let ty = definition.type_name.as_ref().expect("a column has a type");
         let (ty, typmod) = self.type_name(ty)?;
         if let Some(collate) = &definition.coll_clause {
-            let collation = strings_of(&collate.collname).last().copied().unwrap_or_default();
+            let _: Collation = self.collation_named(collate)?;
             if !ty.is_text() {
                 let message = format!("collations are not supported by type {}", ty.sql_name());
                 return Err(self.error(sqlstate::DATATYPE_MISMATCH, collate.location, message));
-            }
-            if !matches!(collation, "C" | "POSIX" | "default") {
-                let what = format!("collation \"{collation}\"");
-                return Err(self.unsupported(collate.location, what));
             }
         }
         let absent = match definition {

@@ -6,7 +6,7 @@ use pg_query::protobuf::{
     self, AExprKind, BoolExprType, BoolTestType, MinMaxOp, NullTestType, SqlValueFunctionOp,
 };
 use phantom_base::{Result, sqlstate};
-use phantom_types::{Category, Datum, NO_TYPMOD, Numeric, TypeId};
+use phantom_types::{Datum, NO_TYPMOD, Numeric, TypeId};
 
 use super::coerce::Context;
 use super::{Binder, inner, names, strings_of, words};
@@ -222,7 +222,8 @@ impl Binder<'_> {
             None => None,
             Some(node) => {
                 let bound = self.expr(node)?;
-                Some(self.settle(bound, location_of(node))?)
+                let bound = self.settle(bound, location_of(node))?;
+                Some(self.case_subject(bound)?)
             }
         };
         let mut conditions = Vec::with_capacity(case.args.len());
@@ -319,19 +320,6 @@ impl Binder<'_> {
     pub(super) fn current_schema(&self) -> Expr {
         let first = self.context.settings.search_path().first;
         Expr::constant(first.map_or(Datum::Null, Datum::text), TypeId::NAME)
-    }
-
-    fn collate(&mut self, collate: &protobuf::CollateClause) -> Result<Expr> {
-        let of = self.child(collate.arg.as_deref())?;
-        if of.ty != TypeId::UNKNOWN && of.ty.category() != Category::String {
-            let message = format!("collations are not supported by type {}", of.ty.sql_name());
-            return Err(self.error(sqlstate::DATATYPE_MISMATCH, collate.location, message));
-        }
-        let name = strings_of(&collate.collname).last().copied().unwrap_or_default();
-        if !matches!(name, "C" | "POSIX" | "default") {
-            return Err(self.unsupported(collate.location, format!("collation \"{name}\"")));
-        }
-        Ok(of)
     }
 }
 

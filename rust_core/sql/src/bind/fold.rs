@@ -114,7 +114,10 @@ impl Folder<'_> {
                 }
                 Ok(())
             }
-            ExprKind::Relabel(of) | ExprKind::Not(of) | ExprKind::Is(_, of) => {
+            ExprKind::Relabel(of)
+            | ExprKind::Collate(_, of)
+            | ExprKind::Not(of)
+            | ExprKind::Is(_, of) => {
                 self.fold(of)?;
                 if is_constant(of) { self.evaluate(expr) } else { Ok(()) }
             }

@@ -66,6 +66,9 @@ impl Binder<'_> {
             ExprKind::Extreme { greatest, of } => ExprKind::Extreme { greatest, of: each(of)? },
             ExprKind::CastByText(of) => ExprKind::CastByText(self.boxed_over(of, keys)?),
             ExprKind::Relabel(of) => ExprKind::Relabel(self.boxed_over(of, keys)?),
+            ExprKind::Collate(collate, of) => {
+                ExprKind::Collate(collate, self.boxed_over(of, keys)?)
+            }
             ExprKind::Not(of) => ExprKind::Not(self.boxed_over(of, keys)?),
             ExprKind::Is(test, of) => ExprKind::Is(test, self.boxed_over(of, keys)?),
             ExprKind::Distinct(equal, left, right) => ExprKind::Distinct(

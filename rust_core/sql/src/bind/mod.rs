@@ -10,6 +10,7 @@
 
 mod builtin;
 mod coerce;
+mod collation;
 mod comparison;
 mod ddl;
 mod expression;
@@ -91,6 +92,7 @@ pub fn prepare(text: &str, parameter_types: &[u32], context: Context<'_>) -> Res
     let body = match body {
         Bound::Query(mut query) => {
             query.parameters.clone_from(&parameters);
+            collation::strip(&mut query);
             plan_error = fold::fold_query(&mut query, &eval).err();
             depth::bound(&mut query)?;
             let tables = query.relations.iter().map(|relation| {

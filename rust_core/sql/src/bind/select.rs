@@ -44,6 +44,12 @@ impl Binder<'_> {
         let offset = self.limit(select.limit_offset.as_deref(), "OFFSET")?;
         let limit = self.limit(select.limit_count.as_deref(), "LIMIT")?;
         self.settle_targets(&mut targets)?;
+        let (mut from, mut filter, mut having, mut group) = (from, filter, having, group);
+        let (mut limit, mut offset) = (limit, offset);
+        self.assign_each(targets.iter_mut().map(|target| &mut target.expr).chain(&mut group))?;
+        self.assign_joins(&mut from)?;
+        let conditions = filter.iter_mut().chain(&mut having);
+        self.assign_each(conditions.chain(&mut offset).chain(&mut limit))?;
         let grouped = !group.is_empty() || !self.aggregates.is_empty() || having.is_some();
         let grouping = if grouped { Some(self.group(group, having, &mut targets)?) } else { None };
         let columns = Self::result_columns(&targets);
@@ -383,7 +389,11 @@ pub(super) fn too_many_targets(entries_max: usize) -> Error {
 
 /// Whether two expressions are equal, wherever they stand: without a type, `typmod` is a place.
 fn is_same(a: &Expr, b: &Expr) -> bool {
-    a == b || (a.ty == TypeId::UNKNOWN && b.ty == TypeId::UNKNOWN && a.kind == b.kind)
+    let are_unknown = a.ty == TypeId::UNKNOWN && b.ty == TypeId::UNKNOWN;
+    match (&a.kind, &b.kind) {
+        (ExprKind::Collate(a, of_a), ExprKind::Collate(b, of_b)) => a == b && is_same(of_a, of_b),
+        _ => a == b || (are_unknown && a.kind == b.kind),
+    }
 }
 
 fn refuse_absent_clauses(select: &protobuf::SelectStmt) -> Result<()> {

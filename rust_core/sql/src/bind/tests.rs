@@ -532,3 +532,19 @@ fn create_table_keeps_what_it_says() {
     assert_eq!(create.columns[0].typmod, 9);
     assert!(matches!(&planned("delete from carriers").query.command, Command::Delete));
 }
+
+#[test]
+fn a_bound_query_keeps_no_collate_but_what_it_means() {
+    let query = |text: &str| planned(text).query.clone();
+    assert_eq!(
+        query("select carrier collate \"default\" || 'x' from flights").targets[0].expr,
+        query("select carrier || 'x' from flights").targets[0].expr
+    );
+    let lower = query("select lower(carrier collate \"C\") from flights");
+    let ExprKind::Call(procedure, of) = &lower.targets[0].expr.kind else { panic!("a call") };
+    assert_eq!(Some(*procedure), phantom_types::catalog::of_ascii(870));
+    assert!(matches!(of[0].kind, ExprKind::Column { .. }));
+    let (code, position, _) =
+        refused("select 1 from flights where carrier collate \"C\" < 'a' collate \"POSIX\"");
+    assert_eq!((code, position), (sqlstate::COLLATION_MISMATCH, 55));
+}

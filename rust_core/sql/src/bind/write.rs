@@ -46,7 +46,7 @@ impl Binder<'_> {
         self.scope = Scope::of(item);
         let targets = self.returning(insert.returning_clause.as_ref())?;
         let command = Command::Insert(Insert { rows, skip_conflicts });
-        Ok(self.write_query(command, Vec::new(), None, targets))
+        self.write_query(command, Vec::new(), None, targets)
     }
 
     /// The columns that INSERT names, or all.
@@ -266,7 +266,7 @@ impl Binder<'_> {
             assignments.push((attnum, self.assignment(value, &table, attnum)?));
         }
         let from = vec![JoinTree::Relation(0)];
-        Ok(self.write_query(Command::Update { assignments }, from, filter, targets))
+        self.write_query(Command::Update { assignments }, from, filter, targets)
     }
 
     pub(super) fn delete_statement(
@@ -285,7 +285,7 @@ impl Binder<'_> {
         let filter = self.write_filter(delete.where_clause.as_deref())?;
         let targets = self.returning(delete.returning_clause.as_ref())?;
         let from = vec![JoinTree::Relation(0)];
-        Ok(self.write_query(Command::Delete, from, filter, targets))
+        self.write_query(Command::Delete, from, filter, targets)
     }
 
     fn write_filter(&mut self, node: Option<&protobuf::Node>) -> Result<Option<Expr>> {
@@ -313,11 +313,19 @@ impl Binder<'_> {
 
     fn write_query(
         &mut self,
-        command: Command,
+        mut command: Command,
         from: Vec<JoinTree>,
-        filter: Option<Expr>,
-        targets: Vec<Target>,
-    ) -> BoundStatement {
+        mut filter: Option<Expr>,
+        mut targets: Vec<Target>,
+    ) -> Result<BoundStatement> {
+        match &mut command {
+            Command::Select | Command::Delete => {}
+            Command::Insert(insert) => self.assign_each(insert.rows.iter_mut().flatten())?,
+            Command::Update { assignments } => {
+                self.assign_each(assignments.iter_mut().map(|(_, value)| value))?;
+            }
+        }
+        self.assign_each(targets.iter_mut().map(|target| &mut target.expr).chain(&mut filter))?;
         let columns = Self::result_columns(&targets);
         let query = Query {
             command,
@@ -332,6 +340,6 @@ impl Binder<'_> {
             offset: None,
             parameters: Vec::new(),
         };
-        (Bound::Query(Box::new(query)), columns)
+        Ok((Bound::Query(Box::new(query)), columns))
     }
 }

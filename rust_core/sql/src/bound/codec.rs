@@ -210,6 +210,8 @@ impl Writer {
             }
             ExprKind::CastByText(of) => self.open(tag::CAST_BY_TEXT, expr, 1)?.expr(of),
             ExprKind::Relabel(of) => self.open(tag::RELABEL, expr, 1)?.expr(of),
+            // Only a query that is still being bound has it.
+            ExprKind::Collate(_, of) => self.expr(of),
             ExprKind::And(of) => self.open(tag::AND, expr, 1)?.list(of, Self::expr),
             ExprKind::Or(of) => self.open(tag::OR, expr, 1)?.list(of, Self::expr),
             ExprKind::Not(of) => self.open(tag::NOT, expr, 1)?.expr(of),

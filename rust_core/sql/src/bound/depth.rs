@@ -141,7 +141,7 @@ fn chained_mut(expr: &mut Expr) -> Option<&mut Expr> {
 
 impl Expr {
     /// Calls `visit` for each direct operand.
-    fn for_each_operand_mut(&mut self, visit: &mut dyn FnMut(&mut Expr)) {
+    pub(crate) fn for_each_operand_mut(&mut self, visit: &mut dyn FnMut(&mut Expr)) {
         match &mut self.kind {
             ExprKind::Const(_)
             | ExprKind::Param(_)
@@ -157,6 +157,7 @@ impl Expr {
             | ExprKind::Extreme { of, .. } => of.iter_mut().for_each(visit),
             ExprKind::CastByText(of)
             | ExprKind::Relabel(of)
+            | ExprKind::Collate(_, of)
             | ExprKind::Not(of)
             | ExprKind::Is(_, of) => visit(of),
             ExprKind::Distinct(_, left, right) | ExprKind::NullIf(_, left, right) => {

@@ -14,6 +14,8 @@ pub mod depth;
 
 use phantom_types::{Datum, TypeId};
 
+use crate::catalog::Collation;
+
 /// The most parameters that a statement can have: the protocol counts them in 16 bits.
 pub const PARAMETERS_MAX: usize = 65_535;
 
@@ -191,6 +193,8 @@ pub enum ExprKind {
     CastByText(Box<Expr>),
     /// A change of the type's name alone (text and varchar).
     Relabel(Box<Expr>),
+    /// COLLATE. The binder takes it out when it knows what it means for the functions above.
+    Collate(Collate, Box<Expr>),
     /// True unless one is false; NULL if none is false and one is NULL.
     And(Vec<Expr>),
     /// False unless one is true; NULL if none is true and one is NULL.
@@ -236,6 +240,22 @@ pub enum ExprKind {
     Previous,
 }
 
+/// What COLLATE says.
+#[derive(Clone, Copy, Debug)]
+pub struct Collate {
+    /// The collation.
+    pub collation: Collation,
+    /// Where it stands, in bytes of the text; `None` if it is not written there, and not explicit.
+    pub location: Option<i32>,
+}
+
+impl PartialEq for Collate {
+    /// Equal expressions are equal wherever they stand.
+    fn eq(&self, other: &Self) -> bool {
+        (self.collation, self.location.is_some()) == (other.collation, other.location.is_some())
+    }
+}
+
 /// What IS asks. The negated forms are `Not` of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Test {
@@ -277,6 +297,7 @@ impl Expr {
             | ExprKind::Extreme { of, .. } => of.iter().for_each(visit),
             ExprKind::CastByText(of)
             | ExprKind::Relabel(of)
+            | ExprKind::Collate(_, of)
             | ExprKind::Not(of)
             | ExprKind::Is(_, of) => visit(of),
             ExprKind::Distinct(_, left, right) | ExprKind::NullIf(_, left, right) => {
@@ -371,6 +392,34 @@ impl Query {
         }
         self.targets.iter().for_each(|target| visit(&target.expr));
         self.filter.iter().chain(&self.limit).chain(&self.offset).for_each(visit);
+    }
+
+    /// Calls `visit` for each expression, to change it.
+    pub fn for_each_expr_mut(&mut self, visit: &mut dyn FnMut(&mut Expr)) {
+        match &mut self.command {
+            Command::Select | Command::Delete => {}
+            Command::Insert(insert) => insert.rows.iter_mut().flatten().for_each(&mut *visit),
+            Command::Update { assignments } => {
+                for (_, value) in assignments {
+                    visit(value);
+                }
+            }
+        }
+        let mut pending: Vec<&mut JoinTree> = self.from.iter_mut().collect();
+        while let Some(tree) = pending.pop() {
+            if let JoinTree::Join { left, right, on, .. } = tree {
+                pending.extend([left.as_mut(), right]);
+                on.iter_mut().for_each(&mut *visit);
+            }
+        }
+        if let Some(grouping) = &mut self.grouping {
+            grouping.keys.iter_mut().chain(&mut grouping.having).for_each(&mut *visit);
+            for aggregate in &mut grouping.aggregates {
+                aggregate.arguments.iter_mut().chain(&mut aggregate.filter).for_each(&mut *visit);
+            }
+        }
+        self.targets.iter_mut().for_each(|target| visit(&mut target.expr));
+        self.filter.iter_mut().chain(&mut self.limit).chain(&mut self.offset).for_each(visit);
     }
 
     /// The targets that are sent.

@@ -81,7 +81,7 @@ impl Scope<'_> {
                 Ok(value)
             }
             ExprKind::CastByText(value) => self.cast_by_text(value, expr, row),
-            ExprKind::Relabel(value) => self.value(value, row),
+            ExprKind::Relabel(value) | ExprKind::Collate(_, value) => self.value(value, row),
             ExprKind::And(of) => self.connective(of, row, false),
             ExprKind::Or(of) => self.connective(of, row, true),
             ExprKind::Not(of) => Ok(match self.truth(of, row)? {

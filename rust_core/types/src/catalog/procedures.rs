@@ -340,4 +340,9 @@ pub static PROCEDURES: &[Procedure] = &[
     immutable(3062, "reverse", &[T::TEXT], T::TEXT, text::TEXT_REVERSE),
     immutable(6199, "extract", &[T::TEXT, T::DATE], T::NUMERIC, datetime::EXTRACT_DATE),
     stable(6203, "extract", &[T::TEXT, T::TIMESTAMPTZ], T::NUMERIC, datetime::EXTRACT_TIMESTAMPTZ),
+    // What some of the above are under collations whose letters are ASCII's. No name means them.
+    immutable(9001, "", &[T::TEXT], T::TEXT, text::LOWER_ASCII),
+    immutable(9002, "", &[T::TEXT], T::TEXT, text::UPPER_ASCII),
+    immutable(9003, "", &[T::TEXT, T::TEXT], T::BOOL, like::TEXTICLIKE_ASCII),
+    immutable(9004, "", &[T::TEXT, T::TEXT], T::BOOL, like::TEXTICNLIKE_ASCII),
 ];

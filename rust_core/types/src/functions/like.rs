@@ -25,6 +25,12 @@ binary! {
     TEXTICNLIKE(Text, Text) -> Bool = |text, pattern, meter| {
         Ok(!like(&lower(text), &lower(pattern), meter)?)
     };
+    TEXTICLIKE_ASCII(Text, Text) -> Bool = |text, pattern, meter| {
+        like(&text.to_ascii_lowercase(), &pattern.to_ascii_lowercase(), meter)
+    };
+    TEXTICNLIKE_ASCII(Text, Text) -> Bool = |text, pattern, meter| {
+        Ok(!like(&text.to_ascii_lowercase(), &pattern.to_ascii_lowercase(), meter)?)
+    };
     LIKE_ESCAPE(Text, Text) -> Text = |pattern, escape| with_backslashes(pattern, escape);
 }
 

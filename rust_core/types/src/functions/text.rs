@@ -19,6 +19,8 @@ unary! {
     TEXTOCTETLEN(Text) -> Int4 = |text| Ok(text.len() as i32);
     LOWER(Text) -> Text = |text| Ok(lower(text));
     UPPER(Text) -> Text = |text| Ok(upper(text));
+    LOWER_ASCII(Text) -> Text = |text| Ok(text.to_ascii_lowercase());
+    UPPER_ASCII(Text) -> Text = |text| Ok(text.to_ascii_uppercase());
     TEXT_REVERSE(Text) -> Text = |text| Ok(text.chars().rev().collect());
     BTRIM1(Text) -> Text = |text| Ok(text.trim_matches(' ').to_owned());
     LTRIM1(Text) -> Text = |text| Ok(text.trim_start_matches(' ').to_owned());

@@ -147,7 +147,7 @@ impl Builder<'_> {
             }
             ExprKind::Call(oid, arguments) => self.call(*oid, arguments, expr.ty, at),
             ExprKind::CastByText(of) => self.cast_by_text(of, expr.ty, at),
-            ExprKind::Relabel(of) => {
+            ExprKind::Relabel(of) | ExprKind::Collate(_, of) => {
                 // Only the result of a program shows its type, so a name costs nothing here.
                 expect_type(of, expr.ty, "what is relabelled")?;
                 self.expr(of, at)

@@ -198,6 +198,7 @@ fn over_group(expr: &Expr, group: &[Vec<Datum>]) -> Expr {
         ExprKind::Call(oid, of) => ExprKind::Call(*oid, all(of)),
         ExprKind::CastByText(of) => ExprKind::CastByText(boxed(of)),
         ExprKind::Relabel(of) => ExprKind::Relabel(boxed(of)),
+        ExprKind::Collate(collate, of) => ExprKind::Collate(*collate, boxed(of)),
         ExprKind::And(of) => ExprKind::And(all(of)),
         ExprKind::Or(of) => ExprKind::Or(all(of)),
         ExprKind::Not(of) => ExprKind::Not(boxed(of)),
