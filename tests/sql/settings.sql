@@ -587,3 +587,153 @@ SET constraint_exclusion = yes
 SHOW constraint_exclusion
 
 RESET constraint_exclusion
+
+# Names of a path that would be read as something else are shown in quotes.
+
+SET search_path = "select", "A", public, "user", "between", abc, "a$", "ünd", "date", "varying", "over"
+
+SHOW search_path
+
+SET search_path = 1, 'x', "2"
+
+SHOW search_path
+
+RESET search_path
+
+SET application_name = a, b
+
+SET work_mem = '1MB', '2MB'
+
+SET nope = 1, 2
+
+SET datestyle = 'sql', 'dmy'
+
+SHOW datestyle
+
+RESET datestyle
+
+# Modes of a transaction, and of those to come.
+
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+
+SET TRANSACTION READ ONLY
+
+SET LOCAL TRANSACTION READ WRITE, ISOLATION LEVEL READ UNCOMMITTED, NOT DEFERRABLE
+
+SHOW transaction_isolation
+
+SET TRANSACTION ISOLATION LEVEL SERIALIZABLE
+
+SET TRANSACTION READ ONLY; SHOW transaction_read_only; CREATE TABLE read_only_test (a int)
+
+SHOW transaction_read_only
+
+SET TRANSACTION READ ONLY, READ WRITE; SHOW transaction_read_only
+
+SET TRANSACTION READ ONLY; SET TRANSACTION READ WRITE; SHOW transaction_read_only
+
+SET TRANSACTION READ ONLY; SELECT 1; SET TRANSACTION READ WRITE
+
+SELECT 1; SET TRANSACTION READ ONLY; SHOW transaction_read_only
+
+SELECT 1; SET TRANSACTION READ WRITE
+
+SELECT 1; SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED
+
+SELECT 1; SET transaction_isolation = 'read committed'
+
+SELECT 1; SET transaction_isolation = 'read uncommitted'
+
+SELECT 1; SET transaction_deferrable = off
+
+SELECT 1; RESET transaction_deferrable
+
+SHOW transaction_isolation; SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED; SHOW transaction_isolation
+
+RESET transaction_isolation
+
+SET transaction_isolation TO DEFAULT
+
+RESET TRANSACTION ISOLATION LEVEL
+
+RESET transaction_read_only
+
+SET LOCAL transaction_isolation TO DEFAULT
+
+SHOW work_mem; RESET transaction_isolation
+
+SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY
+
+SHOW default_transaction_read_only
+
+CREATE TABLE read_only_test (a int)
+
+SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE, DEFERRABLE, ISOLATION LEVEL READ UNCOMMITTED
+
+SHOW default_transaction_deferrable
+
+SHOW transaction_isolation
+
+SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY; SHOW transaction_read_only; SHOW default_transaction_read_only
+
+SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE
+
+RESET ALL
+
+# What is set for a transaction ends with it, and what is set in one that fails was not.
+
+SET LOCAL work_mem = '8MB'; SHOW work_mem
+
+SHOW work_mem
+
+SET LOCAL work_mem = '8MB'; SET work_mem = '9MB'; SET LOCAL work_mem = '10MB'; SHOW work_mem
+
+SHOW work_mem
+
+SET LOCAL work_mem = '8MB'; RESET ALL; SHOW work_mem
+
+SHOW work_mem
+
+SET LOCAL my.x = 1
+
+SHOW my.x
+
+SET LOCAL my.y = 1; SHOW my.y
+
+SHOW my.y
+
+SET LOCAL nope = 1
+
+SET LOCAL TIME ZONE 'Europe/Berlin'; SELECT timestamptz '2020-06-01 12:00:00+00'
+
+SELECT timestamptz '2020-06-01 12:00:00+00'
+
+SET work_mem = '11MB'; SELECT 1 / 0
+
+SHOW work_mem
+
+SET work_mem = '11MB'; SELECT nope
+
+SHOW work_mem
+
+SET TIME ZONE 'Europe/Berlin'; SET work_mem = 'x'
+
+SHOW TimeZone
+
+SET search_path = ''; SELECT nope
+
+SHOW search_path
+
+RESET ALL; SELECT 1 / 0
+
+DISCARD ALL; SELECT 1
+
+SELECT 1; DISCARD ALL
+
+SET application_name = 'one'; SET application_name = 'two'
+
+SET SESSION AUTHORIZATION postgres
+
+SET SESSION AUTHORIZATION DEFAULT
+
+RESET SESSION AUTHORIZATION

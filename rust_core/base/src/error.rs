@@ -102,8 +102,12 @@ pub mod sqlstate {
     pub const CHECK_VIOLATION: SqlState = SqlState(*b"23514");
     /// `24000`
     pub const INVALID_CURSOR_STATE: SqlState = SqlState(*b"24000");
+    /// `25001`
+    pub const ACTIVE_SQL_TRANSACTION: SqlState = SqlState(*b"25001");
     /// `25006`
     pub const READ_ONLY_SQL_TRANSACTION: SqlState = SqlState(*b"25006");
+    /// `25P01`
+    pub const NO_ACTIVE_SQL_TRANSACTION: SqlState = SqlState(*b"25P01");
     /// `25P02`
     pub const IN_FAILED_SQL_TRANSACTION: SqlState = SqlState(*b"25P02");
     /// `26000`

@@ -124,8 +124,15 @@ pub enum Utility {
         name: String,
         /// Its new value.
         value: Option<String>,
-        /// SET LOCAL: outside a transaction block it does nothing and warns.
+        /// SET LOCAL: it ends with the transaction, and warns outside a transaction block.
         local: bool,
+    },
+    /// SET TRANSACTION, or SET SESSION CHARACTERISTICS for all transactions to come.
+    SetModes {
+        /// Whether it is for those to come.
+        session: bool,
+        /// Settings of a transaction (`transaction_..`) and their values.
+        modes: Vec<(String, String)>,
     },
     /// SHOW of one setting, or of ALL.
     Show(Option<String>),
@@ -210,7 +217,7 @@ impl Utility {
     /// The command tag.
     pub fn tag(&self) -> &'static str {
         match self {
-            Self::Set { .. } => "SET",
+            Self::Set { .. } | Self::SetModes { .. } => "SET",
             Self::Show(_) => "SHOW",
             Self::Reset(_) => "RESET",
             Self::Discard(Discard::All) => "DISCARD ALL",

@@ -47,23 +47,43 @@ fn bind_set(set: &protobuf::VariableSetStmt) -> Result<Utility> {
             Ok(Utility::Set { name, value: None, local: set.is_local })
         }
         VariableSetKind::VarSetValue => {
-            if set.args.len() > 1 && !crate::settings::is_list(&name) {
-                let message = format!("SET {} takes only one argument", set.name);
-                return Err(Error::new(sqlstate::INVALID_PARAMETER_VALUE, message));
-            }
-            let mut words = Vec::with_capacity(set.args.len());
-            for argument in &set.args {
-                words.push(setting_word(inner(Some(argument)))?);
-            }
-            if name == "search_path" {
-                words = words.iter().map(|word| crate::settings::quoted(word)).collect();
-            }
+            let words = setting_words(set, &name)?;
             let value = Some(words.join(", "));
             Ok(Utility::Set { name, value, local: set.is_local })
+        }
+        VariableSetKind::VarSetMulti if set.name != "TRANSACTION SNAPSHOT" => {
+            let session = set.name == "SESSION CHARACTERISTICS";
+            let mut modes = Vec::with_capacity(set.args.len());
+            for argument in &set.args {
+                let Some(Node::DefElem(mode)) = inner(Some(argument)) else {
+                    return Err(Error::unsupported(format!("SET {}", set.name)));
+                };
+                modes.push((mode.defname.clone(), setting_word(inner(mode.arg.as_deref()))?));
+            }
+            Ok(Utility::SetModes { session, modes })
         }
         VariableSetKind::VarSetMulti => Err(Error::unsupported(format!("SET {}", set.name))),
         _ => Err(Error::unsupported("SET .. FROM CURRENT")),
     }
+}
+
+/// The words of a value; only lists have several.
+fn setting_words(set: &protobuf::VariableSetStmt, name: &str) -> Result<Vec<String>> {
+    let mut words = Vec::with_capacity(set.args.len());
+    for argument in &set.args {
+        let node = inner(Some(argument));
+        let word = setting_word(node)?;
+        let is_number = matches!(node, Some(Node::AConst(constant))
+            if !matches!(constant.val, Some(Val::Sval(_))));
+        let is_name = name == "search_path" && !is_number;
+        words.push(if is_name { crate::settings::quoted(&word) } else { word });
+    }
+    let is_list = matches!(name, "search_path" | "datestyle" | "temp_tablespaces");
+    if words.len() > 1 && !is_list && !crate::settings::is_foreign(name) {
+        let message = format!("SET {} takes only one argument", set.name);
+        return Err(Error::new(sqlstate::INVALID_PARAMETER_VALUE, message));
+    }
+    Ok(words)
 }
 
 fn setting_word(node: Option<&Node>) -> Result<String> {

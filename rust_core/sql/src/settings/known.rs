@@ -160,7 +160,7 @@ pub(super) fn find(lower: &str) -> Option<&'static Setting> {
 }
 
 /// Whether PostgreSQL 15 has a setting of that name that we lack.
-pub(super) fn is_foreign(lower: &str) -> bool {
+pub(crate) fn is_foreign(lower: &str) -> bool {
     FOREIGN.split_whitespace().any(|name| name.eq_ignore_ascii_case(lower))
 }
 

@@ -11,7 +11,8 @@ mod known;
 mod path;
 mod value;
 
-use known::{Kind, SETTINGS, find, is_foreign};
+pub(crate) use known::is_foreign;
+use known::{Kind, SETTINGS, find};
 pub(crate) use path::quoted;
 use value::{date_style, printed};
 
@@ -41,6 +42,8 @@ pub struct Settings {
     format: SessionFormat,
     path: SearchPath,
     transaction: Modes,
+    /// The values that there are again when the transaction ends, if SET LOCAL changed some.
+    lasting: Option<Map<String, String>>,
 }
 
 /// Where names without a schema are looked for.
@@ -59,6 +62,8 @@ struct Modes {
     isolation: Option<String>,
     is_read_only: bool,
     is_deferrable: bool,
+    /// Whether a query has been run, after which not all can change.
+    has_queried: bool,
 }
 
 impl Settings {
@@ -73,6 +78,7 @@ impl Settings {
             format: SessionFormat::default(),
             path: SearchPath { sees_public: true, first: Some("public") },
             transaction: Modes::default(),
+            lasting: None,
         }
     }
 
@@ -116,8 +122,7 @@ impl Settings {
             }
             check_custom_name(name)?;
             let start = || self.startup.get(&lower).cloned().unwrap_or_default();
-            let value = value.map_or_else(start, str::to_owned);
-            self.values.insert(lower, value);
+            self.keep(lower.clone(), value.map_or_else(start, str::to_owned));
             return Ok(());
         };
         if matches!(known.kind, Kind::Role) {
@@ -128,13 +133,17 @@ impl Settings {
             return Err(Error::new(sqlstate::CANT_CHANGE_RUNTIME_PARAM, message));
         }
         let value = match value {
-            Some(value) => value::read(known, value, &self.format)?,
+            Some(value) => {
+                let value = value::read(known, value, &self.format)?;
+                self.transaction.check_time_of(&lower, &value)?;
+                value
+            }
             None => self.startup.get(&lower).cloned().unwrap_or_else(|| known.default.to_owned()),
         };
         if self.transaction.set(&lower, &value) {
             return Ok(()); // It ends with the transaction.
         }
-        self.values.insert(lower, value);
+        self.keep(lower, value);
         self.read_again();
         Ok(())
     }
@@ -144,7 +153,7 @@ impl Settings {
         let own = self.values.get("session_authorization");
         match value {
             Some(name) if own.is_some_and(|own| own == name) => {
-                self.values.insert(known.name.to_owned(), name.to_owned());
+                self.keep(known.name.to_owned(), name.to_owned());
             }
             Some(name) if (known.name, name) != ("role", "none") => {
                 let message = format!("role \"{name}\" does not exist");
@@ -152,10 +161,47 @@ impl Settings {
             }
             _ if known.name == "role" => {
                 self.values.remove(known.name);
+                if let Some(lasting) = &mut self.lasting {
+                    lasting.remove(known.name);
+                }
             }
             _ => {}
         }
         Ok(())
+    }
+
+    fn keep(&mut self, lower: String, value: String) {
+        if let Some(lasting) = &mut self.lasting {
+            lasting.insert(lower.clone(), value.clone());
+        }
+        self.values.insert(lower, value);
+    }
+
+    /// Sets one until the transaction ends.
+    ///
+    /// # Errors
+    /// As `set`.
+    pub fn set_local(&mut self, name: &str, value: Option<&str>) -> Result<()> {
+        let lasting = self.lasting.take().unwrap_or_else(|| self.values.clone());
+        let result = self.set(name, value);
+        self.lasting = Some(lasting);
+        result
+    }
+
+    /// A transaction ends, and what was set for it alone.
+    pub fn end_transaction(&mut self) {
+        let Some(mut lasting) = self.lasting.take() else { return };
+        // A name with a dot stays known once it was set.
+        for name in self.values.keys().filter(|name| name.contains('.')) {
+            lasting.entry(name.clone()).or_default();
+        }
+        self.values = lasting;
+        self.read_again();
+    }
+
+    /// A query of the transaction begins.
+    pub fn begin_query(&mut self) {
+        self.transaction.has_queried = true;
     }
 
     /// A transaction begins: its modes are the defaults of this moment.
@@ -165,6 +211,7 @@ impl Settings {
             isolation: self.values.get("default_transaction_isolation").cloned(),
             is_read_only: is_on("default_transaction_read_only"),
             is_deferrable: is_on("default_transaction_deferrable"),
+            has_queried: false,
         };
     }
 
@@ -205,6 +252,7 @@ impl Settings {
 
     /// Sets all back to what they were at startup.
     pub fn reset_all(&mut self) {
+        self.lasting = None;
         let given = std::mem::replace(&mut self.values, self.startup.clone());
         // A name with a dot stays known once it was set.
         for name in given.into_keys().filter(|name| name.contains('.')) {
@@ -296,6 +344,26 @@ impl Modes {
             "transaction_deferrable" => on_or_off(self.is_deferrable),
             _ => None,
         }
+    }
+
+    /// # Errors
+    /// `25001` for a value that a transaction takes only before its first query.
+    fn check_time_of(&self, lower: &str, value: &str) -> Result<()> {
+        let isolation = self.isolation.as_deref().unwrap_or("read committed");
+        let message = match lower {
+            _ if !self.has_queried => return Ok(()),
+            "transaction_isolation" if value != isolation => {
+                "SET TRANSACTION ISOLATION LEVEL must be called before any query"
+            }
+            "transaction_read_only" if value == "off" && self.is_read_only => {
+                "transaction read-write mode must be set before any query"
+            }
+            "transaction_deferrable" => {
+                "SET TRANSACTION [NOT] DEFERRABLE must be called before any query"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::new(sqlstate::ACTIVE_SQL_TRANSACTION, message))
     }
 
     /// Takes a value that was read; whether the setting is one of these.
@@ -398,6 +466,51 @@ mod tests {
         assert!(!settings.is_read_only());
         settings.begin_transaction();
         assert!(settings.is_read_only());
+    }
+
+    #[test]
+    fn what_is_set_for_a_transaction_ends_with_it() {
+        let mut settings = Settings::new("postgres");
+        let shown = |settings: &Settings| settings.show("work_mem").expect("known");
+        settings.set_local("work_mem", Some("8MB")).expect("valid");
+        settings.set_local("app.user", Some("7")).expect("valid");
+        assert_eq!(shown(&settings), "8MB");
+        settings.end_transaction();
+        assert_eq!(
+            (shown(&settings), settings.show("app.user")),
+            ("4MB".into(), Ok(String::new()))
+        );
+        settings.set_local("work_mem", Some("8MB")).expect("valid");
+        settings.set("work_mem", Some("9MB")).expect("valid");
+        settings.set_local("work_mem", Some("10MB")).expect("valid");
+        assert_eq!(shown(&settings), "10MB");
+        settings.end_transaction();
+        assert_eq!(shown(&settings), "9MB");
+        settings.set_local("DateStyle", Some("German")).expect("valid");
+        assert_eq!(settings.format().date_output, DateOutput::German);
+        settings.end_transaction();
+        assert_eq!(settings.format().date_output, DateOutput::Iso);
+    }
+
+    #[test]
+    fn some_modes_are_set_before_the_first_query() {
+        let mut settings = Settings::new("postgres");
+        settings.begin_transaction();
+        settings.set("transaction_read_only", Some("on")).expect("before");
+        settings.begin_query();
+        for (name, value) in [
+            ("transaction_read_only", "off"),
+            ("transaction_isolation", "read uncommitted"),
+            ("transaction_deferrable", "off"),
+        ] {
+            let error = settings.set(name, Some(value)).expect_err("late");
+            assert_eq!(error.sqlstate, sqlstate::ACTIVE_SQL_TRANSACTION, "{name}");
+        }
+        settings.set("transaction_read_only", Some("on")).expect("no change");
+        settings.set("transaction_isolation", Some("read committed")).expect("no change");
+        settings.set("transaction_deferrable", None).expect("a RESET");
+        settings.begin_transaction();
+        settings.set("transaction_deferrable", Some("on")).expect("before");
     }
 
     #[test]

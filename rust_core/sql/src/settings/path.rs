@@ -68,8 +68,26 @@ fn quoted_name(text: &str) -> Option<(String, &str)> {
 pub(crate) fn quoted(name: &str) -> String {
     let is_plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let is_plain = is_plain && !KEYWORDS.split_whitespace().any(|word| word == name);
     if is_plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
+
+/// The key words of PostgreSQL 15 that are not a name everywhere.
+const KEYWORDS: &str = "
+    all analyse analyze and any array as asc asymmetric authorization between bigint binary bit
+    boolean both case cast char character check coalesce collate collation column concurrently
+    constraint create cross current_catalog current_date current_role current_schema current_time
+    current_timestamp current_user dec decimal default deferrable desc distinct do else end except
+    exists extract false fetch float for foreign freeze from full grant greatest group grouping
+    having ilike in initially inner inout int integer intersect interval into is isnull join
+    lateral leading least left like limit localtime localtimestamp national natural nchar none
+    normalize not notnull null nullif numeric offset on only or order out outer overlaps overlay
+    placing position precision primary real references returning right row select session_user
+    setof similar smallint some substring symmetric table tablesample then time timestamp to
+    trailing treat trim true union unique user using values varchar variadic verbose when where
+    window with xmlattributes xmlconcat xmlelement xmlexists xmlforest xmlnamespaces xmlparse
+    xmlpi xmlroot xmlserialize xmltable
+";
 
 #[cfg(test)]
 mod tests {
@@ -85,6 +103,17 @@ mod tests {
         for bad in ["a b", "a,", ",a", "\"a", "a,,b"] {
             assert_eq!(names(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_name_is_quoted_where_it_would_be_read_as_another_or_as_none() {
+        for plain in ["a", "_a1", "date", "varying", "over"] {
+            assert_eq!(quoted(plain), plain);
+        }
+        for other in ["A", "a$", "1a", "select", "user", "between", "left"] {
+            assert_eq!(quoted(other), format!("\"{other}\""));
+        }
+        assert_eq!(quoted("a\"b"), "\"a\"\"b\"");
     }
 
     #[test]

@@ -246,6 +246,7 @@ impl PgSession {
                 Err(error) => self.fail_extended(&error),
             },
             _ => {
+                self.settings.begin_query();
                 let portal = self.portals.get(&name).expect("the caller looked it up");
                 let parameters = portal.parameters.clone();
                 let request = Request::Run { statement, parameters };

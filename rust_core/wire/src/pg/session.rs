@@ -12,6 +12,7 @@ use phantom_types::EvalContext;
 use super::codec::{self, Frontend};
 use super::message::{Outcome, Piece, Progress, Request};
 use super::portal::{Portal, Statement};
+use super::utility::Transaction;
 
 /// Output beyond which a step stops until some is taken, in bytes.
 const OUT_BYTES_MAX: usize = 256 << 10;
@@ -65,6 +66,7 @@ pub struct PgSession {
     statement_time: i64,
     /// When the first message came since the client was last told that a transaction may begin.
     transaction_time: Option<i64>,
+    pub(super) transaction: Transaction,
 }
 
 /// Where a session is in its life.
@@ -156,6 +158,7 @@ impl PgSession {
             now: 0,
             statement_time: 0,
             transaction_time: None,
+            transaction: Transaction::default(),
         }
     }
 
@@ -438,6 +441,7 @@ impl PgSession {
     /// Writes an error of the current message; in the extended protocol what follows is skipped.
     /// It leaves at once: there are clients that send Sync only when they have seen it.
     pub(super) fn fail_extended(&mut self, error: &Error) {
+        self.undo_settings();
         codec::write_error(&mut self.out, error);
         self.sendable = self.out.len();
         self.skipping = true;
@@ -448,6 +452,7 @@ impl PgSession {
         self.skipping = false;
         self.transaction_time = None;
         self.drop_portals();
+        self.end_settings();
         codec::write_message(&mut self.out, b'Z', |out| out.push(b'I'));
         self.sendable = self.out.len();
     }

@@ -51,6 +51,7 @@ impl PgSession {
             self.fail_simple(&Self::not_alone(), 0);
             return;
         }
+        self.transaction.in_block = last > 0;
         self.next_piece(VecDeque::from(pieces));
     }
 
@@ -101,6 +102,7 @@ impl PgSession {
                 Err(error) => self.fail_simple(&error, 0),
             },
             _ => {
+                self.settings.begin_query();
                 let request = Request::Run { statement: statement.clone(), parameters: Vec::new() };
                 self.ask(request, Activity::Running { statement, rest });
             }
@@ -114,6 +116,7 @@ impl PgSession {
             let position = error.position + offset;
             error = error.with_position(position);
         }
+        self.undo_settings();
         codec::write_error(&mut self.out, &error);
         self.ready();
     }

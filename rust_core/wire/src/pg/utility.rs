@@ -1,10 +1,20 @@
 //! Statements that work on the session alone, and what a session refuses before it asks anybody.
 
 use phantom_base::{Error, Result, Severity, sqlstate};
+use phantom_sql::settings::Settings;
 use phantom_sql::statement::{Discard, Prepared, Utility};
 
 use super::codec;
 use super::session::PgSession;
+
+/// What settings depend on of the transaction that a session is in.
+#[derive(Debug, Default)]
+pub(super) struct Transaction {
+    /// The settings as it found them; `None` until it changes one.
+    settings_before: Option<Box<Settings>>,
+    /// Whether it is that of several statements in one text: PostgreSQL takes it for a block.
+    pub in_block: bool,
+}
 
 impl PgSession {
     /// Why a statement may not run in this session, if so.
@@ -24,18 +34,20 @@ impl PgSession {
         match utility {
             Utility::Set { name, value, local } => {
                 if *local {
-                    let warning = Error::new(
-                        phantom_base::SqlState(*b"25P01"),
-                        "SET LOCAL can only be used in transaction blocks",
-                    );
-                    let warning = warning.with_severity(Severity::Warning);
-                    codec::write_error(&mut self.out, &warning);
-                    // It would end with this statement; what is wrong with it is still said.
-                    self.settings.clone().set(name, value.as_deref())?;
-                } else {
-                    self.change_settings(|settings| settings.set(name, value.as_deref()))?;
+                    self.warn_outside_block("SET LOCAL");
                 }
+                if value.is_none() {
+                    self.warn_of_reset(name);
+                }
+                self.change_settings(|settings| {
+                    if *local {
+                        settings.set_local(name, value.as_deref())
+                    } else {
+                        settings.set(name, value.as_deref())
+                    }
+                })?;
             }
+            Utility::SetModes { session, modes } => self.set_modes(*session, modes)?,
             Utility::Show(Some(name)) => return Ok(vec![vec![self.settings.show(name)?]]),
             Utility::Show(None) => {
                 let all = self.settings.show_all();
@@ -45,9 +57,14 @@ impl PgSession {
                     .collect());
             }
             Utility::Reset(Some(name)) => {
+                self.warn_of_reset(name);
                 self.change_settings(|settings| settings.set(name, None))?;
             }
             Utility::Reset(None) => self.reset_settings()?,
+            Utility::Discard(Discard::All) if self.transaction.in_block => {
+                let message = "DISCARD ALL cannot run inside a transaction block";
+                return Err(Error::new(sqlstate::ACTIVE_SQL_TRANSACTION, message));
+            }
             Utility::Discard(Discard::All) => {
                 self.statements.clear();
                 self.portals.retain(|_, portal| !portal.is_suspended());
@@ -66,6 +83,37 @@ impl PgSession {
         Ok(Vec::new())
     }
 
+    fn set_modes(&mut self, session: bool, modes: &[(String, String)]) -> Result<()> {
+        if !session {
+            self.warn_outside_block("SET TRANSACTION");
+        }
+        self.change_settings(|settings| {
+            modes.iter().try_for_each(|(name, value)| {
+                if session {
+                    settings.set(&format!("default_{name}"), Some(value))
+                } else {
+                    settings.set(name, Some(value))
+                }
+            })
+        })
+    }
+
+    fn warn_of_reset(&mut self, name: &str) {
+        if name == "transaction_isolation" {
+            self.warn_outside_block("RESET TRANSACTION");
+        }
+    }
+
+    /// Says that a statement is about a transaction that ends with it.
+    fn warn_outside_block(&mut self, statement: &str) {
+        if self.transaction.in_block {
+            return;
+        }
+        let message = format!("{statement} can only be used in transaction blocks");
+        let warning = Error::new(sqlstate::NO_ACTIVE_SQL_TRANSACTION, message);
+        codec::write_error(&mut self.out, &warning.with_severity(Severity::Warning));
+    }
+
     fn reset_settings(&mut self) -> Result<()> {
         self.change_settings(|settings| {
             settings.reset_all();
@@ -73,25 +121,47 @@ impl PgSession {
         })
     }
 
-    /// Changes settings and tells the client of those that it follows.
-    fn change_settings(
-        &mut self,
-        change: impl FnOnce(&mut phantom_sql::settings::Settings) -> Result<()>,
-    ) -> Result<()> {
-        let before = self.settings.reported();
+    /// Changes settings, for as long as the transaction does not fail.
+    fn change_settings(&mut self, change: impl FnOnce(&mut Settings) -> Result<()>) -> Result<()> {
+        if self.transaction.settings_before.is_none() {
+            self.transaction.settings_before = Some(Box::new(self.settings.clone()));
+        }
         let path = self.settings.search_path_text().to_owned();
         change(&mut self.settings)?;
+        self.look_up_again(&path);
+        Ok(())
+    }
+
+    /// The transaction fails: no change of a setting was made.
+    pub(super) fn undo_settings(&mut self) {
+        let Some(before) = self.transaction.settings_before.take() else { return };
+        let path = self.settings.search_path_text().to_owned();
+        self.settings = *before;
+        self.look_up_again(&path);
+    }
+
+    /// The transaction ends: changes last, but for those that were for it alone. The client is told
+    /// of what it follows.
+    pub(super) fn end_settings(&mut self) {
+        self.transaction.in_block = false;
+        let Some(before) = self.transaction.settings_before.take() else { return };
+        let path = self.settings.search_path_text().to_owned();
+        self.settings.end_transaction();
+        self.look_up_again(&path);
+        for (old, new) in before.reported().into_iter().zip(self.settings.reported()) {
+            if old != new {
+                self.parameter_status(new.0, &new.1);
+            }
+        }
+    }
+
+    /// Where the path was another, names may mean other tables now: what was prepared is looked at
+    /// again.
+    fn look_up_again(&mut self, path: &str) {
         if path != self.settings.search_path_text() {
-            // Names may mean other tables now: what was prepared is looked at again.
             for statement in self.statements.values_mut() {
                 statement.catalog_version = u64::MAX;
             }
         }
-        for (old, new) in before.iter().zip(self.settings.reported()) {
-            if *old != new {
-                self.parameter_status(new.0, &new.1);
-            }
-        }
-        Ok(())
     }
 }
