@@ -24,12 +24,18 @@ class TableState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: name, type OID, type modifier, whether NULL is refused."""
+    """A column: name, type OID, type modifier, whether NULL is refused, its texts' collation."""
 
     name: str
     type_oid: int
     typmod: int
     not_null: bool
+    collation: str = "default"
+
+    def fields(self) -> list[str | int]:
+        """Return what is written of it; the database's collation is not."""
+        own = [] if self.collation == "default" else [self.collation]
+        return [self.name, self.type_oid, self.typmod, self.not_null, *own]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ class Table:
 
     def encode(self) -> bytes:
         """Write it."""
-        columns = [[c.name, c.type_oid, c.typmod, c.not_null] for c in self.columns]
+        columns = [column.fields() for column in self.columns]
         return cbor2.dumps(
             [
                 FORMAT,
@@ -82,7 +88,7 @@ class Table:
             TableState(state),
             schema,
             name,
-            tuple(Column(*column[:4]) for column in columns),
+            tuple(Column(*column[:5]) for column in columns),
             tuple(key),
             key_name,
         )

@@ -183,3 +183,123 @@ SELECT CASE w COLLATE "C" WHEN 'Ä' THEN lower(w) ELSE lower(w COLLATE "C") END 
 SELECT lower(current_user || 'Ä'), lower(current_user || 'Ä' COLLATE "default"), upper(current_database() || 'ä')
 
 DROP TABLE collated
+
+# Columns have collations; two that differ may meet, but not be compared.
+
+CREATE TABLE collated (k int PRIMARY KEY, w text, c text COLLATE "C", p varchar(9) COLLATE "POSIX", d text COLLATE "default", u text COLLATE "C.utf8")
+
+INSERT INTO collated VALUES (1, 'Ä', 'Ä', 'Ä', 'Ä', 'Ä'), (2, 'B', 'B', 'B', 'B', 'B')
+
+SELECT lower(w), lower(c), lower(p), lower(d), lower(u), lower(c || w), lower(w || c) FROM collated
+
+SELECT lower(c COLLATE "default"), lower(w || c COLLATE "C.utf8") FROM collated
+
+SELECT k FROM collated WHERE c ILIKE 'ä'
+
+SELECT k FROM collated WHERE w ILIKE 'ä'
+
+SELECT k FROM collated WHERE c < 'Z' AND w = c AND c = w ORDER BY k
+
+UPDATE collated SET w = lower(c) WHERE k = 1 RETURNING w
+
+SELECT c < p FROM collated
+
+SELECT c = p FROM collated
+
+SELECT c = p COLLATE "C", c || w < 'x', c COLLATE "C" = p FROM collated
+
+SELECT c COLLATE "C" = p COLLATE "POSIX" FROM collated
+
+SELECT u <> c || 'x' FROM collated
+
+SELECT c = current_user, k FROM collated
+
+SELECT p = current_user, k FROM collated
+
+SELECT c || p FROM collated
+
+SELECT length(c || p), c LIKE p, coalesce(c, p) FROM collated
+
+SELECT lower(c || p) FROM collated
+
+SELECT upper(coalesce(c, p)) FROM collated
+
+SELECT c ILIKE p FROM collated
+
+SELECT c NOT ILIKE p FROM collated
+
+SELECT c IN (p, 'x') FROM collated
+
+SELECT 'x' IN (c, p) FROM collated
+
+SELECT greatest(c, p) FROM collated
+
+SELECT nullif(c, p) FROM collated
+
+SELECT c IS DISTINCT FROM p FROM collated
+
+SELECT c BETWEEN 'A' AND p FROM collated
+
+SELECT CASE c || p WHEN 'a' THEN 1 END FROM collated
+
+SELECT CASE c WHEN 'a' THEN c ELSE p END FROM collated
+
+SELECT strpos(c, p) FROM collated
+
+SELECT position(c IN p) FROM collated
+
+SELECT replace(c, p, 'x') FROM collated
+
+SELECT max(c || p) FROM collated
+
+SELECT count(c || p) FROM collated
+
+SELECT count(DISTINCT c || p) FROM collated
+
+SELECT c || p FROM collated ORDER BY 1
+
+SELECT k FROM collated ORDER BY c || p
+
+SELECT c || p FROM collated GROUP BY 1
+
+SELECT count(*) FROM collated GROUP BY c || p
+
+SELECT DISTINCT c || p FROM collated
+
+SELECT DISTINCT (c || p) COLLATE "C" FROM collated
+
+SELECT c, p FROM collated GROUP BY c, p ORDER BY c, p
+
+UPDATE collated SET w = c || p WHERE k = 2 RETURNING w
+
+DELETE FROM collated WHERE c < p
+
+DROP TABLE collated
+
+# A key that ON CONFLICT names by its collation is that of a column that has it.
+
+CREATE TABLE collated (k text PRIMARY KEY, c text COLLATE "C")
+
+INSERT INTO collated VALUES ('a')
+
+INSERT INTO collated VALUES ('a') ON CONFLICT (k COLLATE "default") DO NOTHING
+
+INSERT INTO collated VALUES ('a') ON CONFLICT (k COLLATE "C") DO NOTHING
+
+INSERT INTO collated VALUES ('a') ON CONFLICT (k COLLATE "nope") DO NOTHING
+
+INSERT INTO collated VALUES ('a') ON CONFLICT (k COLLATE nope."C") DO NOTHING
+
+INSERT INTO collated VALUES ('a') ON CONFLICT (c COLLATE "C") DO NOTHING
+
+DROP TABLE collated
+
+CREATE TABLE collated (k text COLLATE "C" PRIMARY KEY)
+
+INSERT INTO collated VALUES ('a')
+
+INSERT INTO collated VALUES ('a') ON CONFLICT (k COLLATE "C") DO NOTHING
+
+INSERT INTO collated VALUES ('a') ON CONFLICT (k COLLATE "POSIX") DO NOTHING
+
+DROP TABLE collated

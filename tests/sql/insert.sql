@@ -129,3 +129,21 @@ INSERT INTO composite VALUES (1, 'x', 'NaN', -0.0)
 SELECT * FROM composite ORDER BY a, b, c, d
 
 SELECT * FROM composite WHERE a = 1 AND b = 'x' AND c = 1 AND d = 0.5
+
+# What a key's column in ON CONFLICT may say beside its name.
+
+CREATE TABLE inferred (k int PRIMARY KEY)
+
+INSERT INTO inferred VALUES (1) ON CONFLICT (k ASC) DO NOTHING
+
+INSERT INTO inferred VALUES (1) ON CONFLICT (k DESC) DO NOTHING
+
+INSERT INTO inferred VALUES (1) ON CONFLICT (k NULLS FIRST) DO NOTHING
+
+INSERT INTO inferred VALUES (1) ON CONFLICT (nope DESC) DO NOTHING
+
+INSERT INTO inferred VALUES (1) ON CONFLICT (k) DO NOTHING
+
+INSERT INTO inferred VALUES (1) ON CONFLICT (k int4_ops) DO NOTHING
+
+DROP TABLE inferred

@@ -148,6 +148,8 @@ pub mod sqlstate {
     pub const INDETERMINATE_DATATYPE: SqlState = SqlState(*b"42P18");
     /// `42P21`
     pub const COLLATION_MISMATCH: SqlState = SqlState(*b"42P21");
+    /// `42P22`
+    pub const INDETERMINATE_COLLATION: SqlState = SqlState(*b"42P22");
     /// `42809`
     pub const WRONG_OBJECT_TYPE: SqlState = SqlState(*b"42809");
     /// `42703`

@@ -434,8 +434,7 @@ fn encode_create(create: &phantom_sql::statement::CreateTable) -> Vec<u8> {
         out.array(6)?.str(&create.schema)?.str(&create.name)?;
         out.array(create.columns.len() as u64)?;
         for column in &create.columns {
-            out.array(4)?.str(&column.name)?.u32(column.ty.0)?.i32(column.typmod)?;
-            out.bool(column.not_null)?;
+            column.write(&mut out)?;
         }
         out.array(create.primary_key.len() as u64)?;
         for attnum in &create.primary_key {

@@ -1,20 +1,21 @@
 //! Collations of expressions, after PostgreSQL's rules ("Collation Support", "Concepts").
 //!
 //! COLLATE gives its operand a collation explicitly; a column, a constant, and text that is made of
-//! none have their type's implicitly. Both go up through functions and operators to whatever is
+//! none have the column's or their type's implicitly. Both go up through functions and operators to whatever is
 //! text again. Two explicit ones that differ cannot meet (42P21); an explicit one wins over
-//! implicit ones, and any over the database's.
+//! implicit ones, and any over the database's. Two implicit ones that differ may meet, but nothing
+//! can be compared then (42P22).
 //!
 //! All collations that there are order texts alike, so only functions that know the case of
 //! letters depend on them: `assign` puts those in place that a collation wants. COLLATE stands in
 //! a bound tree until then, for GROUP BY, DISTINCT and ORDER BY see it, and `strip` ends that.
 
 use pg_query::protobuf;
-use phantom_base::{Result, sqlstate};
+use phantom_base::{Error, Result, sqlstate};
 use phantom_types::{TypeId, catalog};
 
-use super::{Binder, names, strings_of};
-use crate::bound::{Aggregate, Collate, Expr, ExprKind, JoinTree, Query};
+use super::{Binder, builtin, names, strings_of};
+use crate::bound::{Aggregate, Collate, Expr, ExprKind, JoinTree, Query, SortKey, Target};
 use crate::catalog::Collation;
 
 /// How an expression comes to its collation.
@@ -22,8 +23,10 @@ use crate::catalog::Collation;
 enum Derivation {
     /// It is no text and has none.
     None,
-    /// Its type has it, or a column.
-    Implicit(Collation),
+    /// Its type has it, or a column, which stands at this place of the text.
+    Implicit(Collation, i32),
+    /// Implicit ones that differ have met, the second at this place: it has none that is known.
+    Conflict(Collation, Collation, i32),
     /// By COLLATE, which stands at this place of the text.
     Explicit(Collation, i32),
 }
@@ -67,8 +70,11 @@ impl Binder<'_> {
     /// # Errors
     /// `42P21` if it has none itself.
     pub(super) fn case_subject(&mut self, mut subject: Expr) -> Result<Expr> {
-        let Derivation::Explicit(collation, _) = self.assign(&mut subject)? else {
-            return Ok(subject);
+        let collation = match self.assign(&mut subject)? {
+            Derivation::None | Derivation::Implicit(..) => return Ok(subject),
+            Derivation::Explicit(collation, _) => collation,
+            // What it is compared with decides, as PostgreSQL has it.
+            Derivation::Conflict(..) => Collation::Default,
         };
         let (ty, typmod) = (subject.ty, subject.typmod);
         let collate = Collate { collation, location: None };
@@ -84,6 +90,43 @@ impl Binder<'_> {
         exprs: impl IntoIterator<Item = &'e mut Expr>,
     ) -> Result<()> {
         exprs.into_iter().try_for_each(|expr| self.assign(expr).map(|_| ()))
+    }
+
+    /// Gives targets and keys of GROUP BY their collations.
+    ///
+    /// # Errors
+    /// `42P21` also for what is sorted or grouped by and whose implicit ones differ.
+    pub(super) fn assign_targets(
+        &mut self,
+        targets: &mut [Target],
+        (sort, distinct): (&[SortKey], bool),
+        group: &mut [Expr],
+    ) -> Result<()> {
+        for (at, target) in targets.iter_mut().enumerate() {
+            let is_sorted = sort.iter().any(|key| usize::from(key.target) == at)
+                || (distinct && !target.hidden)
+                || group.contains(&target.expr);
+            let derived = self.assign(&mut target.expr)?;
+            if is_sorted {
+                self.check_sorted(derived)?;
+            }
+        }
+        for key in group {
+            let derived = self.assign(key)?;
+            self.check_sorted(derived)?;
+        }
+        Ok(())
+    }
+
+    fn check_sorted(&self, derived: Derivation) -> Result<()> {
+        let Derivation::Conflict(first, second, place) = derived else { return Ok(()) };
+        let message = format!(
+            "collation mismatch between implicit collations \"{}\" and \"{}\"",
+            first.name(),
+            second.name()
+        );
+        let hint = "You can choose the collation by applying the COLLATE clause to one or both expressions.";
+        Err(self.error(sqlstate::COLLATION_MISMATCH, place, message).with_hint(hint))
     }
 
     /// Gives the conditions of joins their collations.
@@ -107,15 +150,27 @@ impl Binder<'_> {
                 self.assign(of)?;
                 return Ok(match collate.location {
                     Some(location) => Derivation::Explicit(collate.collation, location),
-                    None => Derivation::Implicit(collate.collation),
+                    None => Derivation::Implicit(collate.collation, -1),
                 });
+            }
+            ExprKind::Column { relation, attnum } => {
+                let (relation, attnum) = (*relation, *attnum);
+                let column = self.scope.item_of(relation).table.column(attnum);
+                let collation = column.map_or(Collation::Default, |column| column.collation);
+                let place = self.first_use.get(&(relation, attnum)).copied().unwrap_or(-1);
+                let derived = Derivation::Implicit(collation, place);
+                return Ok(if is_collatable(expr.ty) { derived } else { Derivation::None });
             }
             ExprKind::AggregateRef(at) => self.assign_aggregate(usize::from(*at))?,
             _ => self.assign_operands(expr)?,
         };
         let is_ascii = match inputs {
             Derivation::None => false,
-            Derivation::Implicit(collation) | Derivation::Explicit(collation, _) => {
+            Derivation::Conflict(..) => match compares(expr) {
+                Some(what) => return Err(indeterminate(what)),
+                None => false,
+            },
+            Derivation::Implicit(collation, _) | Derivation::Explicit(collation, _) => {
                 collation.is_ascii()
             }
         };
@@ -127,7 +182,7 @@ impl Binder<'_> {
         }
         Ok(match (of_type(expr.ty), inputs) {
             (None, _) => Derivation::None,
-            (Some(of_type), Derivation::None) => Derivation::Implicit(of_type),
+            (Some(of_type), Derivation::None) => Derivation::Implicit(of_type, -1),
             (Some(_), inputs) => inputs,
         })
     }
@@ -158,12 +213,23 @@ impl Binder<'_> {
         let of_filter = self.assign_each(&mut filter);
         let known: &mut Aggregate = self.aggregates.get_mut(at).expect("it was there");
         (known.arguments, known.filter) = (arguments, filter);
-        of_filter.and(inputs)
+        let (distinct, procedure) = (known.distinct, known.procedure);
+        of_filter?;
+        let inputs = inputs?;
+        if distinct {
+            self.check_sorted(inputs)?;
+        }
+        match inputs {
+            Derivation::Conflict(..) if is_extreme(procedure) => {
+                Err(indeterminate("string comparison"))
+            }
+            _ => Ok(inputs),
+        }
     }
 
     /// What two operands come to.
     fn met(&self, before: Derivation, derived: Derivation) -> Result<Derivation> {
-        use Derivation::{Explicit, Implicit, None};
+        use Derivation::{Conflict, Explicit, Implicit, None};
         Ok(match (before, derived) {
             (Explicit(first, _), Explicit(second, location)) if first != second => {
                 let message = format!(
@@ -173,11 +239,57 @@ impl Binder<'_> {
                 );
                 return Err(self.error(sqlstate::COLLATION_MISMATCH, location, message));
             }
-            (Explicit(..), _) | (_, None) => before,
-            (_, Explicit(..)) | (None | Implicit(Collation::Default), Implicit(_)) => derived,
-            (Implicit(_), Implicit(_)) => before,
+            (Explicit(..), _) | (_, None) | (Conflict(..), Conflict(..) | Implicit(..)) => before,
+            (_, Explicit(..) | Conflict(..)) | (None, _) => derived,
+            (Implicit(first, _), Implicit(second, place)) => {
+                if first == second || second == Collation::Default {
+                    before
+                } else if first == Collation::Default {
+                    derived
+                } else {
+                    Conflict(first, second, place)
+                }
+            }
         })
     }
+}
+
+/// What an expression does with its operands that needs a collation, if anything. That of LIKE,
+/// `||` and most functions is the same under all.
+fn compares(expr: &Expr) -> Option<&'static str> {
+    match &expr.kind {
+        ExprKind::Call(870, _) => Some("lower() function"),
+        ExprKind::Call(871, _) => Some("upper() function"),
+        ExprKind::Call(1633 | 1634, _) => Some("ILIKE"),
+        ExprKind::Call(procedure, _) => {
+            let is_comparison = |name| matches!(name, "=" | "<>" | "<" | "<=" | ">" | ">=");
+            let mut rows = catalog::OPERATORS.iter().filter(|row| row.procedure == *procedure);
+            let compares = rows.any(|row| is_comparison(row.name)) || searches(*procedure);
+            compares.then_some("string comparison")
+        }
+        ExprKind::Distinct(..)
+        | ExprKind::NullIf(..)
+        | ExprKind::Extreme { .. }
+        | ExprKind::In { .. } => Some("string comparison"),
+        _ => None,
+    }
+}
+
+/// Whether a function looks for a text in another.
+fn searches(procedure: u32) -> bool {
+    let name = catalog::procedure(procedure).map_or("", |row| row.name);
+    matches!(name, "strpos" | "position" | "replace" | "split_part")
+}
+
+/// Whether an aggregate is `max` or `min`.
+fn is_extreme(procedure: u32) -> bool {
+    ["max", "min"].iter().any(|name| builtin::aggregates(name).any(|row| row.oid == procedure))
+}
+
+fn indeterminate(what: &str) -> Error {
+    let message = format!("could not determine which collation to use for {what}");
+    Error::new(sqlstate::INDETERMINATE_COLLATION, message)
+        .with_hint("Use the COLLATE clause to set the collation explicitly.")
 }
 
 /// Takes COLLATE out of a query: what it says is in the functions that are called.

@@ -90,8 +90,9 @@ impl Binder<'_> {
         }
         let ty = definition.type_name.as_ref().expect("a column has a type");
         let (ty, typmod) = self.type_name(ty)?;
+        let mut collation = Collation::Default;
         if let Some(collate) = &definition.coll_clause {
-            let _: Collation = self.collation_named(collate)?;
+            collation = self.collation_named(collate)?;
             if !ty.is_text() {
                 let message = format!("collations are not supported by type {}", ty.sql_name());
                 return Err(self.error(sqlstate::DATATYPE_MISMATCH, collate.location, message));
@@ -139,7 +140,7 @@ impl Binder<'_> {
                 }
             }
         }
-        Ok(Column { name, ty, typmod, not_null })
+        Ok(Column { name, ty, typmod, not_null, collation })
     }
 
     fn table_constraint(

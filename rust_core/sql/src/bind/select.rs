@@ -46,7 +46,7 @@ impl Binder<'_> {
         self.settle_targets(&mut targets)?;
         let (mut from, mut filter, mut having, mut group) = (from, filter, having, group);
         let (mut limit, mut offset) = (limit, offset);
-        self.assign_each(targets.iter_mut().map(|target| &mut target.expr).chain(&mut group))?;
+        self.assign_targets(&mut targets, (&sort, distinct), &mut group)?;
         self.assign_joins(&mut from)?;
         let conditions = filter.iter_mut().chain(&mut having);
         self.assign_each(conditions.chain(&mut offset).chain(&mut limit))?;

@@ -20,7 +20,13 @@ fn table(oid: u32, name: &str, columns: &[(&str, TypeId)], primary_key: &[u16]) 
         name: name.into(),
         columns: columns
             .iter()
-            .map(|(name, ty)| Column { name: (*name).into(), ty: *ty, typmod: -1, not_null: false })
+            .map(|(name, ty)| Column {
+                name: (*name).into(),
+                ty: *ty,
+                typmod: -1,
+                not_null: false,
+                collation: crate::catalog::Collation::Default,
+            })
             .collect(),
         primary_key: primary_key.to_vec(),
         primary_key_name: format!("{name}_pkey"),

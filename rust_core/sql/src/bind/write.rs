@@ -1,17 +1,20 @@
 //! INSERT, UPDATE and DELETE.
 
 use pg_query::protobuf::node::Node;
-use pg_query::protobuf::{self, OnConflictAction, OverridingKind, SetOperation};
+use pg_query::protobuf::{
+    self, OnConflictAction, OverridingKind, SetOperation, SortByDir, SortByNulls,
+};
 use phantom_base::sync::Arc;
 use phantom_base::{Error, Result, Set, sqlstate};
 use phantom_types::Datum;
 
 use super::coerce::{Context, can_coerce};
 use super::expression::location_of;
+use super::names::DATABASE;
 use super::scope::Scope;
-use super::{Binder, Bound, BoundStatement, inner, words};
+use super::{Binder, Bound, BoundStatement, inner, strings_of, words};
 use crate::bound::{Command, Expr, Insert, JoinTree, Query, Target};
-use crate::catalog::Table;
+use crate::catalog::{Collation, Table};
 
 impl Binder<'_> {
     pub(super) fn insert_statement(
@@ -210,8 +213,24 @@ impl Binder<'_> {
             return Err(Error::new(sqlstate::UNDEFINED_OBJECT, message));
         }
         let mut named: Set<u16> = Set::new();
+        let mut fits = true;
         for element in &infer.index_elems {
             let Some(Node::IndexElem(element)) = inner(Some(element)) else { continue };
+            let clauses = [
+                ("ASC/DESC", element.ordering != SortByDir::SortbyDefault as i32),
+                (
+                    "NULLS FIRST/LAST",
+                    element.nulls_ordering != SortByNulls::SortbyNullsDefault as i32,
+                ),
+            ];
+            if let Some((name, _)) = clauses.iter().find(|(_, is_given)| *is_given) {
+                let message = format!("{name} is not allowed in ON CONFLICT clause");
+                return Err(self.error(
+                    sqlstate::INVALID_COLUMN_REFERENCE,
+                    infer.location,
+                    message,
+                ));
+            }
             if element.name.is_empty() {
                 return Err(self.unsupported(clause.location, "ON CONFLICT with an expression"));
             }
@@ -219,9 +238,19 @@ impl Binder<'_> {
                 let message = format!("column \"{}\" does not exist", element.name);
                 self.error(sqlstate::UNDEFINED_COLUMN, infer.location, message)
             })?;
+            if !element.collation.is_empty() {
+                let words = strings_of(&element.collation);
+                let wanted = self.at(infer.location, Collation::named(&words, DATABASE))?;
+                fits &= table.column(attnum).is_some_and(|column| column.collation == wanted);
+            }
+            if !element.opclass.is_empty() {
+                let name = strings_of(&element.opclass).join(".");
+                return Err(self.unsupported(infer.location, format!("operator class {name}")));
+            }
             named.insert(attnum);
         }
-        if table.primary_key.is_empty() || named != table.primary_key.iter().copied().collect() {
+        fits &= !table.primary_key.is_empty();
+        if !fits || named != table.primary_key.iter().copied().collect() {
             let message =
                 "there is no unique or exclusion constraint matching the ON CONFLICT specification";
             return Err(Error::new(sqlstate::INVALID_COLUMN_REFERENCE, message));

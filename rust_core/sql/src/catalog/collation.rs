@@ -33,6 +33,11 @@ impl Collation {
         }
     }
 
+    /// The one of this name.
+    pub fn known(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.name() == name)
+    }
+
     /// Whether only letters of ASCII have two cases.
     pub fn is_ascii(self) -> bool {
         matches!(self, Self::C | Self::Posix | Self::UcsBasic)
@@ -64,7 +69,7 @@ impl Collation {
             return Err(Error::new(sqlstate::INVALID_SCHEMA_NAME, message));
         }
         if matches!(schema, "" | "pg_catalog") {
-            if let Some(found) = Self::ALL.into_iter().find(|known| known.name() == name) {
+            if let Some(found) = Self::known(name) {
                 return Ok(found);
             }
             if is_of_icu(name) {

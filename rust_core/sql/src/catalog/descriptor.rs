@@ -9,6 +9,8 @@ use minicbor::{Decoder, Encoder};
 use phantom_base::{Error, sqlstate};
 use phantom_types::TypeId;
 
+use super::Collation;
+
 /// The format number that this release writes.
 const FORMAT: u32 = 1;
 
@@ -35,6 +37,45 @@ pub struct Column {
     pub typmod: i32,
     /// Whether NULL is refused (23502).
     pub not_null: bool,
+    /// The collation of its texts.
+    pub collation: Collation,
+}
+
+impl Column {
+    /// Writes it: an array whose last field, the collation's name, is left out for the database's.
+    ///
+    /// # Errors
+    /// Those of the encoder.
+    pub fn write<W: minicbor::encode::Write>(
+        &self,
+        out: &mut Encoder<W>,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        let has_own = self.collation != Collation::Default;
+        out.array(if has_own { 5 } else { 4 })?;
+        out.str(&self.name)?.u32(self.ty.0)?.i32(self.typmod)?.bool(self.not_null)?;
+        if has_own {
+            out.str(self.collation.name())?;
+        }
+        Ok(())
+    }
+
+    fn read(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        let fields = counted(input)?;
+        let name = input.str()?.to_owned();
+        let oid = input.u32()?;
+        let ty = TypeId::from_oid(oid)
+            .ok_or_else(|| DecodeError::message(format!("{oid} is no type of this release")))?;
+        let (typmod, not_null) = (input.i32()?, input.bool()?);
+        let mut collation = Collation::Default;
+        if fields >= 5 {
+            let name = input.str()?;
+            collation = Collation::known(name).ok_or_else(|| {
+                DecodeError::message(format!("{name} is no collation of this release"))
+            })?;
+        }
+        skip(input, fields, 5)?;
+        Ok(Self { name, ty, typmod, not_null, collation })
+    }
 }
 
 /// A table. Column numbers (`attnum`) are 1-based positions in `columns`.
@@ -93,8 +134,7 @@ impl Table {
         out.str(&self.schema)?.str(&self.name)?;
         out.array(self.columns.len() as u64)?;
         for column in &self.columns {
-            out.array(4)?.str(&column.name)?.u32(column.ty.0)?.i32(column.typmod)?;
-            out.bool(column.not_null)?;
+            column.write(out)?;
         }
         out.array(self.primary_key.len() as u64)?;
         for attnum in &self.primary_key {
@@ -136,13 +176,7 @@ impl Table {
         let (schema, name) = (input.str()?.to_owned(), input.str()?.to_owned());
         let mut columns = Vec::new();
         for _ in 0..counted(input)? {
-            let fields = counted(input)?;
-            let name = input.str()?.to_owned();
-            let oid = input.u32()?;
-            let ty = TypeId::from_oid(oid)
-                .ok_or_else(|| DecodeError::message(format!("{oid} is no type of this release")))?;
-            columns.push(Column { name, ty, typmod: input.i32()?, not_null: input.bool()? });
-            skip(input, fields, 4)?;
+            columns.push(Column::read(input)?);
         }
         let mut primary_key = Vec::new();
         for _ in 0..counted(input)? {
@@ -187,8 +221,13 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn flights() -> Table {
-        let column =
-            |name: &str, ty, not_null| Column { name: name.into(), ty, typmod: -1, not_null };
+        let column = |name: &str, ty, not_null| Column {
+            name: name.into(),
+            ty,
+            typmod: -1,
+            not_null,
+            collation: Collation::Default,
+        };
         Table {
             oid: 16_385,
             version: 1,
@@ -210,6 +249,13 @@ pub(crate) mod tests {
     #[test]
     fn a_descriptor_round_trips() {
         let table = flights();
+        assert_eq!(Table::decode(&table.encode()), Ok(table));
+    }
+
+    #[test]
+    fn a_collation_of_its_own_is_kept() {
+        let mut table = flights();
+        table.columns[0].collation = Collation::Posix;
         assert_eq!(Table::decode(&table.encode()), Ok(table));
     }
 

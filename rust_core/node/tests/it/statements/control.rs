@@ -50,6 +50,7 @@ pub fn table(n: u32, name: &str, columns: &[(&str, TypeId, i32)]) -> Table {
         ty: *ty,
         typmod: *typmod,
         not_null: i == 0,
+        collation: phantom_sql::catalog::Collation::Default,
     };
     Table {
         oid: FIRST_OID + 2 * n,

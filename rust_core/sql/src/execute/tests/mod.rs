@@ -71,6 +71,7 @@ impl Database {
                     ty: *ty,
                     typmod: -1,
                     not_null: name.chars().all(char::is_uppercase),
+                    collation: crate::catalog::Collation::Default,
                 })
                 .collect(),
             primary_key: primary_key.to_vec(),
