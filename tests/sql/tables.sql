@@ -145,3 +145,27 @@ SELECT bit_length('a')
 SELECT pg_relation_size(1)
 
 SELECT to_nothing(1)
+
+# The database before the schema; a key from an index.
+
+CREATE TABLE nodb.public.far (a int)
+
+CREATE TABLE nodb.nope.far (a int)
+
+CREATE TABLE postgres.public.far (a int)
+
+SELECT * FROM postgres.public.far
+
+SELECT * FROM nodb.public.far
+
+DROP TABLE nodb.public.far
+
+DROP TABLE IF EXISTS nodb.public.far
+
+DROP TABLE a.b.c.d
+
+DROP TABLE postgres.public.far
+
+CREATE TABLE far (a int, PRIMARY KEY USING INDEX other_pkey)
+
+CREATE TABLE far (a int, CONSTRAINT c PRIMARY KEY USING INDEX other_pkey)

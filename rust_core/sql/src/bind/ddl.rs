@@ -4,7 +4,7 @@ use pg_query::protobuf::node::Node;
 use pg_query::protobuf::{self, ConstrType, DropBehavior, ObjectType, OnCommitAction};
 use phantom_base::{Error, Result, sqlstate};
 
-use super::names::SYSTEM_COLUMNS;
+use super::names::{DATABASE, SYSTEM_COLUMNS};
 use super::{Binder, inner, string_of, strings_of, words};
 use crate::catalog::{Collation, Column};
 use crate::statement::{Body, CreateTable, DropTable};
@@ -56,6 +56,10 @@ impl Binder<'_> {
     }
 
     fn creation_schema(&self, range: &protobuf::RangeVar) -> Result<String> {
+        if !range.catalogname.is_empty() && range.catalogname != DATABASE {
+            let names = [&*range.catalogname, &range.schemaname, &range.relname];
+            return Err(self.located(range.location, other_database(&names)));
+        }
         let schema = match range.schemaname.as_str() {
             "" => self.context.settings.search_path().first.ok_or_else(|| {
                 let message = "no schema has been selected to create in";
@@ -152,6 +156,10 @@ impl Binder<'_> {
                 self.unsupported(constraint.location, words::constraint(constraint.contype()))
             );
         }
+        if !constraint.indexname.is_empty() {
+            let message = "cannot use an existing index in CREATE TABLE";
+            return Err(self.error(sqlstate::FEATURE_NOT_SUPPORTED, constraint.location, message));
+        }
         refuse_key_options(constraint)?;
         let names = constraint.keys.iter().filter_map(string_of).map(str::to_owned).collect();
         Ok((names, constraint.conname.clone(), constraint.location))
@@ -208,18 +216,25 @@ impl Binder<'_> {
                     (String::new(), (*name).to_owned())
                 }
                 [name] => ("public".to_owned(), (*name).to_owned()),
-                [schema, name] => ((*schema).to_owned(), (*name).to_owned()),
+                [schema, name] | [DATABASE, schema, name] => {
+                    ((*schema).to_owned(), (*name).to_owned())
+                }
+                other if other.len() == 3 => return Err(other_database(other)),
                 other => {
-                    let what = format!(
-                        "cross-database references are not implemented: {}",
-                        other.join(".")
-                    );
-                    return Err(Error::new(sqlstate::FEATURE_NOT_SUPPORTED, what));
+                    let names = other.join(".");
+                    let what = format!("improper relation name (too many dotted names): {names}");
+                    return Err(Error::new(sqlstate::SYNTAX_ERROR, what));
                 }
             });
         }
         Ok(Body::DropTable(DropTable { tables, if_exists: drop.missing_ok }))
     }
+}
+
+fn other_database(names: &[&str]) -> Error {
+    let shown = names.join(".");
+    let message = format!("cross-database references are not implemented: \"{shown}\"");
+    Error::new(sqlstate::FEATURE_NOT_SUPPORTED, message)
 }
 
 /// `table_pkey`, the table's part cut so that the whole is a name (PostgreSQL's `makeObjectName`).
