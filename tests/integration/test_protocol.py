@@ -51,6 +51,11 @@ def remade(columns: str) -> list[bytes]:
     return [query("DROP TABLE numbers"), query(f"CREATE TABLE numbers ({columns})")]
 
 
+def steps(*texts: str) -> list[bytes]:
+    """Return the messages that run statements one after the other, without a Sync."""
+    return [part for sql in texts for part in (parse(sql), bind(), execute())]
+
+
 SCRIPTS: dict[str, list[bytes]] = {
     "an empty query": [query("")],
     "a query of blanks": [query(" ; ;")],
@@ -265,6 +270,36 @@ SCRIPTS: dict[str, list[bytes]] = {
         SYNC,
         query("SELECT * FROM numbers"),
     ],
+    "a setting of a pipeline that fails": [
+        *steps(
+            "SET work_mem = '8MB'", "SET application_name = 'x'", "SHOW work_mem", "SELECT 1 / 0"
+        ),
+        SYNC,
+        query("SHOW work_mem"),
+    ],
+    "a setting of a pipeline": [
+        *steps("SET application_name = 'x'", "SET application_name = 'y'", "SHOW application_name"),
+        SYNC,
+        query("SHOW application_name"),
+    ],
+    "a setting for a pipeline": [
+        *steps("SET LOCAL application_name = 'x'", "SHOW application_name"),
+        SYNC,
+        query("SHOW application_name"),
+    ],
+    "settings of statements that fail": [
+        query("SET application_name = 'x'; SET DateStyle = 'German'; SELECT 1 / 0"),
+        query("SET application_name = 'x'; SET LOCAL DateStyle = 'German'; SHOW DateStyle"),
+        query("SHOW DateStyle"),
+    ],
+    "modes of a transaction after a query": [
+        *steps("SELECT 1", "SET TRANSACTION READ ONLY", "SET TRANSACTION READ WRITE"),
+        SYNC,
+        *steps("SELECT 1", "SET transaction_deferrable = on"),
+        SYNC,
+        *steps("SHOW transaction_read_only", "SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED"),
+        SYNC,
+    ],
     "COPY data without COPY": [message(b"d", b"x"), message(b"c"), query("SELECT 1")],
 }
 
@@ -285,7 +320,7 @@ def test_messages_have_postgresqls_answers(oracle: int, node: NodeProcess, name:
         # PostgreSQL evaluates constants before it describes a result; we may do it after.
         kinds = [a.kinds.replace("TE", "E") for a in answers]
         return [
-            (k, a.parameter_types, shown(a, ordered=True))
+            (k, a.parameter_types, a.parameters, shown(a, ordered=True))
             for k, a in zip(kinds, answers, strict=True)
         ]
 
