@@ -489,3 +489,35 @@ SELECT k FROM f WHERE k > 1 AND 1 / (v - 1) = 0
 SELECT k FROM f WHERE k = 1 AND 1 / (v - 1) = 0 AND v IS NULL
 
 SELECT k FROM f WHERE 1 / (v - 1) = 0 AND date_trunc('day', date_trunc('month', now())) < timestamptz '2000-01-01'
+
+# What the grammar refuses for another reason than its own.
+
+SELECT 1::float(0)
+
+SELECT 1::float(54)
+
+CREATE TABLE marked (a int, CHECK (a > 0) DEFERRABLE)
+
+CREATE TABLE marked (a int, PRIMARY KEY (a) NOT VALID)
+
+CREATE TABLE marked (a int, PRIMARY KEY (a) NO INHERIT)
+
+CREATE TABLE marked (a int, CHECK (a > 0) INITIALLY DEFERRED NOT DEFERRABLE)
+
+SET CATALOG 'x'
+
+SELECT 1 LIMIT 1, 2
+
+SELECT U&'a' UESCAPE '+'
+
+SELECT E'\ud800'
+
+SELECT E'\u12'
+
+SELECT E'\000'
+
+SELECT E'\u0000'
+
+SELECT 1 2 "is not supported at all"
+
+SELECT 1 FROM FROM "not yet implemented"

@@ -57,6 +57,8 @@ pub(super) fn parse(text: &str) -> Result<protobuf::ParseResult> {
             (CStr::from_ptr(error.message).to_string_lossy().into_owned(), error.cursor)
         };
         let position = u32::try_from(cursor).unwrap_or(0);
+        // PostgreSQL 15 does not say where a mark stands; newer ones do.
+        let position = if is_of_marks(&message) { 0 } else { position };
         let error = Error::new(sqlstate_of(&message), message).with_position(position);
         Err(error.with_routine("scanner_yyerror"))
     };
@@ -65,28 +67,37 @@ pub(super) fn parse(text: &str) -> Result<protobuf::ParseResult> {
     parsed
 }
 
-/// The library hands over the message of an error but not its code; these few are not `42601`.
+/// The library hands over the message of an error but not its code. One that quotes the text is
+/// `42601`, and so is any other but these, by how they begin or end.
 fn sqlstate_of(message: &str) -> phantom_base::SqlState {
-    if message.starts_with("invalid Unicode") || message.starts_with("invalid escape") {
-        sqlstate::INVALID_ESCAPE_SEQUENCE
-    } else if ["memory exhausted", "stack depth", "parse tree is nested too deeply"]
-        .iter()
-        .any(|start| message.starts_with(start))
-    {
+    let begins = |with: &[&str]| with.iter().any(|start| message.starts_with(start));
+    if begins(&["memory exhausted", "stack depth", "parse tree is nested too deeply"]) {
         sqlstate::STATEMENT_TOO_COMPLEX
-    } else if message.starts_with("precision for type float")
-        || message.starts_with("unrecognized partitioning strategy")
-    {
+    } else if message.contains(" at or near ") || begins(&["LIMIT #,#"]) {
+        sqlstate::SYNTAX_ERROR
+    } else if begins(&["invalid Unicode escape"]) {
+        sqlstate::INVALID_ESCAPE_SEQUENCE
+    } else if begins(&["invalid byte sequence"]) {
+        sqlstate::CHARACTER_NOT_IN_REPERTOIRE
+    } else if begins(&["precision for type float", "unrecognized partitioning strategy"]) {
         sqlstate::INVALID_PARAMETER_VALUE
-    } else if message.starts_with("frame ") {
+    } else if begins(&["frame "]) {
         sqlstate::WINDOWING_ERROR
     } else if message.contains("role name") {
         sqlstate::RESERVED_NAME
     } else if message.ends_with("hash partition provided more than once") {
         sqlstate::DUPLICATE_OBJECT
-    } else if message.contains("not supported") || message.contains("not yet implemented") {
+    } else if begins(&["current database cannot be changed"])
+        || ["not supported", "not yet implemented"].iter().any(|part| message.contains(part))
+        || is_of_marks(message)
+    {
         sqlstate::FEATURE_NOT_SUPPORTED
     } else {
         sqlstate::SYNTAX_ERROR
     }
+}
+
+/// Whether an error is of DEFERRABLE, NOT VALID or NO INHERIT on what takes none.
+fn is_of_marks(message: &str) -> bool {
+    message.contains("constraints cannot be marked ")
 }
