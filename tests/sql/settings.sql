@@ -737,3 +737,31 @@ SET SESSION AUTHORIZATION postgres
 SET SESSION AUTHORIZATION DEFAULT
 
 RESET SESSION AUTHORIZATION
+
+# What is said beside an answer, as far as it is wanted.
+
+SET client_min_messages = warning
+
+DROP TABLE IF EXISTS never_there
+
+SET LOCAL work_mem = '8MB'
+
+SET client_min_messages = 'error'
+
+SET LOCAL work_mem = '8MB'
+
+DROP TABLE IF EXISTS never_there
+
+SELECT 1 / 0
+
+SET client_min_messages = log
+
+DROP TABLE IF EXISTS never_there
+
+SET client_min_messages = panic
+
+RESET client_min_messages
+
+DROP TABLE IF EXISTS never_there
+
+SET LOCAL client_min_messages = error; SET LOCAL work_mem = '8MB'; SHOW client_min_messages

@@ -4,7 +4,7 @@
 //! them, and are only such as cannot change an answer: planner switches, memory hints, timeouts of
 //! things that do not exist yet. A value that would have to change an answer and cannot is refused.
 
-use phantom_base::{Error, Map, Result, sqlstate};
+use phantom_base::{Error, Map, Result, Severity, sqlstate};
 use phantom_types::{SessionFormat, TimeZone};
 
 mod known;
@@ -278,6 +278,16 @@ impl Settings {
     /// `statement_timeout` in milliseconds; 0 is none.
     pub fn statement_timeout_ms(&self) -> u64 {
         self.milliseconds("statement_timeout")
+    }
+
+    /// Whether the client is to be told of something (`client_min_messages`). Errors it always is.
+    pub fn wants(&self, severity: Severity) -> bool {
+        let least = self.values.get("client_min_messages").map_or("notice", String::as_str);
+        match severity {
+            Severity::Notice => !matches!(least, "warning" | "error"),
+            Severity::Warning => least != "error",
+            Severity::Error | Severity::Fatal => true,
+        }
     }
 
     /// Whether writes are refused (25006).

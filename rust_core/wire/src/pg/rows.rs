@@ -105,7 +105,7 @@ impl PgSession {
 
     /// NoticeResponses.
     pub(super) fn notices(&mut self, notices: &[Error]) {
-        for notice in notices {
+        for notice in notices.iter().filter(|notice| self.settings.wants(notice.severity)) {
             write_error(&mut self.out, notice);
         }
     }

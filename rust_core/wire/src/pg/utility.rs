@@ -4,7 +4,6 @@ use phantom_base::{Error, Result, Severity, sqlstate};
 use phantom_sql::settings::Settings;
 use phantom_sql::statement::{Discard, Prepared, Utility};
 
-use super::codec;
 use super::session::PgSession;
 
 /// What settings depend on of the transaction that a session is in.
@@ -111,7 +110,7 @@ impl PgSession {
         }
         let message = format!("{statement} can only be used in transaction blocks");
         let warning = Error::new(sqlstate::NO_ACTIVE_SQL_TRANSACTION, message);
-        codec::write_error(&mut self.out, &warning.with_severity(Severity::Warning));
+        self.notices(&[warning.with_severity(Severity::Warning)]);
     }
 
     fn reset_settings(&mut self) -> Result<()> {
