@@ -765,3 +765,55 @@ RESET client_min_messages
 DROP TABLE IF EXISTS never_there
 
 SET LOCAL client_min_messages = error; SET LOCAL work_mem = '8MB'; SHOW client_min_messages
+
+# Words that stand for others, and numbers with a fraction.
+
+SET LOCAL client_min_messages = debug; SHOW client_min_messages
+
+SET client_min_messages = info
+
+SHOW client_min_messages
+
+RESET client_min_messages
+
+SET constraint_exclusion = true
+
+SHOW constraint_exclusion
+
+SET constraint_exclusion = no
+
+SHOW constraint_exclusion
+
+SET constraint_exclusion = maybe
+
+SET synchronous_commit = true
+
+SHOW synchronous_commit
+
+SET backslash_quote = yes
+
+SHOW backslash_quote
+
+SET backslash_quote = off
+
+SET standard_conforming_strings = 1
+
+SET hash_mem_multiplier = 0.5
+
+SET hash_mem_multiplier = 1000.5
+
+SET cursor_tuple_fraction = 2
+
+SET cpu_tuple_cost = -0.5
+
+SET seq_page_cost = '1e1'
+
+SHOW seq_page_cost
+
+SET random_page_cost = 4.0
+
+SHOW random_page_cost
+
+SET random_page_cost = 'x'
+
+RESET ALL

@@ -18,7 +18,7 @@ pub(super) fn read(known: &Setting, value: &str, format: &SessionFormat) -> Resu
             on => Err(Error::unsupported(format!("{} = '{on}'", known.name))),
         },
         Kind::Integer(from, to, unit) => integer(known, value, *from, *to, *unit),
-        Kind::Real => real(known, value),
+        Kind::Real(from, to) => real(known, value, *from, *to),
         Kind::Text => Ok(value.to_owned()),
         Kind::Path => path_names(value)
             .map(|_| value.to_owned())
@@ -193,14 +193,15 @@ fn units_hint(unit: Unit) -> &'static str {
     }
 }
 
-fn real(known: &Setting, value: &str) -> Result<String> {
+fn real(known: &Setting, value: &str, from: f64, to: f64) -> Result<String> {
     let number = value.trim().parse::<f64>().ok().filter(|number| number.is_finite());
     let number = number.ok_or_else(|| invalid(known, value))?;
-    if number >= 0.0 {
-        return Ok(value.trim().to_owned());
+    if (from..=to).contains(&number) {
+        return Ok(number.to_string());
     }
+    let to = if to < f64::MAX { to.to_string() } else { "1.79769e+308".to_owned() };
     let message = format!(
-        "{number} is outside the valid range for parameter \"{}\" (0 .. 1.79769e+308)",
+        "{number} is outside the valid range for parameter \"{}\" ({from} .. {to})",
         known.name
     );
     Err(Error::new(sqlstate::INVALID_PARAMETER_VALUE, message))
