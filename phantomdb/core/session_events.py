@@ -19,12 +19,13 @@ class PlanWanted:
 
 @dataclass(frozen=True, slots=True)
 class ColumnWanted:
-    """A column of a table to be."""
+    """A column of a table to be; its collation is the database's if none is named."""
 
     name: str
     type_oid: int
     typmod: int
     not_null: bool
+    collation: str = "default"
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,7 +220,9 @@ def wanted_table(wanted: TableWanted) -> Table:
         TableState.PUBLIC,
         wanted.schema,
         wanted.name,
-        tuple(Column(c.name, c.type_oid, c.typmod, c.not_null) for c in wanted.columns),
+        tuple(
+            Column(c.name, c.type_oid, c.typmod, c.not_null, c.collation) for c in wanted.columns
+        ),
         wanted.primary_key,
         wanted.primary_key_name,
     )

@@ -30,8 +30,13 @@ def test_an_event_that_the_core_cannot_have_told_is_a_bug() -> None:
         decode_session_event(1, "rain", b"")
 
 
-CREATE = ["public", "birds", [["n", 20, -1, True], ["name", 25, -1, False]], [1], "birds_pkey"]
-COLUMNS = (ColumnWanted("n", 20, -1, not_null=True), ColumnWanted("name", 25, -1, not_null=False))
+WANTED = [["n", 20, -1, True], ["name", 25, -1, False], ["code", 25, -1, False, "C"]]
+CREATE = ["public", "birds", WANTED, [1], "birds_pkey"]
+COLUMNS = (
+    ColumnWanted("n", 20, -1, not_null=True),
+    ColumnWanted("name", 25, -1, not_null=False),
+    ColumnWanted("code", 25, -1, not_null=False, collation="C"),
+)
 
 
 @pytest.mark.parametrize(

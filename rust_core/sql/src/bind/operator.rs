@@ -90,8 +90,10 @@ impl Binder<'_> {
             candidates.iter().map(|row| vec![row.left.unwrap_or(row.right), row.right]).collect();
         if chosen.is_none() {
             signatures = foreign::beside(signatures, foreign::infix(name));
-            // varchar has no operators of its own; PostgreSQL sees text in it first.
-            types = types.map(|ty| if ty == TypeId::VARCHAR { TypeId::TEXT } else { ty });
+            // varchar has no operators of its own; PostgreSQL sees text in it first. Those of name
+            // compare as those of text do under name's collation.
+            let is_text = |ty| [TypeId::VARCHAR, TypeId::NAME].contains(&ty);
+            types = types.map(|ty| if is_text(ty) { TypeId::TEXT } else { ty });
             let exact = exact_types(types);
             chosen = signatures.iter().position(|row| *row == exact);
             chosen = chosen.or_else(|| choose(&types, &signatures));
