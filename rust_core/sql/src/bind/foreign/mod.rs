@@ -172,7 +172,9 @@ mod tests {
             };
             assert!(found, "{row:?}");
         }
-        let ours = catalog::PROCEDURES.iter().map(|row| (row.name, row.args));
+        // What has no name cannot be asked for.
+        let named = catalog::PROCEDURES.iter().filter(|row| !row.name.is_empty());
+        let ours = named.map(|row| (row.name, row.args));
         for (name, args) in
             ours.chain(phantom_agg::AGGREGATES.iter().map(|row| (row.name, row.args)))
         {
