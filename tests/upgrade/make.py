@@ -27,7 +27,7 @@ def main() -> None:
     encoded = (messages.encode(message) for message in MESSAGES)
     control = b"".join(len(body).to_bytes(4, "big") + body for body in encoded)
     (folder / "control.bin").write_bytes(control)
-    command = ["cargo", "test", "--locked", "-p", "phantom_node", "--test", "it", MAKER]
+    command = ["cargo", "test", "--locked", "-p", "phantom_reactor", "--test", "it", MAKER]
     environment = os.environ | {"PHANTOM_UPGRADE_OUT": str(folder)}
     subprocess.run([*command, "--", "--exact"], check=True, env=environment)
     if not (folder / "frames.bin").exists():

@@ -44,9 +44,9 @@ pub enum Event {
     /// A dial came to nothing, or its connection ended before it was adopted.
     DialFailed(u64, String),
     /// A link is up; the core has been told.
-    LinkUp(NodeId),
-    /// A link is down, and why.
-    LinkDown(NodeId, String),
+    LinkUp(NodeId, LinkName),
+    /// A link is down, and why; or what was adopted for one has come to nothing.
+    LinkDown(NodeId, LinkName, String),
     /// A door has no room for more connections.
     DoorFull(ListenerId),
     /// A door could not take a connection just now.

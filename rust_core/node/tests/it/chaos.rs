@@ -6,10 +6,9 @@
 
 use phantom_base::Random;
 
-use crate::links::sometimes;
 use crate::machines::MS;
 use crate::seeds;
-use crate::trouble::{self, Trouble, strength};
+use crate::trouble::{self, Trouble, sometimes, strength};
 use crate::world::{GROUPS, World};
 
 /// Runs are this many times as long as those of whole nodes, and have trouble as much more rarely.

@@ -11,6 +11,7 @@ use phantom_base::{Map, Nanos, Random, SeededRandom, Set};
 use phantom_node::link::STREAMS;
 
 use crate::machines::MS;
+use crate::trouble::sometimes;
 
 struct Packet {
     at: Nanos,
@@ -30,19 +31,12 @@ pub struct Links {
     ways: Map<(usize, usize), Way>,
     /// Pairs that cannot connect.
     cuts: Set<(usize, usize)>,
-    /// Streams of which nothing arrives for now.
-    held: Set<(usize, usize, usize)>,
     /// One in so many packets takes 20 times as long; 0 is never, here and below.
     pub slow: u64,
     /// One in so many packets is repeated.
     pub repeat: u64,
     /// One in so many packets has a bit flipped.
     pub flip: u64,
-}
-
-/// Whether something that happens one in so many times happens now; 0 is never.
-pub fn sometimes(random: &mut SeededRandom, one_in: u64) -> bool {
-    one_in > 0 && random.one_in(one_in)
 }
 
 fn pair(a: usize, b: usize) -> (usize, usize) {
@@ -60,7 +54,7 @@ impl Links {
                 ways.insert((from, to), Way { streams, broken: true, delay_max });
             }
         }
-        Self { ways, cuts: Set::new(), held: Set::new(), slow: 0, repeat: 0, flip: 0 }
+        Self { ways, cuts: Set::new(), slow: 0, repeat: 0, flip: 0 }
     }
 
     fn way(&mut self, from: usize, to: usize) -> &mut Way {
@@ -98,16 +92,6 @@ impl Links {
     /// Every pair can connect.
     pub fn join_all(&mut self) {
         self.cuts.clear();
-    }
-
-    /// Lets nothing arrive of a stream until it is released; nothing is lost.
-    pub fn hold(&mut self, stream: (usize, usize, usize)) {
-        self.held.insert(stream);
-    }
-
-    /// Lets a stream arrive again.
-    pub fn release(&mut self, stream: (usize, usize, usize)) {
-        self.held.remove(&stream);
     }
 
     /// Pairs that are not connected both ways, and could be.
@@ -159,9 +143,6 @@ impl Links {
         (from, to, stream): (usize, usize, usize),
         now: Nanos,
     ) -> Option<Vec<u8>> {
-        if self.held.contains(&(from, to, stream)) {
-            return None;
-        }
         let queue = &mut self.way(from, to).streams[stream];
         let due = queue.front().is_some_and(|packet| packet.at <= now);
         due.then(|| queue.pop_front().expect("just seen").bytes)

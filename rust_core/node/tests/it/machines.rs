@@ -12,7 +12,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 
 use phantom_base::sync::{AtomicU64, Ordering};
 use phantom_base::{Clock, Error, GroupId, Map, Nanos, NodeId, Random, SeededRandom, sqlstate};
@@ -21,18 +20,18 @@ use phantom_node::link::STREAMS;
 use phantom_node::replication::{Formation, FormedMember, Replication, form};
 use phantom_node::runtime::Runtime;
 use phantom_node::runtime::real::RealSpawner;
-use phantom_vfs::{Crash, SimFs, Vfs};
+use phantom_vfs::{Crash, FaultScript, SimFs, Vfs};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+pub use crate::clock::MS;
+use crate::clock::NodeClock;
 use crate::links::Links;
+use crate::trouble::Troubled;
 
-pub const MS: Nanos = 1_000_000;
 /// The directory of every node, on its own disk.
 pub const DIR: &str = "data";
 /// Mixed with the seed, so that no two runs are one cluster.
 const CLUSTER: u64 = 0x0057_A7E0;
-/// Wall time at the start: 2024 or so.
-const EPOCH_NS: i64 = 1_700_000_000_000_000_000;
 /// Between an election that is due and the campaign, at most.
 const BACK_OFF_MAX: Nanos = 300 * MS;
 /// How much longer a node without room on its disk lets the others try.
@@ -40,40 +39,6 @@ const PATIENCE_WHEN_FULL: Nanos = 3_000 * MS;
 
 /// With less than this on its disk a write of a node may fail.
 const FULL: u64 = 1 << 20;
-
-/// World time, how far this node's wall clock is off, and how far both its clocks have run ahead.
-pub struct NodeClock {
-    world: Arc<AtomicU64>,
-    ahead_ns: AtomicU64,
-    pub offset_ns: AtomicI64,
-}
-
-impl NodeClock {
-    /// A clock that nobody moves.
-    pub fn still() -> Self {
-        Self::of(Arc::new(AtomicU64::new(MS)))
-    }
-
-    fn of(world: Arc<AtomicU64>) -> Self {
-        Self { world, ahead_ns: AtomicU64::new(0), offset_ns: AtomicI64::new(0) }
-    }
-
-    /// Lets more time pass on this machine than elsewhere, as after a day without the others.
-    pub fn run_ahead(&self, by: Nanos) {
-        self.ahead_ns.fetch_add(by, Ordering::Relaxed);
-    }
-}
-
-impl Clock for NodeClock {
-    fn wall_ns(&self) -> Nanos {
-        let now = self.monotonic_ns().cast_signed();
-        (EPOCH_NS + now + self.offset_ns.load(Ordering::Relaxed)).cast_unsigned()
-    }
-
-    fn monotonic_ns(&self) -> Nanos {
-        self.world.load(Ordering::Relaxed) + self.ahead_ns.load(Ordering::Relaxed)
-    }
-}
 
 /// What a life is begun with.
 pub struct Place {
@@ -397,5 +362,87 @@ impl<L: Life> Machines<L> {
         self.dial();
         self.pass(time);
         (0..self.nodes.len()).for_each(|n| self.run(n, 100));
+    }
+}
+
+impl<L: Life> Troubled for Machines<L> {
+    fn random(&mut self) -> &mut SeededRandom {
+        &mut self.random
+    }
+
+    fn count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    fn now(&self) -> Nanos {
+        Self::now(self)
+    }
+
+    fn is_up(&self, n: usize) -> bool {
+        self.nodes[n].up.is_some()
+    }
+
+    fn start(&mut self, n: usize) {
+        Self::start(self, n);
+    }
+
+    fn crash(&mut self, n: usize, policy: Crash) {
+        Self::crash(self, n, policy);
+    }
+
+    fn pause(&mut self, n: usize, until: Nanos) {
+        self.nodes[n].paused_until = until;
+    }
+
+    fn set_wall(&mut self, n: usize, offset_ns: i64) {
+        self.nodes[n].clock.offset_ns.store(offset_ns, Ordering::Relaxed);
+    }
+
+    fn set_sync(&mut self, n: usize, sync_ns: Nanos) {
+        self.nodes[n].sync_ns = sync_ns;
+    }
+
+    fn hang(&mut self, n: usize, until: Nanos) {
+        self.nodes[n].hangs_until = until;
+    }
+
+    fn set_faults(&mut self, n: usize, script: FaultScript) {
+        self.nodes[n].fs.set_faults(script);
+    }
+
+    fn set_packets(&mut self, slow: u64, flip: u64) {
+        (self.links.slow, self.links.flip) = (slow, flip);
+    }
+
+    fn cut(&mut self, from: usize, to: usize) {
+        self.links.cut(from, to);
+    }
+
+    fn lose(&mut self, from: usize, to: usize) {
+        self.links.lose(from, to);
+    }
+
+    fn reset(&mut self, a: usize, b: usize) {
+        Self::reset(self, a, b);
+    }
+
+    fn mend_links(&mut self) {
+        self.links.join_all();
+    }
+
+    fn calm_links(&mut self) {
+        self.links.calm();
+    }
+
+    fn dial(&mut self) {
+        Self::dial(self);
+    }
+
+    fn pass(&mut self, time: Nanos) {
+        Self::pass(self, time);
+    }
+
+    fn run(&mut self, n: usize, items: u64) {
+        Self::run(self, n, items);
     }
 }

@@ -13,7 +13,8 @@ use phantom_node::runtime::real::RealSpawner;
 use phantom_raft::{Body, Entry, Event, Message, Parcel, Position, encode_parcel};
 use phantom_vfs::{Crash, FaultScript, SimFs, Vfs};
 
-use crate::machines::{MS, NodeClock};
+use crate::clock::NodeClock;
+use crate::machines::MS;
 use crate::world::{GROUPS, World};
 
 fn formation(cluster: u64) -> Formation {

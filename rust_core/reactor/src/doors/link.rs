@@ -31,6 +31,7 @@ struct Arriving {
 /// A link that is up.
 #[derive(Debug)]
 pub struct Up {
+    pub name: LinkName,
     pub streams: [ConnId; STREAMS],
     /// On how many of them the peer has said all.
     pub ended: usize,
@@ -95,21 +96,14 @@ impl Links {
     }
 
     /// A complete link is the peer's from now on.
-    pub fn rise(&mut self, peer: NodeId, streams: [ConnId; STREAMS]) {
-        let older = self.up.insert(peer, Up { streams, ended: 0 });
+    pub fn rise(&mut self, peer: NodeId, name: LinkName, streams: [ConnId; STREAMS]) {
+        let older = self.up.insert(peer, Up { name, streams, ended: 0 });
         assert!(older.is_none(), "{peer} has one link");
     }
 
-    /// A stream has gone before its link was complete.
-    pub fn forget(&mut self, peer: NodeId, name: LinkName, conn: ConnId) {
-        if let Some(link) = self.arriving.get_mut(&(peer, name)) {
-            for place in link.streams.iter_mut().filter(|place| **place == Some(conn)) {
-                *place = None;
-            }
-            if link.streams.iter().all(Option::is_none) {
-                self.arriving.remove(&(peer, name));
-            }
-        }
+    /// Gives up a link that is not complete; its streams, if there was one of that name.
+    pub fn give_up(&mut self, peer: NodeId, name: LinkName) -> Option<Streams> {
+        self.arriving.remove(&(peer, name)).map(|link| link.streams)
     }
 }
 

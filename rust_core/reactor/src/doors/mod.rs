@@ -199,6 +199,11 @@ impl Doors {
         (self.conns.len(), self.sessions.len(), self.links.len())
     }
 
+    /// The connection that carries a stream of a link that is up.
+    pub fn stream(&self, peer: NodeId, stream: u8) -> Option<ConnId> {
+        self.links.conn(peer, stream)
+    }
+
     /// One turn.
     ///
     /// # Errors
@@ -481,7 +486,15 @@ impl Doors {
                 self.events.push_back(Event::DialFailed(token, why.to_owned()));
             }
             Part::Stream(stream) if stream.is_up => self.link_down(net, stream.peer, why, now),
-            Part::Stream(stream) => self.links.forget(stream.peer, stream.link, id),
+            Part::Stream(Stream { peer, link, .. }) => {
+                // It was to be one.
+                if let Some(streams) = self.links.give_up(peer, link) {
+                    for other in streams.into_iter().flatten() {
+                        self.close(net, other, why, now);
+                    }
+                    self.events.push_back(Event::LinkDown(peer, link, why.to_owned()));
+                }
+            }
             Part::Refused(_) | Part::Greeting(_) => {}
         }
     }
@@ -499,7 +512,7 @@ impl Doors {
             core.disconnected(peer);
             self.stirred = true;
         }
-        self.events.push_back(Event::LinkDown(peer, why.to_owned()));
+        self.events.push_back(Event::LinkDown(peer, link.name, why.to_owned()));
     }
 
     /// A peer has said all on a stream. Its last words may be on the other one.

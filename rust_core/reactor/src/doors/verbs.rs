@@ -103,7 +103,7 @@ impl Doors {
             return;
         }
         let Ok(complete) = self.links.add(peer, incarnation, link, (number, id)) else {
-            return self.close(net, id, "this stream is there already", now);
+            return self.close(net, id, "another has that stream of the link", now);
         };
         if let Some(conn) = self.conns.get_mut(id) {
             conn.part = Part::Stream(Stream::new(peer, link, number));
@@ -118,10 +118,11 @@ impl Doors {
             for stream in streams {
                 self.close(net, stream, &error.to_string(), now);
             }
+            self.events.push_back(Event::LinkDown(peer, link, error.to_string()));
             return;
         }
-        self.links.rise(peer, streams);
-        self.events.push_back(Event::LinkUp(peer));
+        self.links.rise(peer, link, streams);
+        self.events.push_back(Event::LinkUp(peer, link));
         for stream in streams {
             if let Some(Conn { socket, part: Part::Stream(part), .. }) = self.conns.get_mut(stream)
             {

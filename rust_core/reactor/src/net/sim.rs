@@ -30,19 +30,19 @@ pub struct SimTrouble {
     pub short: u64,
     /// A call answers `WouldBlock` although there is something, and the word comes again.
     pub again: u64,
-    /// A packet takes 20 times as long.
+    /// A packet between nodes takes 20 times as long.
     pub slow: u64,
-    /// A packet between hosts of `flips_below` has a bit flipped.
+    /// A packet between nodes has a bit flipped.
     pub flip: u64,
-    /// Bits flip only between hosts of a lower number.
-    pub flips_below: usize,
-    /// How long a packet takes at most.
+    /// Nodes are the hosts of a lower number; the others are their clients', close to all of them.
+    pub nodes: usize,
+    /// How long a packet between nodes takes at most.
     pub delay_max: Nanos,
 }
 
 impl Default for SimTrouble {
     fn default() -> Self {
-        Self { short: 0, again: 0, slow: 0, flip: 0, flips_below: 0, delay_max: 1 }
+        Self { short: 0, again: 0, slow: 0, flip: 0, nodes: 0, delay_max: 1 }
     }
 }
 
@@ -69,6 +69,8 @@ struct Way {
     is_blocked: bool,
     /// Nothing follows what has arrived.
     has_ended: bool,
+    /// Nothing arrives until it is let go.
+    is_kept: bool,
 }
 
 /// One connection.
@@ -172,13 +174,14 @@ impl Fabric {
     /// Puts a packet under way.
     fn send(&mut self, line: usize, side: usize, mut packet: Packet) {
         let trouble = self.trouble;
-        let mut delay = self.random.below(trouble.delay_max.max(1));
-        if self.sometimes(trouble.slow) {
+        let hosts = self.lines.get(&line).expect("it sends").hosts;
+        let is_far = hosts.iter().all(|host| *host < trouble.nodes);
+        let mut delay = if is_far { self.random.below(trouble.delay_max.max(1)) } else { 0 };
+        if is_far && self.sometimes(trouble.slow) {
             delay *= 20;
         }
-        let hosts = self.lines.get(&line).expect("it sends").hosts;
         if let Packet::Bytes(bytes) = &mut packet
-            && hosts.iter().all(|host| *host < trouble.flips_below)
+            && is_far
             && self.sometimes(trouble.flip)
         {
             let at = self.random.below(bytes.len() as u64) as usize;
@@ -210,7 +213,9 @@ impl Fabric {
     fn next_packet(&mut self, line: usize, side: usize) -> Option<Packet> {
         let (now, found) = (self.now, self.lines.get_mut(&line)?);
         let (from, to) = (found.hosts[side], found.hosts[1 - side]);
-        let is_away = self.cut.contains(&(from, to)) || !self.hosts.get(to)?.is_up;
+        let is_away = self.cut.contains(&(from, to))
+            || found.ways[side].is_kept
+            || !self.hosts.get(to)?.is_up;
         let is_due = found.ways[side].packets.front().is_some_and(|(at, _)| *at <= now);
         (is_due && !is_away).then(|| found.ways[side].packets.pop_front())?.map(|(_, it)| it)
     }
@@ -323,6 +328,14 @@ impl SimNet {
     /// Everything arrives again.
     pub fn mend_all(&self) {
         self.0.borrow_mut().cut.clear();
+    }
+
+    /// Nothing arrives any more that a host sends on a connection, or all of it again.
+    pub fn keep(&self, host: usize, conn: ConnId, is_kept: bool) {
+        let mut fabric = self.0.borrow_mut();
+        if let Ok(End { line, side }) = fabric.end(host, conn) {
+            fabric.lines.get_mut(&line).expect("it has an end").ways[side].is_kept = is_kept;
+        }
     }
 
     /// Every connection between two hosts breaks; both notice.

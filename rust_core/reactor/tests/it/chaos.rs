@@ -35,7 +35,7 @@ fn run(seed: u64) -> u64 {
     let (short, again, slow) = (one_in(10), one_in(10), one_in(50));
     let (reset, hang_up, flip) = (one_in(200), one_in(100), one_in(400));
     let delay_max = 1 + random.below(10 * MS);
-    let trouble = SimTrouble { short, again, slow, flip, flips_below: 3, delay_max };
+    let trouble = SimTrouble { short, again, slow, flip, nodes: 3, delay_max };
     cluster.net.set_trouble(trouble);
     let mut all: Vec<_> = (0..CLIENTS).map(|n| Asking::new(&cluster, n % 3)).collect();
     let mut answered = 0;

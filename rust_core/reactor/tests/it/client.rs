@@ -33,8 +33,8 @@ pub fn query(text: &str) -> Vec<u8> {
 
 impl Client {
     /// Connects to a node's door.
-    pub fn dial(cluster: &Cluster, other: usize, node: usize, port: u16) -> Self {
-        let mut sockets = cluster.host(other);
+    pub fn dial(cluster: &Cluster, node: usize, port: u16) -> Self {
+        let mut sockets = cluster.clients();
         let conn = sockets.dial(&address(node, port)).unwrap();
         Self {
             sockets,
@@ -49,7 +49,7 @@ impl Client {
 
     /// Connects and begins a session.
     pub fn connect(cluster: &Cluster, node: usize) -> Self {
-        let mut client = Self::dial(cluster, 0, node, PG);
+        let mut client = Self::dial(cluster, node, PG);
         client.say(&startup());
         client
     }

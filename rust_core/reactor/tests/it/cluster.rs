@@ -1,54 +1,55 @@
-//! Nodes in one process, each with its doors, a disk, a clock and a control plane.
+//! Whole nodes in one process, each with its doors, a disk, clocks and a control plane.
 //!
-//! The control plane does what it does in production: it dials peers, says who may be one, campaigns,
-//! and says where queries run. Its messages between nodes are plain bytes here: the doors never look
-//! at them.
+//! What runs is what is shipped: the core, and the doors over a network that the seed draws. `control`
+//! does what the control plane does in production.
+//!
+//! - A node may end by itself only for an error of its disk that the test made.
+//! - After each turn the Raft machines are asked whether they are sound.
+//! - A node that wants to sleep is at rest: a second turn at once finds nothing to do.
+//! - No link ends for a message that no member may send.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use minicbor::{Decoder, Encoder};
 use phantom_base::sync::{AtomicU64, Ordering};
-use phantom_base::{Clock, GroupId, Map, Nanos, NodeId, Random, SeededRandom};
+use phantom_base::{
+    Clock, Error, GroupId, Map, Nanos, NodeId, Random, SeededRandom, Set, sqlstate,
+};
 use phantom_node::control::NodeSettings;
 use phantom_node::core::NodeCore;
-use phantom_node::link::STREAMS;
 use phantom_node::replication::{Formation, FormedMember, form};
 use phantom_node::runtime::Runtime;
 use phantom_node::runtime::real::RealSpawner;
 use phantom_reactor::doors::{Doors, Kind, Limits};
-use phantom_reactor::net::sim::{SimNet, SimSockets, address};
-use phantom_reactor::traffic::{Event, LinkName, Verb};
-use phantom_vfs::{Crash, SimFs, Vfs};
+use phantom_reactor::net::sim::{SimNet, SimSockets, SimTrouble};
+use phantom_reactor::traffic::{Event, Verb};
+use phantom_vfs::{Crash, FaultScript, SimFs, Vfs};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-pub const MS: Nanos = 1_000_000;
-const DIR: &str = "data";
-const CLUSTER: u64 = 0xD00;
-/// Wall time at the start: 2024 or so.
-const EPOCH_NS: Nanos = 1_700_000_000_000_000_000;
+pub use crate::clock::MS;
+use crate::clock::NodeClock;
+use crate::control::{self, Control};
+use crate::trouble::Troubled;
+
+/// The directory of every node, on its own disk.
+pub const DIR: &str = "data";
+/// Mixed with the seed, so that no two runs are one cluster.
+const CLUSTER: u64 = 0x0057_A7E0;
 pub const PG: u16 = 5432;
 pub const PEER: u16 = 7432;
-/// Between two dials to a peer that is not linked, and before a campaign, at most.
-const RETRY_MAX: Nanos = 300 * MS;
-
-pub struct WorldClock(Arc<AtomicU64>);
-
-impl Clock for WorldClock {
-    fn wall_ns(&self) -> Nanos {
-        EPOCH_NS + self.monotonic_ns()
-    }
-
-    fn monotonic_ns(&self) -> Nanos {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+/// With less than this on its disk a write of a node may fail.
+const FULL: u64 = 1 << 20;
+/// How long anything may take while there is no trouble.
+const PATIENCE: Nanos = 60_000 * MS;
+/// How long a step without trouble takes.
+const CALM_STEP: Nanos = 5 * MS;
+/// What the node's thread works through in a step without trouble.
+const CALM_ITEMS: u64 = 100;
 
 /// What the nodes are made with.
 #[derive(Clone, Copy)]
 pub struct Plan {
     pub nodes: usize,
-    /// Hosts beside the nodes: clients run there.
-    pub others: usize,
     pub seed: u64,
     pub slots: usize,
     pub sessions: usize,
@@ -56,11 +57,11 @@ pub struct Plan {
 
 impl Plan {
     pub fn of(nodes: usize) -> Self {
-        Self { nodes, others: 1, seed: 1, slots: 1_000, sessions: 100 }
+        Self { nodes, seed: 1, slots: 1_000, sessions: 100 }
     }
 }
 
-/// What runs on a host from its start to its end.
+/// What runs on a machine from its start to its end.
 pub struct Up {
     pub doors: Doors,
     runtime: Arc<Runtime>,
@@ -68,14 +69,31 @@ pub struct Up {
     verbs: Vec<Verb>,
     /// When the next turn comes at the latest.
     wakes_at: Nanos,
+    /// Ends of writes of system rows, by token.
+    pub written: Map<u64, Vec<u8>>,
+}
+
+impl Up {
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
 }
 
 pub struct Node {
-    sockets: SimSockets,
-    fs: SimFs,
+    pub id: NodeId,
+    pub fs: SimFs,
+    pub clock: Arc<NodeClock>,
     pub up: Option<Up>,
+    pub paused_until: Nanos,
+    /// How long its log takes to be durable.
+    pub sync_ns: Nanos,
+    /// Nothing becomes durable before.
+    pub hangs_until: Nanos,
+    /// How often it was started.
+    pub lives: u64,
+    /// What the control plane was told, for tests that ask.
     pub told: Vec<Event>,
-    lives: u64,
+    sockets: SimSockets,
 }
 
 pub struct Cluster {
@@ -83,70 +101,170 @@ pub struct Cluster {
     pub random: SeededRandom,
     pub nodes: Vec<Node>,
     pub limits: Limits,
-    plan: Plan,
-    time: Arc<AtomicU64>,
     /// Plans are answered by who runs the test.
     pub keeps_plans: bool,
+    /// In this group nobody campaigns but who is told to by the test.
+    pub keeps_elections: Option<GroupId>,
+    pub packets: SimTrouble,
+    /// Streams of which nothing arrives, whatever link carries them.
+    kept: Set<(usize, usize, u8)>,
+    plan: Plan,
+    time: Arc<AtomicU64>,
+    trace: u64,
+    last_token: u64,
 }
 
 impl Cluster {
-    /// Formed nodes that run.
-    pub fn new(plan: Plan) -> Self {
-        let random = SeededRandom::new(plan.seed);
-        let net = SimNet::new(random.clone().next_u64(), plan.nodes + plan.others);
+    /// Formed nodes with fresh disks; none runs.
+    pub fn new(seed: u64, nodes: u32) -> Self {
+        Self::formed(Plan { seed, ..Plan::of(nodes as usize) })
+    }
+
+    fn formed(plan: Plan) -> Self {
         let member = |n: usize| FormedMember {
             node: NodeId(n as u32 + 1),
             name: format!("n{}", n + 1),
-            address: address(n, PEER),
+            address: format!("127.0.0.1:{}", 7_001 + n),
         };
         let members: Vec<_> = (0..plan.nodes).map(member).collect();
-        let node = |n: usize| {
-            let fs = SimFs::new(plan.seed ^ (n as u64) << 40);
-            let vfs: Arc<dyn Vfs> = Arc::new(fs.clone());
+        let disk = |n: usize| {
             let node = NodeId(n as u32 + 1);
-            let formation = Formation { cluster: CLUSTER, node, members: members.clone() };
-            form(&vfs, Path::new(DIR), &formation, b"").unwrap();
-            Node { sockets: net.host(n), fs, up: None, told: Vec::new(), lives: 0 }
+            let fs = SimFs::new(plan.seed ^ u64::from(node.0) << 40);
+            let vfs: Arc<dyn Vfs> = Arc::new(fs.clone());
+            let cluster = CLUSTER ^ plan.seed;
+            let formation = Formation { cluster, node, members: members.clone() };
+            form(&vfs, Path::new(DIR), &formation, b"").expect("a fresh disk");
+            (node, fs)
         };
-        let nodes = (0..plan.nodes).map(node).collect();
+        Self::with(plan, (0..plan.nodes).map(disk).collect())
+    }
+
+    /// Nodes on disks that were formed before.
+    pub fn on_disks(seed: u64, disks: Vec<(NodeId, SimFs)>) -> Self {
+        Self::with(Plan { seed, ..Plan::of(disks.len()) }, disks)
+    }
+
+    fn with(plan: Plan, disks: Vec<(NodeId, SimFs)>) -> Self {
+        let mut random = SeededRandom::new(plan.seed);
         let time = Arc::new(AtomicU64::new(1_000 * MS));
+        // One host more than nodes: clients are there.
+        let net = SimNet::new(random.next_u64(), plan.nodes + 1);
+        let delay_max = MS / 10 + random.below(20 * MS);
+        let packets = SimTrouble { nodes: plan.nodes, delay_max, ..SimTrouble::default() };
+        net.set_trouble(packets);
+        let node = |(n, (id, fs)): (usize, (NodeId, SimFs))| Node {
+            id,
+            fs,
+            clock: Arc::new(NodeClock::of(Arc::clone(&time))),
+            up: None,
+            paused_until: 0,
+            sync_ns: 0,
+            hangs_until: 0,
+            lives: 0,
+            told: Vec::new(),
+            sockets: net.host(n),
+        };
+        let nodes = disks.into_iter().enumerate().map(node).collect();
         let limits = Limits::default();
-        let mut made = Self { net, random, nodes, limits, plan, time, keeps_plans: false };
+        let (trace, last_token) = (plan.seed, 0);
+        let kept = Set::new();
+        Self {
+            net,
+            random,
+            nodes,
+            limits,
+            keeps_plans: false,
+            keeps_elections: None,
+            packets,
+            kept,
+            plan,
+            time,
+            trace,
+            last_token,
+        }
+    }
+
+    /// Nodes that run.
+    pub fn running(plan: Plan) -> Self {
+        let mut made = Self::formed(plan);
+        made.set_packets_delay(1);
         (0..plan.nodes).for_each(|n| made.start(n));
         made
     }
 
-    /// As `new`, and every statement can be answered.
+    /// Nodes that run and by which every statement can be answered.
     pub fn serving(plan: Plan) -> Self {
-        let mut made = Self::new(plan);
+        let mut made = Self::running(plan);
         made.until("all groups have leaders", |made| {
-            (0..made.nodes.len())
-                .all(|n| made.leads(n, GroupId::ROWS) + made.leads(n, GroupId::SYSTEM) > 0)
+            let both = [GroupId::ROWS, GroupId::SYSTEM];
+            (0..made.nodes.len()).all(|n| both.iter().all(|group| made.leader(n, *group) > 0))
         });
         made
     }
 
+    /// How long a packet between nodes takes at most.
+    pub fn set_packets_delay(&mut self, delay_max: Nanos) {
+        self.packets.delay_max = delay_max;
+        self.net.set_trouble(self.packets);
+    }
+
     /// Who leads a group, as a node knows it; 0 for nobody.
-    pub fn leads(&mut self, n: usize, group: GroupId) -> u32 {
-        let Some(up) = &mut self.nodes[n].up else { return 0 };
-        let core = up.doors.core().unwrap();
-        core.replication().status(group).map_or(0, |status| status.group.leader.0)
+    pub fn leader(&mut self, n: usize, group: GroupId) -> u32 {
+        self.core(n).replication().leader(group).0
     }
 
     pub fn now(&self) -> Nanos {
         self.time.load(Ordering::Relaxed)
     }
 
-    pub fn host(&self, other: usize) -> SimSockets {
-        self.net.host(self.plan.nodes + other)
+    pub fn is_paused(&self, n: usize) -> bool {
+        self.nodes[n].paused_until > self.now()
+    }
+
+    /// The host where clients are.
+    pub fn clients(&self) -> SimSockets {
+        self.net.host(self.plan.nodes)
+    }
+
+    pub fn up(&mut self, n: usize) -> &mut Up {
+        self.nodes[n].up.as_mut().expect("it runs")
+    }
+
+    pub fn core(&mut self, n: usize) -> &mut NodeCore {
+        self.up(n).doors.core().expect("it was attached")
+    }
+
+    pub fn post(&mut self, n: usize, verb: Verb) {
+        self.up(n).verbs.push(verb);
+    }
+
+    /// A token that nothing else has.
+    pub fn token(&mut self) -> u64 {
+        self.last_token += 1;
+        self.last_token
+    }
+
+    /// Mixes something that happened into the trace.
+    pub fn note(&mut self, what: &[u8]) {
+        self.trace = xxh3_64_with_seed(what, self.trace);
+    }
+
+    /// A hash over all that was told, and of every call to every disk.
+    pub fn trace(&self) -> u64 {
+        self.nodes.iter().fold(self.trace, |hash, node| hash ^ node.fs.trace_hash())
     }
 
     /// Starts a node on what its disk holds.
-    pub fn start(&mut self, n: usize) {
+    ///
+    /// # Errors
+    /// Those of opening its directory.
+    pub fn open(&mut self, n: usize) -> Result<(), Error> {
+        let now = self.now();
         let node = &mut self.nodes[n];
-        assert!(node.up.is_none());
+        assert!(node.up.is_none(), "{} runs", node.id);
         node.lives += 1;
-        self.net.start(n);
+        // What a former life had is gone.
+        self.net.crash(n, true);
         let random = SeededRandom::new(self.plan.seed).fork(node.lives << 8 | n as u64);
         let runtime = Arc::new(Runtime::inline(Arc::new(RealSpawner), random.fork(1)));
         let settings = NodeSettings {
@@ -155,40 +273,61 @@ impl Cluster {
             sessions_max: self.plan.sessions,
             sql_memory_bytes: 16 << 20,
         };
-        let core = NodeCore::open(
-            Arc::new(node.fs.clone()),
-            Path::new(DIR),
-            &settings,
-            Arc::clone(&runtime),
-            Arc::new(WorldClock(Arc::clone(&self.time))),
-            Box::new(random.fork(2)),
-        );
+        let fs: Arc<dyn Vfs> = Arc::new(node.fs.clone());
+        let (clock, draws) = (Arc::clone(&node.clock) as _, Box::new(random.fork(2)));
+        let workers = Arc::clone(&runtime);
+        let mut core = NodeCore::open(fs, Path::new(DIR), &settings, workers, clock, draws)?;
+        let incarnation = core.replication().incarnation();
         let mut doors = Doors::new(self.limits);
         doors.add_door(node.sockets.listen(PG), Kind::Clients, self.plan.slots);
-        doors.add_door(node.sockets.listen(PEER), Kind::Peers, 16);
-        doors.attach(core.unwrap());
-        let incarnation = doors.core().unwrap().replication().incarnation();
+        doors.add_door(node.sockets.listen(PEER), Kind::Peers, 64);
+        doors.attach(core);
         let control = Control::new(n, self.plan.nodes, incarnation, random.fork(3));
-        let verbs = vec![Verb::OpenClients];
-        node.up = Some(Up { doors, runtime, control, verbs, wakes_at: 0 });
+        let (verbs, wakes_at, written) = (vec![Verb::OpenClients], now, Map::new());
+        node.up = Some(Up { doors, runtime, control, verbs, wakes_at, written });
+        Ok(())
     }
 
-    /// The process ends, or the whole machine.
-    pub fn crash(&mut self, n: usize, has_power: bool, policy: Crash) {
+    /// Starts a node whose disk may fail as the test said: then it ends and is started later.
+    pub fn start(&mut self, n: usize) {
+        if let Err(error) = self.open(n) {
+            self.fell(n, &error);
+        }
+    }
+
+    /// A node ended by an error, as only its disk may make it.
+    fn fell(&mut self, n: usize, error: &Error) {
+        let fs = &self.nodes[n].fs;
+        let has_failed = fs.faults_fired().iter().any(|fired| *fired > 0);
+        let is_full = fs.space().expect("a simulated disk tells").free < FULL;
+        let is_of_the_disk = [sqlstate::IO_ERROR, sqlstate::DISK_FULL].contains(&error.sqlstate);
+        assert!(is_of_the_disk && (has_failed || is_full), "{}: {error:?}", self.nodes[n].id);
+        // What it wrote last may or may not be on the disk.
+        self.end(n, true, Crash::AnySubset(50));
+    }
+
+    /// The process ends, or the whole machine: then only its clients hear of it. What was not synced
+    /// survives as `policy` says.
+    pub fn end(&mut self, n: usize, has_power: bool, policy: Crash) {
         let seed = self.random.next_u64();
+        let clients = self.plan.nodes;
         let node = &mut self.nodes[n];
         node.fs.stop();
         node.up = None;
         node.fs = node.fs.crash(seed, policy);
+        self.note(b"crash");
+        self.net.reset(n, clients);
         self.net.crash(n, has_power);
     }
 
-    pub fn up(&mut self, n: usize) -> &mut Up {
-        self.nodes[n].up.as_mut().expect("it runs")
-    }
-
-    pub fn post(&mut self, n: usize, verb: Verb) {
-        self.up(n).verbs.push(verb);
+    /// Ends a node as SIGTERM does.
+    ///
+    /// # Errors
+    /// Those of its last sync.
+    pub fn stop(&mut self, n: usize) -> Result<(), Error> {
+        let mut up = self.nodes[n].up.take().expect("it runs");
+        self.net.crash(n, true);
+        up.doors.detach().expect("it has a core").close(std::time::Duration::ZERO)
     }
 
     /// Lets time pass.
@@ -197,51 +336,125 @@ impl Cluster {
         self.net.pass(self.now());
     }
 
-    /// Lets a node have a turn, after its workers had some items. A node that may sleep has none.
+    /// Lets a node run; it ends if its disk failed.
     pub fn run(&mut self, n: usize, items: u64) {
+        if let Err(error) = self.try_run(n, items) {
+            self.fell(n, &error);
+        }
+    }
+
+    /// Some background items, then a turn if something has come or it is time.
+    ///
+    /// # Errors
+    /// What ends the node.
+    pub fn try_run(&mut self, n: usize, items: u64) -> Result<(), Error> {
         let now = self.now();
-        let Node { sockets, up, told, .. } = &mut self.nodes[n];
-        let Some(up) = up else { return };
-        let worked = (0..items).filter(|_| up.runtime.step()).count() > 0;
-        up.control.look(now, &mut up.verbs);
+        self.net.pass(now);
+        if self.is_paused(n) {
+            return Ok(());
+        }
+        let Node { sockets, up, clock, hangs_until, sync_ns, id, .. } = &mut self.nodes[n];
+        let Some(up) = up else { return Ok(()) };
+        // A machine's own time may have run ahead.
+        let at = clock.monotonic_ns();
+        let core = up.doors.core().expect("it was attached");
+        let pending = core.replication().engine().log().pace(at).pending;
+        up.runtime.let_log_wait(now < *hangs_until || (1..*sync_ns).contains(&pending));
+        let worked = (0..items).take_while(|_| up.runtime.step()).count() > 0;
+        up.control.look(at, &mut up.verbs);
         let ready = sockets.take_ready();
-        if !worked && ready.is_empty() && up.verbs.is_empty() && now < up.wakes_at {
-            return;
+        if !worked && ready.is_empty() && up.verbs.is_empty() && at < up.wakes_at {
+            return Ok(());
         }
         let verbs = std::mem::take(&mut up.verbs);
-        let turn = up.doors.turn(sockets, &ready, verbs, now).unwrap();
+        let turn = up.doors.turn(sockets, &ready, verbs, at)?;
         let mut sleep_ns = turn.sleep_ns;
-        if turn.sleep_ns > 0 && !sockets.has_ready() {
-            let again = up.doors.turn(sockets, &[], Vec::new(), now).unwrap();
-            assert!(!again.moved, "node {n} sleeps for {sleep_ns} ns over work {again:?}");
+        if sleep_ns > 0 && !sockets.has_ready() {
+            let again = up.doors.turn(sockets, &[], Vec::new(), at)?;
+            assert!(!again.moved, "{id} sleeps for {sleep_ns} ns over work");
             sleep_ns = again.sleep_ns;
         }
-        up.wakes_at = now.saturating_add(sleep_ns);
-        for event in up.doors.take_events() {
-            let is_plan = matches!(event, Event::Session(..));
-            if !(is_plan && self.keeps_plans) {
-                up.control.decide(now, &event, &mut up.verbs);
+        up.wakes_at = at.saturating_add(sleep_ns);
+        let core = up.doors.core().expect("it was attached");
+        let broken = core.replication().check();
+        assert!(broken.is_empty(), "{broken:#?}");
+        let is_full = core.replication().disk().is_short();
+        let events = up.doors.take_events();
+        for event in &events {
+            self.heed(n, at, event, is_full);
+        }
+        self.nodes[n].told.extend(events);
+        Ok(())
+    }
+
+    fn heed(&mut self, n: usize, at: Nanos, event: &Event, is_full: bool) {
+        match event {
+            Event::Core(event) => self.note(event),
+            Event::LinkUp(peer, _) => {
+                // Not before both ends know of it: greetings arrive.
+                let pair = [n, peer.0 as usize - 1];
+                let is_of_pair =
+                    |it: &(usize, usize, u8)| pair == [it.0, it.1] || pair == [it.1, it.0];
+                let kept: Vec<_> = self.kept.iter().copied().filter(is_of_pair).collect();
+                for stream in kept {
+                    if self.are_linked(stream.0, stream.1) {
+                        self.keep_now(stream, true);
+                    }
+                }
             }
-            told.push(event);
+            Event::LinkDown(peer, _, why) => assert!(
+                !why.contains(": a message: ") && !why.contains("an entry that does not read"),
+                "{peer} to node {n}: {why}"
+            ),
+            _ => {}
+        }
+        let (keeps_plans, keeps_elections) = (self.keeps_plans, self.keeps_elections);
+        let up = self.up(n);
+        if let Event::Ended(token, outcome) = event {
+            up.written.insert(*token, outcome.clone());
+        }
+        if !(keeps_plans && matches!(event, Event::Session(..))) {
+            up.control.decide(at, event, is_full, &mut up.verbs);
+            if let Some(group) = keeps_elections {
+                up.control.let_be(group);
+            }
         }
     }
 
-    /// One step in which nothing is wrong with any machine.
-    pub fn step(&mut self, time: Nanos) {
+    /// One step in which nothing is wrong.
+    pub fn calm_step(&mut self, time: Nanos) {
         self.pass(time);
-        (0..self.nodes.len()).for_each(|n| self.run(n, 50));
+        (0..self.nodes.len()).for_each(|n| self.run(n, CALM_ITEMS));
     }
 
+    /// Lets so many milliseconds pass.
     pub fn steps(&mut self, ms: u64) {
-        (0..ms).for_each(|_| self.step(MS));
+        (0..ms).for_each(|_| self.calm_step(MS));
     }
 
-    /// Steps until something holds.
+    /// Runs without trouble until something has come.
+    pub fn calm_until<T>(&mut self, what: &str, look: impl FnMut(&mut Self) -> Option<T>) -> T {
+        self.look_every(CALM_STEP, what, look)
+    }
+
+    /// Runs without trouble until something holds; looks every millisecond.
     pub fn until(&mut self, what: &str, mut holds: impl FnMut(&mut Self) -> bool) {
-        let end = self.now() + 60_000 * MS;
-        while !holds(self) {
-            assert!(self.now() < end, "not within a minute: {what}");
-            self.step(MS);
+        self.look_every(MS, what, |cluster| holds(cluster).then_some(()));
+    }
+
+    fn look_every<T>(
+        &mut self,
+        step: Nanos,
+        what: &str,
+        mut look: impl FnMut(&mut Self) -> Option<T>,
+    ) -> T {
+        let end = self.now() + PATIENCE;
+        loop {
+            if let Some(found) = look(self) {
+                return found;
+            }
+            assert!(self.now() < end, "not within a minute without trouble: {what}");
+            self.calm_step(step);
         }
     }
 
@@ -252,156 +465,126 @@ impl Cluster {
 
     /// A counter of a node's core.
     pub fn counter(&mut self, n: usize, name: &str) -> u64 {
-        let stats = self.up(n).doors.core().unwrap().stats();
-        let mut input = Decoder::new(&stats);
-        let count = input.map().unwrap().unwrap();
-        let all: Map<String, u64> =
-            (0..count).map(|_| (input.str().unwrap().to_owned(), input.u64().unwrap())).collect();
-        all[name]
+        control::counter(&self.core(n).stats(), name)
     }
-}
 
-/// A node's control plane.
-struct Control {
-    node: usize,
-    nodes: usize,
-    incarnation: u32,
-    random: SeededRandom,
-    next_token: u64,
-    dials: Map<u64, (usize, LinkName, u8)>,
-    linked: Vec<bool>,
-    dial_at: Vec<Nanos>,
-    campaigns: Map<GroupId, Nanos>,
-}
+    /// Nothing arrives any more of a stream from one node to another, or all of it again.
+    pub fn keep(&mut self, stream: (usize, usize, u8), is_kept: bool) {
+        if is_kept {
+            self.kept.insert(stream);
+        } else {
+            self.kept.remove(&stream);
+        }
+        self.keep_now(stream, is_kept);
+    }
 
-fn hello(node: usize, incarnation: u32, link: LinkName, stream: u8) -> Vec<u8> {
-    [&(node as u32).to_be_bytes()[..], &incarnation.to_be_bytes(), &link, &[stream]].concat()
-}
-
-fn read_hello(bytes: &[u8]) -> Option<(usize, u32, LinkName, u8)> {
-    let number = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-    let link = bytes.get(8..24)?.try_into().ok()?;
-    Some((number(0)? as usize, number(4)?, link, *bytes.get(24)?))
-}
-
-impl Control {
-    fn new(node: usize, nodes: usize, incarnation: u32, random: SeededRandom) -> Self {
-        Self {
-            node,
-            nodes,
-            incarnation,
-            random,
-            next_token: 1,
-            dials: Map::new(),
-            linked: vec![false; nodes],
-            dial_at: vec![0; nodes],
-            campaigns: Map::new(),
+    fn keep_now(&mut self, (from, to, stream): (usize, usize, u8), is_kept: bool) {
+        let peer = self.nodes[to].id;
+        if let Some(conn) = self.up(from).doors.stream(peer, stream) {
+            self.net.keep(from, conn, is_kept);
         }
     }
 
-    /// What is due by itself: dials and campaigns.
-    fn look(&mut self, now: Nanos, verbs: &mut Vec<Verb>) {
-        for peer in (0..self.nodes).filter(|peer| *peer != self.node) {
-            if self.linked[peer] || now < self.dial_at[peer] {
-                continue;
-            }
-            self.dial_at[peer] = now + RETRY_MAX + self.random.below(RETRY_MAX);
-            let mut link = [0; 16];
-            link[..8].copy_from_slice(&self.random.next_u64().to_be_bytes());
-            for stream in 0..STREAMS as u8 {
-                let token = self.next_token;
-                self.next_token += 1;
-                self.dials.insert(token, (peer, link, stream));
-                let message = hello(self.node, self.incarnation, link, stream);
-                verbs.push(Verb::Dial { token, to: address(peer, PEER), message });
-            }
-        }
-        let due: Vec<_> =
-            self.campaigns.iter().filter(|(_, at)| **at <= now).map(|(gid, _)| *gid).collect();
-        if !due.is_empty() {
-            for gid in &due {
-                self.campaigns.remove(gid);
-            }
-            verbs.push(Verb::Campaign(due));
-        }
+    /// Whether both of a pair know of a link.
+    pub fn are_linked(&mut self, a: usize, b: usize) -> bool {
+        [(a, b), (b, a)].into_iter().all(|(n, other)| {
+            let peer = self.nodes[other].id;
+            self.nodes[n].up.as_ref().is_some_and(|up| up.doors.stream(peer, 0).is_some())
+        })
     }
 
-    fn decide(&mut self, now: Nanos, event: &Event, verbs: &mut Vec<Verb>) {
-        match event {
-            Event::Core(event) => {
-                for group in election_due(event) {
-                    let at = now + self.random.below(RETRY_MAX);
-                    self.campaigns.entry(group).or_insert(at);
-                }
-            }
-            Event::First { conn, message, .. } => match read_hello(message) {
-                Some((peer, incarnation, link, stream)) => {
-                    let own = hello(self.node, self.incarnation, link, stream);
-                    verbs.push(adopt(*conn, peer, incarnation, link, stream, Some(own)));
-                }
-                None => verbs.push(Verb::Say(*conn, b"who?".to_vec())),
-            },
-            Event::Answer { token, conn, message } => {
-                let dialled = self.dials.remove(token);
-                let answer = read_hello(message);
-                match (dialled, answer) {
-                    (Some((peer, link, stream)), Some((from, incarnation, ..))) if from == peer => {
-                        verbs.push(adopt(*conn, peer, incarnation, link, stream, None));
-                    }
-                    _ => verbs.push(Verb::Close(*conn)),
-                }
-            }
-            Event::DialFailed(token, _) => drop(self.dials.remove(token)),
-            Event::LinkUp(peer) => self.linked[peer.0 as usize - 1] = true,
-            Event::LinkDown(peer, _) => {
-                let peer = peer.0 as usize - 1;
-                self.linked[peer] = false;
-                // One side is first, or both would take each other's place for ever.
-                self.dial_at[peer] = now + if peer < self.node { 1_000 * MS } else { 0 };
-            }
-            Event::Session(session, event, kind, body) => {
-                assert_eq!(*kind, "plan");
-                verbs.push(Verb::Resume(*session, *event, plan(body)));
-            }
-            _ => {}
-        }
+    /// Breaks all connections of a pair and lets none come until links are mended.
+    pub fn part(&mut self, a: usize, b: usize) {
+        self.net.reset(a, b);
+        self.net.cut(a, b);
+        self.net.cut(b, a);
     }
 }
 
-fn adopt(
-    conn: phantom_reactor::net::ConnId,
-    peer: usize,
-    incarnation: u32,
-    link: LinkName,
-    stream: u8,
-    message: Option<Vec<u8>>,
-) -> Verb {
-    Verb::Adopt { conn, peer: NodeId(peer as u32 + 1), incarnation, link, stream, message }
-}
-
-fn election_due(event: &[u8]) -> Vec<GroupId> {
-    let mut input = Decoder::new(event);
-    input.array().unwrap();
-    if input.str().unwrap() != "election_due" {
-        return Vec::new();
+impl Troubled for Cluster {
+    fn random(&mut self) -> &mut SeededRandom {
+        &mut self.random
     }
-    let count = input.array().unwrap().unwrap();
-    (0..count).map(|_| GroupId(input.u64().unwrap())).collect()
-}
 
-/// The answer to a session that wants a plan: the whole query to the one group of rows.
-pub fn plan(body: &[u8]) -> Vec<u8> {
-    let mut input = Decoder::new(body);
-    input.array().unwrap();
-    input.u32().unwrap();
-    input.skip().unwrap();
-    let reads_tables = input.array().unwrap() != Some(0);
-    let group = if reads_tables { GroupId::ROWS.0 } else { 0 };
-    let mut plan = Vec::new();
-    let mut out = Encoder::new(&mut plan);
-    out.array(2).unwrap().u32(1).unwrap().array(1).unwrap();
-    out.array(2).unwrap().u64(group).unwrap().u8(0).unwrap();
-    let mut answer = Vec::new();
-    Encoder::new(&mut answer).array(2).unwrap().u8(0).unwrap().bytes(&plan).unwrap();
-    answer
+    fn count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    fn now(&self) -> Nanos {
+        Self::now(self)
+    }
+
+    fn is_up(&self, n: usize) -> bool {
+        self.nodes[n].up.is_some()
+    }
+
+    fn start(&mut self, n: usize) {
+        Self::start(self, n);
+    }
+
+    fn crash(&mut self, n: usize, policy: Crash) {
+        let has_power = self.random.one_in(2);
+        self.end(n, has_power, policy);
+    }
+
+    fn pause(&mut self, n: usize, until: Nanos) {
+        self.nodes[n].paused_until = until;
+    }
+
+    fn set_wall(&mut self, n: usize, offset_ns: i64) {
+        self.nodes[n].clock.offset_ns.store(offset_ns, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    fn set_sync(&mut self, n: usize, sync_ns: Nanos) {
+        self.nodes[n].sync_ns = sync_ns;
+    }
+
+    fn hang(&mut self, n: usize, until: Nanos) {
+        self.nodes[n].hangs_until = until;
+    }
+
+    fn set_faults(&mut self, n: usize, script: FaultScript) {
+        self.nodes[n].fs.set_faults(script);
+    }
+
+    fn set_packets(&mut self, slow: u64, flip: u64) {
+        (self.packets.slow, self.packets.flip) = (slow, flip);
+        self.net.set_trouble(self.packets);
+    }
+
+    fn cut(&mut self, from: usize, to: usize) {
+        self.part(from, to);
+    }
+
+    fn lose(&mut self, from: usize, to: usize) {
+        // One way only: what is sent back still arrives.
+        self.net.cut(from, to);
+    }
+
+    fn reset(&mut self, a: usize, b: usize) {
+        self.net.reset(a, b);
+    }
+
+    fn mend_links(&mut self) {
+        self.net.mend_all();
+    }
+
+    fn calm_links(&mut self) {
+        self.net.mend_all();
+        let SimTrouble { nodes, delay_max, .. } = self.packets;
+        self.packets = SimTrouble { nodes, delay_max, ..SimTrouble::default() };
+        self.net.set_trouble(self.packets);
+    }
+
+    fn dial(&mut self) {
+        // Control planes dial by themselves.
+    }
+
+    fn pass(&mut self, time: Nanos) {
+        Self::pass(self, time);
+    }
+
+    fn run(&mut self, n: usize, items: u64) {
+        Self::run(self, n, items);
+    }
 }

@@ -5,7 +5,8 @@ use phantom_reactor::net::sim::SimTrouble;
 use phantom_reactor::traffic::{Event, Verb};
 
 use crate::client::{Client, message, query, startup};
-use crate::cluster::{Cluster, MS, PG, Plan, plan};
+use crate::cluster::{Cluster, MS, PG, Plan};
+use crate::control::plan;
 
 const S: u64 = 1_000 * MS;
 
@@ -25,7 +26,7 @@ fn a_client_hears_the_same_however_its_bytes_and_ours_are_cut() {
     let run = |trouble: SimTrouble, seed: u64| {
         let mut cluster = Cluster::serving(Plan { seed, ..Plan::of(1) });
         cluster.net.set_trouble(trouble);
-        let mut client = Client::dial(&cluster, 0, 0, PG);
+        let mut client = Client::dial(&cluster, 0, PG);
         client.say(&script.concat());
         cluster.until_ready(&mut client, script.len());
         let kinds: Vec<u8> = client.messages().iter().map(|(kind, _)| *kind).collect();
@@ -35,8 +36,14 @@ fn a_client_hears_the_same_however_its_bytes_and_ours_are_cut() {
     assert_eq!(plain.1, ["1", "two", "3"]);
     assert_eq!(plain.2, ["22012"]);
     for seed in 2..12 {
-        let trouble =
-            SimTrouble { short: 2, again: 3, slow: 10, delay_max: 3 * MS, ..SimTrouble::default() };
+        let trouble = SimTrouble {
+            short: 2,
+            again: 3,
+            slow: 10,
+            nodes: 9,
+            delay_max: 3 * MS,
+            ..SimTrouble::default()
+        };
         assert_eq!(run(trouble, seed), plain, "seed {seed}");
     }
 }
@@ -90,20 +97,20 @@ fn one_that_misspoke_and_hangs_up_is_gone_at_once() {
 #[test]
 fn a_connection_that_begins_no_session_is_closed_after_a_while() {
     let mut cluster = alone();
-    let mut silent = Client::dial(&cluster, 0, 0, PG);
-    let mut slow = Client::dial(&cluster, 0, 0, PG);
+    let mut silent = Client::dial(&cluster, 0, PG);
+    let mut slow = Client::dial(&cluster, 0, PG);
     let mut begun = Client::connect(&cluster, 0);
     cluster.until_ready(&mut begun, 1);
     slow.say(&startup()[..20]);
-    (0..59).for_each(|_| cluster.step(S));
+    (0..59).for_each(|_| cluster.calm_step(S));
     silent.pump();
     slow.pump();
     assert!(!silent.has_ended && !slow.has_ended, "59 s are not too long");
-    (0..2).for_each(|_| cluster.step(S));
+    (0..2).for_each(|_| cluster.calm_step(S));
     silent.pump();
     slow.pump();
     assert!(silent.has_ended && slow.has_ended && silent.heard.is_empty());
-    (0..600).for_each(|_| cluster.step(S));
+    (0..600).for_each(|_| cluster.calm_step(S));
     begun.say(&query("SELECT 1"));
     cluster.until_ready(&mut begun, 2);
     assert_eq!(counts(&mut cluster), (1, 1, 0));
@@ -132,7 +139,7 @@ fn one_client_too_many_hears_it_after_its_first_message() {
     let mut cluster = Cluster::serving(Plan { sessions: 1, ..Plan::of(1) });
     let mut first = Client::connect(&cluster, 0);
     cluster.until_ready(&mut first, 1);
-    let mut refused = Client::dial(&cluster, 0, 0, PG);
+    let mut refused = Client::dial(&cluster, 0, PG);
     cluster.steps(100);
     refused.pump();
     assert!(refused.heard.is_empty(), "clients speak first");
@@ -166,7 +173,7 @@ fn a_client_that_does_not_read_is_not_read_and_others_go_on() {
     deaf.say(&query(&format!("SELECT '{}'", "y".repeat(2 << 20))));
     for _ in 0..200 {
         deaf.pump();
-        cluster.step(MS);
+        cluster.calm_step(MS);
     }
     assert!(deaf.unsaid() > 1 << 20, "{} bytes are left", deaf.unsaid());
     let mut other = Client::connect(&cluster, 0);
@@ -247,7 +254,7 @@ fn a_drain_waits_no_longer_than_its_grace() {
 
 #[test]
 fn clients_are_served_only_once_they_are_let_in() {
-    let mut cluster = Cluster::new(Plan::of(1));
+    let mut cluster = Cluster::running(Plan::of(1));
     // Before its first turn the control plane has not said so.
     cluster.up(0).doors.counts();
     let mut early = Client::connect(&cluster, 0);

@@ -23,7 +23,7 @@ use phantom_vfs::{SimFs, Vfs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::client::{message, query, startup};
-use crate::cluster::plan;
+use crate::control::plan;
 
 /// How long anything may take before the test is called failed.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -10,9 +10,9 @@ use phantom_types::TypeId;
 use phantom_vfs::{Crash, SimFs, Vfs};
 
 use super::client::{Answer, Client, Progress};
-use super::cluster::Cluster;
 use super::control;
-use crate::machines::{DIR, MS};
+use crate::cluster::Cluster;
+use crate::cluster::{DIR, MS};
 
 /// Enough for blocks that a node reads only when it is asked.
 const ROWS: u32 = 24;
@@ -62,7 +62,7 @@ fn files(fs: &SimFs, dir: &str) -> Vec<PathBuf> {
 fn ask_all(fs: SimFs) -> Result<Vec<Answer>, Error> {
     let mut cluster = Cluster::on_disks(2, vec![(NodeId(1), fs)]);
     cluster.open(0)?;
-    let mut client = Client::connect(&mut cluster, 0)?;
+    let mut client = Client::connect(&mut cluster, 0);
     let mut answers = Vec::new();
     let mut asked = questions().into_iter();
     for _ in 0..STEPS_MAX {

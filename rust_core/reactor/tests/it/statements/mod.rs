@@ -1,7 +1,7 @@
 //! Whole nodes in one process: statements of clients, in PostgreSQL's bytes, under a seed.
 //!
-//! `chaos` beside this asks whether replication keeps what it said. Here the same is asked from the
-//! outside, of everything that a statement goes through: session, plan cache, gateway, flow, leader,
+//! `chaos` in the node's tests asks whether replication keeps what it said. Here the same is asked from
+//! the outside, of everything that a statement goes through: session, plan cache, gateway, flow, leader,
 //! latches, log, tables, and back.
 //!
 //! ```text
@@ -10,22 +10,22 @@
 //! cancels     what was cancelled answers nothing that comes after it
 //! checker     what may be read after what was told; knows no node
 //! client      one connection: messages out, one answer in
-//! cluster     whole nodes on machines
-//! control     the control plane's part
+//! control     the rows that make a table
 //! costly      statements that take long by what they compute
 //! damage      every byte of a node's files flipped, asked through the same door
 //! returns     a leader is left, and comes back to lead
 //! resets      a link goes at every step of a statement
+//! verbs       what a test asks of a cluster in one call
 //! ```
 
 mod cancels;
 mod checker;
 pub mod client;
-pub mod cluster;
 pub mod control;
 mod costly;
 mod damage;
 mod resets;
 mod returns;
 pub mod scenario;
+mod verbs;
 mod workload;

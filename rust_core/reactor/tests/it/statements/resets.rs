@@ -7,10 +7,10 @@ use phantom_types::TypeId;
 
 use super::checker::{Checker, Op, value};
 use super::client::{Answer, Client, Progress};
-use super::cluster::Cluster;
 use super::control;
 use super::workload::{COUNT, SCAN, prepare};
-use crate::machines::MS;
+use crate::cluster::Cluster;
+use crate::cluster::MS;
 
 const ROWS: u64 = 20;
 /// Simulated milliseconds in which a statement has gone to its leader and back.
@@ -44,7 +44,7 @@ fn started_with(seed: u64) -> Cluster {
 }
 
 pub fn connected(cluster: &mut Cluster, n: usize) -> Client {
-    let mut client = Client::connect(cluster, n).unwrap();
+    let mut client = Client::connect(cluster, n);
     cluster.calm_until("a greeting", |cluster| answered(cluster, &mut client));
     client
 }
@@ -85,8 +85,8 @@ fn led_apart() -> (Cluster, [usize; 3]) {
 }
 
 fn cut(cluster: &mut Cluster, a: usize, b: usize) {
-    cluster.reset(a, b);
-    cluster.links.cut(a, b);
+    cluster.net.reset(a, b);
+    cluster.part(a, b);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_leader_whose_catalog_lags_waits_for_it() {
         cluster.calm_step(5 * MS);
         assert_eq!(answered(&mut cluster, &mut client), None, "the leader cannot know the table");
     }
-    cluster.links.join_all();
+    cluster.net.mend_all();
     let answer = cluster.calm_until("an insert", |cluster| answered(cluster, &mut client));
     assert_eq!((answer.tag.as_str(), &answer.error), ("INSERT 0 1", &None));
 }
@@ -153,8 +153,7 @@ fn break_at_every_step(seed: u64) {
             client.query(text);
             let early = small_steps(&mut cluster, &mut client, steps);
             interrupted += u32::from(early.is_none());
-            cluster.reset(leader, gateway);
-            cluster.dial();
+            cluster.net.reset(leader, gateway);
             let answer = early.unwrap_or_else(|| {
                 cluster.calm_until(text, |cluster| answered(cluster, &mut client))
             });
@@ -164,7 +163,7 @@ fn break_at_every_step(seed: u64) {
             };
             assert!(answer.error.as_ref().is_none_or(is_told), "{steps} steps: {answer:?}");
             checker.end(&begun, &answer);
-            client.close(&mut cluster);
+            client.close();
         }
     }
     assert!(interrupted > 60, "only {interrupted} statements were under way");
@@ -230,9 +229,8 @@ fn what_a_statement_holds_comes_back_wherever_it_is_left() {
                 at_gateway.max(if gateway == leader { 0 } else { held(&mut cluster, gateway) });
             match leave {
                 Leave::Reset => {
-                    cluster.reset(leader, (leader + 1) % 3);
-                    cluster.reset(leader, (leader + 2) % 3);
-                    cluster.dial();
+                    cluster.net.reset(leader, (leader + 1) % 3);
+                    cluster.net.reset(leader, (leader + 2) % 3);
                 }
                 Leave::Cancel => client.cancel(&mut cluster),
                 Leave::Close => {}
@@ -240,7 +238,7 @@ fn what_a_statement_holds_comes_back_wherever_it_is_left() {
             if !matches!(leave, Leave::Close) && early.is_none() {
                 cluster.calm_until(text, |cluster| answered(cluster, &mut client));
             }
-            client.close(&mut cluster);
+            client.close();
             wait_until_nothing_is_held(
                 &mut cluster,
                 &format!("{steps} steps of {text}: {leave:?}"),
@@ -271,7 +269,7 @@ fn what_the_memory_of_statements_has_not_is_refused_and_statements_by_key_go_on_
     assert!(beside > 1, "nothing was asked beside it");
     let refused = control::counter(&cluster.core(at).stats(), "sql_memory_refused");
     assert_eq!(refused, 1);
-    client.close(&mut cluster);
+    client.close();
     wait_until_nothing_is_held(&mut cluster, "a refusal");
 }
 
@@ -281,17 +279,23 @@ fn large_messages_that_arrive_side_by_side_find_room_or_end_their_session() {
     let mut cluster = started();
     let mut clients: Vec<_> = (0..3).map(|_| connected(&mut cluster, 0)).collect();
     let text = "x".repeat(MESSAGE_BYTES);
-    for client in &mut clients {
+    for client in &mut clients[..2] {
         client.begin_query(&text);
     }
-    cluster.calm_until("two messages are there and the third is refused", |cluster| {
+    cluster.calm_until("two messages are there", |cluster| {
+        for client in &mut clients[..2] {
+            assert_eq!(client.pump(cluster), Progress::Waiting);
+        }
+        (held(cluster, 0) >= 2 * MESSAGE_BYTES as u64).then_some(())
+    });
+    clients[2].begin_query(&text);
+    cluster.calm_until("the third is refused", |cluster| {
         clients.retain_mut(|client| client.pump(cluster) == Progress::Waiting);
-        let is_there = held(cluster, 0) >= 2 * MESSAGE_BYTES as u64;
-        (is_there && clients.len() == 2).then_some(())
+        (clients.len() == 2).then_some(())
     });
     assert_eq!(control::counter(&cluster.core(0).stats(), "sql_memory_refused"), 1);
     for client in clients {
-        client.close(&mut cluster);
+        client.close();
     }
     wait_until_nothing_is_held(&mut cluster, "half messages");
 }
@@ -303,7 +307,7 @@ fn rows_that_a_gateway_has_no_room_for_are_refused_and_their_leader_is_told() {
     let gateway = (at + 1) % 3;
     let mut taking = connected(&mut cluster, gateway);
     taking.begin_query(&"x".repeat((15 << 20) - (100 << 10)));
-    let full = 14 << 20;
+    let full = (15 << 20) - (300 << 10);
     cluster.calm_until("the gateway is full", |cluster| {
         let _ = taking.pump(cluster);
         (held(cluster, gateway) > full).then_some(())
@@ -319,6 +323,6 @@ fn rows_that_a_gateway_has_no_room_for_are_refused_and_their_leader_is_told() {
     let returning = "UPDATE rows SET v = v WHERE id < 15 RETURNING v";
     let answer = cluster.ask(gateway, returning);
     assert_eq!((answer.error, answer.rows.len()), (None, 14));
-    taking.close(&mut cluster);
+    taking.close();
     wait_until_nothing_is_held(&mut cluster, "a full gateway");
 }

@@ -10,8 +10,8 @@ use phantom_types::TypeId;
 use phantom_vfs::{FileClass, SimFs, Vfs, write_all_at};
 
 use super::{NODES, PARTS, contents, disk, frames};
-use crate::machines::{DIR, MS};
-use crate::statements::cluster::Cluster;
+use crate::cluster::Cluster;
+use crate::cluster::{DIR, MS};
 use crate::statements::control;
 
 /// The environment variable that names a folder if the fixture is to be written.

@@ -1,47 +1,17 @@
-//! The control plane's part, as far as these tests need it: who campaigns when, where a query runs,
-//! and the rows that make a table.
+//! The rows that make a table, as the control plane writes them.
 
-use minicbor::{Decoder, Encoder};
+use minicbor::Encoder;
 use phantom_base::GroupId;
-use phantom_node::session::SessionEvent;
 use phantom_sql::catalog::{Column, Table, TableState};
 use phantom_types::TypeId;
 
-const FORMAT: u32 = 1;
+pub use crate::control::{counter, is_ok};
+
 const NODES: u64 = 1;
 const TABLES: u64 = 2;
 const NAMES: u64 = 5;
 const SCHEMA: u64 = 1 << 32 | 4;
 const FIRST_OID: u32 = 16_384;
-
-/// The groups for which an event says that an election is due.
-pub fn election_due(event: &[u8]) -> Vec<GroupId> {
-    let mut input = Decoder::new(event);
-    input.array().unwrap();
-    if input.str().unwrap() != "election_due" {
-        return Vec::new();
-    }
-    let count = input.array().unwrap().unwrap();
-    (0..count).map(|_| GroupId(input.u64().unwrap())).collect()
-}
-
-/// The answer to a session's event: the whole query to the one group of rows, or to the gateway.
-pub fn decide(event: &SessionEvent) -> Vec<u8> {
-    assert_eq!(event.kind, "plan", "nothing else is asked for here");
-    let mut input = Decoder::new(&event.body);
-    input.array().unwrap();
-    assert_eq!(input.u32().unwrap(), FORMAT);
-    input.skip().unwrap();
-    let reads_tables = input.array().unwrap() != Some(0);
-    let group = if reads_tables { GroupId::ROWS.0 } else { 0 };
-    let mut plan = Vec::new();
-    let mut out = Encoder::new(&mut plan);
-    out.array(2).unwrap().u32(FORMAT).unwrap().array(1).unwrap();
-    out.array(2).unwrap().u64(group).unwrap().u8(0).unwrap();
-    let mut answer = Vec::new();
-    Encoder::new(&mut answer).array(2).unwrap().u8(0).unwrap().bytes(&plan).unwrap();
-    answer
-}
 
 /// The `n`th table of a database: its columns are name and type, the first is the primary key.
 pub fn table(n: u32, name: &str, columns: &[(&str, TypeId, i32)]) -> Table {
@@ -112,19 +82,4 @@ fn writes(puts: &[(u64, Key<'_>, &[u8])], seen: Option<u8>) -> Vec<u8> {
         out.bytes(value).unwrap().encode(seen).unwrap();
     }
     bytes
-}
-
-/// A counter of a node.
-pub fn counter(stats: &[u8], name: &str) -> u64 {
-    let mut input = Decoder::new(stats);
-    let count = input.map().unwrap().unwrap();
-    let counters = (0..count).map(|_| (input.str().unwrap(), input.u64().unwrap()));
-    counters.into_iter().find(|(of, _)| *of == name).expect("a counter").1
-}
-
-/// Whether rows were written, by the answer of the core.
-pub fn is_ok(outcome: &[u8]) -> bool {
-    let mut input = Decoder::new(outcome);
-    input.array().unwrap();
-    input.bool().unwrap()
 }

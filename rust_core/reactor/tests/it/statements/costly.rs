@@ -5,10 +5,10 @@
 //! which does not come while no worker runs.
 
 use super::client::{Answer, Client};
-use super::cluster::Cluster;
 use super::control;
 use super::resets::{answered, connected, leader, started};
-use crate::machines::MS;
+use crate::cluster::Cluster;
+use crate::cluster::MS;
 
 /// More than the node's thread may do at once: tens of millions of steps.
 const COSTLY: &str = "repeat($1::text, 20000) LIKE '%' || repeat($1::text, 2000) || 'b'";
@@ -77,7 +77,7 @@ fn a_costly_statement_by_key_is_left_to_a_worker_of_its_leader() {
             let n = said(&mut cluster, &mut client, "SELECT n FROM counter WHERE id = 1");
             assert_eq!(n.rows, [[Some(counter.to_owned())]], "{text}");
         }
-        client.close(&mut cluster);
+        client.close();
     }
 }
 
@@ -102,7 +102,7 @@ fn a_costly_statement_by_key_that_is_cancelled_has_done_nothing_and_leaves_its_l
         assert_eq!(all.rows, [[Some("1".to_owned()), Some("0".to_owned())]]);
         let free = said(&mut cluster, &mut client, "UPDATE counter SET n = n WHERE id = 1");
         assert_eq!(free.tag, "UPDATE 1");
-        client.close(&mut cluster);
+        client.close();
         let requests =
             |cluster: &mut Cluster| control::counter(&cluster.core(at).stats(), "requests");
         cluster.calm_until("no request is left", |cluster| (requests(cluster) == 0).then_some(()));

@@ -2,19 +2,18 @@
 //! seeds run:
 //!
 //! ```text
-//! PHANTOM_SEED=7 cargo test -p phantom_node --test it statements
+//! PHANTOM_SEED=7 cargo test -p phantom_reactor --test it scenario
 //! ```
 
 use phantom_base::{Nanos, Random};
 
 use super::checker::Checker;
-use super::cluster::Cluster;
 use super::control;
 use super::workload::{COUNT, SCAN, Workload, prepare};
-use crate::links::sometimes;
-use crate::machines::MS;
+use crate::cluster::Cluster;
+use crate::cluster::MS;
 use crate::seeds;
-use crate::trouble::{self, Trouble, strength};
+use crate::trouble::{self, Trouble, sometimes, strength};
 
 const NODES: u32 = 3;
 const SEEDS: u64 = 100;
@@ -29,6 +28,8 @@ struct Run {
     trouble: Trouble,
     /// One in so many ticks a memtable is flushed.
     flush: u64,
+    /// One in so many ticks the clocks of a machine run ahead of all others.
+    jump: u64,
 }
 
 impl Run {
@@ -40,7 +41,8 @@ impl Run {
         let trouble = Trouble::draw(&mut cluster, 1);
         workload.impatience = strength(&mut cluster.random, 100, 2_000);
         let flush = strength(&mut cluster.random, 20, 300);
-        Self { cluster, workload, checker: Checker::default(), trouble, flush }
+        let jump = strength(&mut cluster.random, 600, 3_000);
+        Self { cluster, workload, checker: Checker::default(), trouble, flush, jump }
     }
 
     fn tick(&mut self) {
@@ -48,6 +50,11 @@ impl Run {
         let n = trouble::any(&mut self.cluster);
         if sometimes(&mut self.cluster.random, self.flush) && self.cluster.nodes[n].up.is_some() {
             self.cluster.core(n).replication().engine().freeze();
+        }
+        if sometimes(&mut self.cluster.random, self.jump) {
+            // Nobody believes it until the others have come as far.
+            let by = self.cluster.random.below(3_000 * MS);
+            self.cluster.nodes[n].clock.run_ahead(by);
         }
         self.trouble.tick(&mut self.cluster);
         self.workload.step(&mut self.cluster, &mut self.checker, true);

@@ -6,8 +6,8 @@ use phantom_types::TypeId;
 
 use super::checker::{Begun, Checker, Op, value};
 use super::client::{Client, Progress};
-use super::cluster::Cluster;
 use super::control;
+use crate::cluster::Cluster;
 
 const CLIENTS_A_NODE: usize = 2;
 pub const SCAN: &str = "SELECT id, v FROM rows ORDER BY id";
@@ -59,7 +59,7 @@ impl Workload {
             let leaves = waits && self.impatience > 0 && cluster.random.one_in(self.impatience);
             worker.doing = match doing {
                 Doing::Statement(client, begun) if leaves => {
-                    client.close(cluster);
+                    client.close();
                     checker.lost(begun);
                     Doing::Away
                 }
@@ -86,7 +86,7 @@ fn next(
             if !goes_on || cluster.nodes[node].up.is_none() || cluster.is_paused(node) {
                 return Doing::Away;
             }
-            Client::connect(cluster, node).map_or(Doing::Away, Doing::Greeting)
+            Doing::Greeting(Client::connect(cluster, node))
         }
         Doing::Greeting(mut client) => match client.pump(cluster) {
             Progress::Waiting => Doing::Greeting(client),

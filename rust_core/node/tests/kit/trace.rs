@@ -2,17 +2,16 @@
 
 use std::process::Command;
 
-use crate::chaos;
-use crate::statements::scenario;
+use crate::traced;
 
 const SEED: &str = "PHANTOM_TRACE_SEED";
 
-/// Prints the traces of a seed, of replication and of whole nodes; does nothing unless the test below asks.
+/// Prints the trace of a seed; does nothing unless the test below asks.
 #[test]
 fn prints_the_trace_of_a_seed() {
     if let Ok(seed) = std::env::var(SEED) {
         let seed = seed.parse().expect("a seed");
-        println!("trace {:x?} {:x?}", chaos::run(seed), scenario::run(seed));
+        println!("trace {:x?}", traced(seed));
     }
 }
 

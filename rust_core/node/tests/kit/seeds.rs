@@ -18,7 +18,8 @@ pub fn run_all<const N: usize>(
     let mut total = [0; N];
     for seed in seeds.clone() {
         let Ok(counts) = catch_unwind(|| run(seed)) else {
-            panic!("replay: PHANTOM_SEED={seed} cargo test -p phantom_node --test it {name}");
+            let package = env!("CARGO_PKG_NAME");
+            panic!("replay: PHANTOM_SEED={seed} cargo test -p {package} --test it {name}");
         };
         total = std::array::from_fn(|i| total[i] + counts[i]);
     }

@@ -2,10 +2,10 @@
 //! that a disk has, and that may be too late to cancel, is not waited for without end.
 
 use super::client::Client;
-use super::cluster::Cluster;
 use super::resets::{answered, connected, started};
 use super::workload::prepare;
-use crate::machines::MS;
+use crate::cluster::Cluster;
+use crate::cluster::MS;
 
 /// No table, and no point plan: a worker of the gateway runs it.
 const COUNT: &str = "SELECT count(*) + $1::int8";

@@ -20,8 +20,8 @@ use std::sync::Arc;
 use phantom_base::NodeId;
 use phantom_vfs::{Crash, FileClass, OpenMode, RealFs, SimFs, Vfs, read_exact_at, write_all_at};
 
-use crate::machines::DIR;
-use crate::statements::cluster::Cluster;
+use crate::cluster::Cluster;
+use crate::cluster::DIR;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/upgrade");
 

@@ -5,20 +5,21 @@ use phantom_base::{GroupId, NodeId};
 use phantom_node::link::STREAM_BULK;
 
 use super::client::{Answer, Client};
-use super::cluster::Cluster;
 use super::control;
 use super::costly::CASE_1;
 use super::resets::{answered, connected, leader, small_steps, started};
 use super::workload::SCAN;
-use crate::machines::Life;
+use crate::cluster::Cluster;
 
 const ROWS: u64 = 20;
 /// All rows together are more than a gateway lets a leader send before it has taken any.
 const VALUE_BYTES: usize = 100 << 10;
-const BULK: usize = STREAM_BULK as usize;
+const BULK: u8 = STREAM_BULK;
 const PATIENCE_STEPS: u64 = 10_000;
 /// After which a leader of the past is left for its silence.
 const SILENCE_STEPS: u64 = 2_100;
+/// After which no dial takes the place of another's link any more.
+const DIALS_STEPS: u64 = 1_500;
 /// In which votes have come.
 const VOTES_STEPS: u64 = 80;
 
@@ -45,9 +46,11 @@ fn unanswered_until(
 /// Lets a node lead as soon as nobody follows a sleeping one any more.
 fn succeed(cluster: &mut Cluster, client: &mut Client, successor: usize, seen_by: usize) {
     let id = NodeId(successor as u32 + 1);
+    cluster.keeps_elections = Some(GroupId::ROWS);
     for _ in 0..PATIENCE_STEPS / VOTES_STEPS {
         let mut leads = |n: usize| cluster.core(n).replication().leader(GroupId::ROWS) == id;
         if [successor, seen_by].into_iter().all(&mut leads) {
+            cluster.keeps_elections = None;
             return;
         }
         // Refused while it follows somebody.
@@ -67,8 +70,7 @@ fn a_read_whose_link_broke_once_still_follows_its_group_to_another_leader() {
     (0..3).for_each(|n| cluster.up(n).runtime().let_sql_wait(true));
     client.query(SCAN);
     assert_eq!(small_steps(&mut cluster, &mut client, VOTES_STEPS), None, "a worker has it");
-    cluster.reset(first, gateway);
-    cluster.dial();
+    cluster.net.reset(first, gateway);
     assert_eq!(small_steps(&mut cluster, &mut client, VOTES_STEPS), None, "it was sent again");
     cluster.nodes[first].paused_until = u64::MAX;
     succeed(&mut cluster, &mut client, second, gateway);
@@ -89,7 +91,7 @@ fn a_late_answer_of_a_former_stay_ends_no_statement_that_came_back() {
     let (gateway, second) = ((first + 1) % 3, (first + 2) % 3);
 
     // What the leader says takes long; it waits until the gateway has taken a part of the rows.
-    cluster.links.hold((first, gateway, BULK));
+    cluster.keep((first, gateway, BULK), true);
     let mut client = connected(&mut cluster, gateway);
     client.query(SCAN);
     unanswered_until(&mut cluster, &mut client, "the read is at its leader", |cluster| {
@@ -100,7 +102,7 @@ fn a_late_answer_of_a_former_stay_ends_no_statement_that_came_back() {
 
     // It sleeps, and another is elected, whom the read does not reach.
     cluster.nodes[first].paused_until = u64::MAX;
-    cluster.links.hold((gateway, second, BULK));
+    cluster.keep((gateway, second, BULK), true);
     succeed(&mut cluster, &mut client, second, gateway);
     assert_eq!(small_steps(&mut cluster, &mut client, SILENCE_STEPS), None);
 
@@ -117,8 +119,8 @@ fn a_late_answer_of_a_former_stay_ends_no_statement_that_came_back() {
         requests(cluster, first) == 1
     });
     cluster.nodes[second].paused_until = 0;
-    cluster.links.release((gateway, second, BULK));
-    cluster.links.release((first, gateway, BULK));
+    cluster.keep((gateway, second, BULK), false);
+    cluster.keep((first, gateway, BULK), false);
     let answer = cluster.calm_until(SCAN, |cluster| answered(cluster, &mut client));
     assert_eq!((answer.error, answer.rows.len() as u64), (None, ROWS));
 }
@@ -129,7 +131,7 @@ fn a_read_is_sent_again_once_after_a_broken_link_and_no_more() {
     let leader = leader(&mut cluster);
     let gateway = (leader + 1) % 3;
     let mut client = connected(&mut cluster, gateway);
-    cluster.links.hold((leader, gateway, BULK));
+    cluster.keep((leader, gateway, BULK), true);
     client.query(SCAN);
     let mut losses = 0;
     let answer = loop {
@@ -137,9 +139,10 @@ fn a_read_is_sent_again_once_after_a_broken_link_and_no_more() {
             break answer;
         }
         assert!(losses < 10, "the read goes on for ever");
-        cluster.reset(leader, gateway);
-        cluster.dial();
-        losses += 1;
+        if cluster.are_linked(leader, gateway) {
+            cluster.net.reset(leader, gateway);
+            losses += 1;
+        }
     };
     assert_eq!(losses, 2);
     let (code, message) = answer.error.expect("it ends");
@@ -184,8 +187,8 @@ fn overtaken(cluster: &mut Cluster, text: &str, rises: bool) -> Answer {
     });
     assert_eq!(small_steps(cluster, &mut client, VOTES_STEPS), None, "a worker has it");
     for other in [second, third] {
-        cluster.reset(first, other);
-        cluster.links.cut(first, other);
+        cluster.net.reset(first, other);
+        cluster.part(first, other);
     }
     succeed(cluster, &mut client, second, third);
     let add = "UPDATE counter SET n = n + 1 WHERE id = 1";
@@ -195,12 +198,16 @@ fn overtaken(cluster: &mut Cluster, text: &str, rises: bool) -> Answer {
         let answer = (0..PATIENCE_STEPS).find_map(|_| small_steps(cluster, &mut writer, 1));
         assert_eq!(answer.expect("two of three answer").error, None);
     }
-    cluster.links.join_all();
-    cluster.dial();
-    unanswered_until(cluster, &mut client, "it follows", |cluster| {
+    cluster.net.mend_all();
+    unanswered_until(cluster, &mut client, "it follows, and misses nothing", |cluster| {
         let id = NodeId(second as u32 + 1);
-        cluster.core(first).replication().leader(GroupId::ROWS) == id
+        let mut last =
+            |n: usize| cluster.core(n).replication().status(GroupId::ROWS).unwrap().group.last;
+        let misses_nothing = last(first) == last(second) && last(third) == last(second);
+        misses_nothing && cluster.core(first).replication().leader(GroupId::ROWS) == id
     });
+    // Dials of both sides have come to one link by then.
+    assert_eq!(small_steps(cluster, &mut client, DIALS_STEPS), None, "a worker has it");
     if rises {
         cluster.nodes[second].paused_until = u64::MAX;
         succeed(cluster, &mut client, first, third);

@@ -11,7 +11,7 @@ use phantom_node::replication::entry::{Decoded, decode_entry};
 use phantom_vfs::Vfs;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::machines::NodeClock;
+use crate::clock::NodeClock;
 
 const PLAIN: [Keyspace; 3] = [Keyspace::INTENTS, Keyspace::TRANSACTIONS, Keyspace::APPLIED];
 /// Bytes beyond this are told by their hash.
