@@ -2,8 +2,8 @@
 
 A drawn sample of places, each with a node of its own: it must refuse to start (exit 6), or answer
 right, or answer `XX001`. Every byte is flipped in one process by
-`rust_core/reactor/tests/it/statements/damage.rs`. `PHANTOM_SEED` draws other places, `PHANTOM_FLIPS`
-more of them.
+`rust_core/reactor/tests/it/statements/damage.rs`. `PHANTOM_SEED` draws other places,
+`PHANTOM_FLIPS` more of them.
 """
 
 import os
