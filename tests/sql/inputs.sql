@@ -6,6 +6,18 @@ SELECT '0x1p1024'::float8
 
 SELECT '0x1p-1090'::float8
 
+SELECT '0x1p+-5'::float8
+
+SELECT '0x1p++5'::float8
+
+SELECT '0x1p'::float8
+
+SELECT '0x1p+5'::float8, '0x0p99999999999'::float8, '-0x0p-99999999999'::float8
+
+SELECT '0x1p99999999999'::float8
+
+SELECT '0x1p-99999999999'::float8
+
 SELECT '0x'::float8
 
 SELECT '1_000'::float8

@@ -578,6 +578,14 @@ RESET ROLE
 
 SHOW role
 
+SET ROLE postgres; RESET ALL; SHOW role
+
+SHOW role
+
+DISCARD ALL
+
+SHOW role
+
 SET default_with_oids = no
 
 SHOW default_with_oids

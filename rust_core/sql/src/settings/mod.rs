@@ -254,9 +254,12 @@ impl Settings {
     pub fn reset_all(&mut self) {
         self.lasting = None;
         let given = std::mem::replace(&mut self.values, self.startup.clone());
-        // A name with a dot stays known once it was set.
-        for name in given.into_keys().filter(|name| name.contains('.')) {
-            self.values.entry(name).or_default();
+        for (name, value) in given {
+            if name == "role" {
+                self.values.insert(name, value); // RESET ROLE alone takes it back.
+            } else if name.contains('.') {
+                self.values.entry(name).or_default(); // It stays known once it was set.
+            }
         }
         self.read_again();
     }

@@ -63,7 +63,7 @@ fn c_forms(unsigned: &str) -> Option<f64> {
     if whole.is_empty() && fraction.is_empty() {
         return None;
     }
-    let mut power: i32 = power.strip_prefix('+').unwrap_or(power).parse().ok()?;
+    let mut power = exponent(power)?;
     let mut mantissa: u64 = 0;
     for digit in whole.chars().chain(fraction.chars()) {
         let digit = u64::from(digit.to_digit(16)?);
@@ -84,6 +84,17 @@ fn c_forms(unsigned: &str) -> Option<f64> {
     let half = power.clamp(-2200, 2200) / 2;
     let rest = power.clamp(-2200, 2200) - half;
     Some(mantissa as f64 * 2f64.powi(half) * 2f64.powi(rest))
+}
+
+/// A decimal exponent: a sign and digits, however many.
+fn exponent(text: &str) -> Option<i32> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if unsigned.is_empty() || !unsigned.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    // Beyond any float's is as good as far beyond it.
+    let size = unsigned.parse().unwrap_or(i32::MAX);
+    Some(if text.starts_with('-') { -size } else { size })
 }
 
 /// Appends the text of a float.

@@ -59,7 +59,7 @@ impl PgSession {
                 self.warn_of_reset(name);
                 self.change_settings(|settings| settings.set(name, None))?;
             }
-            Utility::Reset(None) => self.reset_settings()?,
+            Utility::Reset(None) => self.reset_settings(false)?,
             Utility::Discard(Discard::All) if self.transaction.in_block => {
                 let message = "DISCARD ALL cannot run inside a transaction block";
                 return Err(Error::new(sqlstate::ACTIVE_SQL_TRANSACTION, message));
@@ -67,7 +67,7 @@ impl PgSession {
             Utility::Discard(Discard::All) => {
                 self.statements.clear();
                 self.portals.retain(|_, portal| !portal.is_suspended());
-                self.reset_settings()?;
+                self.reset_settings(true)?;
             }
             Utility::Discard(Discard::Plans | Discard::Sequences | Discard::Temp) => {}
             Utility::Deallocate(None) => self.statements.clear(),
@@ -113,8 +113,12 @@ impl PgSession {
         self.notices(&[warning.with_severity(Severity::Warning)]);
     }
 
-    fn reset_settings(&mut self) -> Result<()> {
+    /// DISCARD ALL gives the role back as well, which RESET ALL leaves.
+    fn reset_settings(&mut self, with_role: bool) -> Result<()> {
         self.change_settings(|settings| {
+            if with_role {
+                settings.set("role", None)?;
+            }
             settings.reset_all();
             Ok(())
         })
