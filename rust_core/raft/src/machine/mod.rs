@@ -295,6 +295,9 @@ impl Machine {
             return;
         }
         let heartbeat = now >= self.next_heartbeat;
+        if heartbeat {
+            self.ask_support();
+        }
         let (mut cx, groups) = self.split(now);
         let mut due = Vec::new();
         let mut next_tick = Nanos::MAX;
@@ -324,7 +327,6 @@ impl Machine {
         }
         self.next_tick = next_tick.min(self.next_lapse(now));
         if heartbeat {
-            self.ask_support();
             self.next_heartbeat = now + self.limits.heartbeat_ns;
         }
     }

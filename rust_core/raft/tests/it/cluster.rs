@@ -520,11 +520,8 @@ pub fn show_record(record: &LogRecord) -> String {
             format!("state {term} vote={vote} commit={commit} lead={lead}{epoch}")
         }
         LogRecord::Support(state) => {
-            let withdrawn: Vec<_> = state
-                .withdrawn
-                .iter()
-                .map(|(n, e)| format!(" {n}:{}", show_context(e << 8)))
-                .collect();
+            let withdrawn: Vec<_> =
+                state.withdrawn.iter().map(|(n, e)| format!(" {n}:{}", show_numbers(*e))).collect();
             format!("promises bound={} withdrawn={withdrawn:?}", state.bound.ms())
         }
         LogRecord::Append { entries, .. } => format!("append {entries:?}"),
@@ -574,14 +571,19 @@ pub fn show_parcel(parcel: &Parcel) -> String {
     }
 }
 
+/// An epoch: incarnation and number.
+fn show_numbers(epoch: u64) -> String {
+    format!("{}.{}", epoch >> 32, epoch & u64::from(u32::MAX))
+}
+
 /// Nothing for none.
 fn show_epoch(epoch: u64) -> String {
-    if epoch == 0 { String::new() } else { format!(" epoch={}", show_context(epoch << 8)) }
+    if epoch == 0 { String::new() } else { format!(" epoch={}", show_numbers(epoch)) }
 }
 
 fn show_promise(promise: Promise) -> String {
     let until = promise.until.ms();
-    let epoch = show_context(promise.epoch << 8);
+    let epoch = show_numbers(promise.epoch);
     if until == 0 { format!("withdrawn={epoch}") } else { format!("epoch={epoch} until={until}") }
 }
 
