@@ -61,8 +61,11 @@ impl Requests {
                 let leading = self.groups.entry(*gid).or_default();
                 leading.term = Some(*term);
                 leading.is_ready = false;
+                let token = READY_TICKETS | gid.0;
                 // Refused only where leadership went again, which is an event of its own.
-                let _ = replication.barrier(*gid, READY_TICKETS | gid.0);
+                if let Ok(Some(outcome)) = replication.barrier(*gid, token) {
+                    self.became_ready(replication, &BarrierAnswer { token, gid: *gid, outcome });
+                }
             }
             Event::LostLeadership { gid, .. } => self.lost(replication, *gid),
             Event::ElectionDue(_) | Event::MemberTooFarBehind { .. } => {}

@@ -327,8 +327,13 @@ impl Requests {
         let active = self.get(ticket);
         let group = active.group;
         active.stage = stage;
-        if let Err(refused) = replication.barrier(group, ticket) {
-            self.refused(replication, ticket, refused);
+        match replication.barrier(group, ticket) {
+            Ok(None) => {}
+            Ok(Some(outcome)) => {
+                let answer = BarrierAnswer { token: ticket, gid: group, outcome };
+                self.barrier_ended(replication, &answer);
+            }
+            Err(refused) => self.refused(replication, ticket, refused),
         }
     }
 
