@@ -60,6 +60,19 @@ impl Catalog {
         Ok(())
     }
 
+    /// Shows a table's descriptor, as if its row had been applied.
+    #[cfg(test)]
+    pub fn show(&self, version: u64, oid: u32, table: Option<Table>) {
+        let shown = self.snapshot().with(version, vec![(oid, table)]);
+        *self.tables.write() = Arc::new(shown);
+    }
+
+    /// Shows what a table's schema key says.
+    #[cfg(test)]
+    pub fn show_schema(&self, oid: u32, version: u32) {
+        self.schema.lock().insert(oid, version);
+    }
+
     /// What the apply worker tells.
     pub fn watcher(&self) -> Box<dyn Observer> {
         Box::new(CatalogWatcher { catalog: self.clone() })

@@ -19,9 +19,7 @@ use phantom_types::{Datum, QueryMemory, Share};
 use phantom_wire::pg::{Identity, Outcome, PgSession, Progress, Request};
 
 use crate::catalog::Catalog;
-use crate::replication::Replication;
-use crate::request::Requests;
-use crate::request::gateway::{Delivery, FlowEvent, FlowId, Flows};
+use crate::gateway::{self, Delivery, Gateway, Leaders, News, Owner};
 use crate::runtime::{Mailbox, Runtime};
 use plans::PlanCache;
 
@@ -37,18 +35,23 @@ pub type SessionId = u64;
 
 pub use plans::CatalogWait;
 
-/// What the sessions work with.
-pub struct Engine<'a> {
-    /// Groups.
-    pub replication: &'a mut Replication,
-    /// Work at groups led here.
-    pub requests: &'a mut Requests,
+/// What the sessions stand on.
+pub struct Below<'a> {
     /// Work given out.
-    pub flows: &'a mut Flows,
+    pub gateway: &'a mut Gateway,
+    /// Who leads what.
+    pub leaders: &'a dyn Leaders,
     /// Monotonic time.
     pub now: Nanos,
     /// Wall time in microseconds since 2000-01-01 UTC.
     pub wall_us: i64,
+}
+
+impl Below<'_> {
+    /// Says something to the gateway.
+    fn tell(&mut self, input: gateway::Input) {
+        self.gateway.step(input, gateway::Context { leaders: self.leaders, now: self.now });
+    }
 }
 
 /// Something for the control plane to decide.
@@ -111,8 +114,9 @@ struct Running {
     /// No other run of this node has it.
     number: u64,
     statement: Arc<Prepared>,
-    parameters: Vec<Datum>,
-    flow: Option<FlowId>,
+    parameters: Arc<[Datum]>,
+    /// Whether a leader does it: then the gateway knows it by its session and its number.
+    is_given: bool,
     /// Ends the worker that runs it.
     worker: Option<Arc<AtomicBool>>,
     /// Rows that the session has not taken.
@@ -146,7 +150,7 @@ impl Session {
 /// Why a text is bound again.
 struct Again {
     statement: Arc<Prepared>,
-    parameters: Vec<Datum>,
+    parameters: Arc<[Datum]>,
     rebound: u32,
 }
 
@@ -221,28 +225,28 @@ impl Sessions {
     }
 
     /// Takes bytes of a client and works through them.
-    pub fn feed(&mut self, engine: &mut Engine<'_>, id: SessionId, bytes: &[u8]) -> usize {
+    pub fn feed(&mut self, below: &mut Below<'_>, id: SessionId, bytes: &[u8]) -> usize {
         let Some(session) = self.live.get_mut(&id) else { return bytes.len() };
         if let Some(end) = session.idle_until.take() {
             self.deadlines.remove(&(end, id));
         }
         let taken = session.pg.feed(bytes);
-        session.hold_arriving(engine.requests.memory());
-        self.advance(engine, id);
+        session.hold_arriving(below.gateway.memory());
+        self.advance(below, id);
         taken
     }
 
     /// Bytes for a client.
     pub fn take_out(
         &mut self,
-        engine: &mut Engine<'_>,
+        below: &mut Below<'_>,
         id: SessionId,
         max: usize,
     ) -> Option<Vec<u8>> {
         let out = self.live.get_mut(&id)?.pg.take_out(max);
         if out.is_some() {
             // There is room again for a session that had stopped for it.
-            self.advance(engine, id);
+            self.advance(below, id);
         }
         out
     }
@@ -268,8 +272,8 @@ impl Sessions {
     }
 
     /// Forgets a session and what it runs.
-    pub fn close(&mut self, engine: &mut Engine<'_>, id: SessionId) {
-        self.stop(engine, id);
+    pub fn close(&mut self, below: &mut Below<'_>, id: SessionId) {
+        self.stop(below, id);
         if let Some(end) = self.live.get(&id).and_then(|session| session.idle_until) {
             self.deadlines.remove(&(end, id));
         }
@@ -282,21 +286,21 @@ impl Sessions {
 
     /// One turn: what flows, the parse pool and timers have; then every session that can go on.
     /// Returns whether anything moved.
-    pub fn turn(&mut self, engine: &mut Engine<'_>) -> bool {
+    pub fn turn(&mut self, below: &mut Below<'_>) -> bool {
         let mut moved = false;
         for prepared in self.prepared.take() {
             moved = true;
-            self.was_prepared(engine, prepared);
+            self.was_prepared(below, prepared);
         }
         for local in self.local.take() {
             moved = true;
-            self.was_run_here(engine, local);
+            self.was_run_here(below, local);
         }
-        self.pass_deadlines(engine);
+        self.pass_deadlines(below);
         // One round: a session that is ready again has its next turn after the others.
         for id in std::mem::take(&mut self.ready) {
             moved = true;
-            self.advance(engine, id);
+            self.advance(below, id);
         }
         moved
     }
@@ -306,44 +310,37 @@ impl Sessions {
         !(self.ready.is_empty() && self.catalog_waits.is_empty())
     }
 
-    /// What a flow of a session has.
-    pub fn flow_event(
-        &mut self,
-        engine: &mut Engine<'_>,
-        id: SessionId,
-        flow: FlowId,
-        event: FlowEvent,
-    ) {
+    /// What a statement of a session has from its leader.
+    pub fn news(&mut self, below: &mut Below<'_>, id: SessionId, statement: u64, news: News) {
         let Some(session) = self.live.get_mut(&id) else { return };
-        let Some(running) = session.running.as_mut().filter(|run| run.flow == Some(flow)) else {
-            return;
-        };
-        match event {
-            FlowEvent::Rows(rows) => running.batches.push_back(rows),
-            FlowEvent::Finished(count, _) => {
-                running.flow = None;
+        let is_of = |running: &&mut Running| running.number == statement && running.is_given;
+        let Some(running) = session.running.as_mut().filter(is_of) else { return };
+        match news {
+            News::Rows(rows) => running.batches.push_back(rows),
+            News::Finished(count, _) => {
+                running.is_given = false;
                 running.end = Some(Outcome::Done { rows: count, notices: Vec::new() });
             }
-            FlowEvent::Failed(error) => {
-                if self.bind_again_for(engine, id, &error) {
+            News::Failed(error) => {
+                if self.bind_again_for(below, id, &error) {
                     return;
                 }
                 let session = self.live.get_mut(&id).expect("looked up above");
                 let running = session.running.as_mut().expect("looked up above");
-                running.flow = None;
+                running.is_given = false;
                 running.end = Some(Outcome::Failed(running.failure(error)));
             }
-            FlowEvent::SystemRows(_) => {
-                running.flow = None;
+            News::SystemRows(_) => {
+                running.is_given = false;
                 let error = Error::internal("a leader answered a query with system rows");
                 running.end = Some(Outcome::Failed(error));
             }
         }
-        self.hand_over(engine, id);
+        self.hand_over(below, id);
     }
 
     /// Gives a session rows or the end of its statement, if it waits for them.
-    fn hand_over(&mut self, engine: &mut Engine<'_>, id: SessionId) {
+    fn hand_over(&mut self, below: &mut Below<'_>, id: SessionId) {
         let Some(session) = self.live.get_mut(&id) else { return };
         let Some(running) = session.running.as_mut().filter(|running| running.wanted) else {
             return;
@@ -351,8 +348,8 @@ impl Sessions {
         if let Some(Delivery { batch, credit, memory }) = running.batches.pop_front() {
             running.wanted = false;
             running.in_hand = memory;
-            if let Some(flow) = running.flow {
-                engine.flows.taken(engine.requests, flow, credit);
+            if running.is_given {
+                below.tell(gateway::Input::Taken(Owner::Session(id, running.number), credit));
             }
             session.pg.resume(Outcome::Rows(batch));
         } else if let Some(end) = running.end.take() {
@@ -369,19 +366,19 @@ impl Sessions {
     }
 
     /// Steps a session as far as it goes.
-    fn advance(&mut self, engine: &mut Engine<'_>, id: SessionId) {
+    fn advance(&mut self, below: &mut Below<'_>, id: SessionId) {
         for _ in 0..STEPS_A_TURN {
             let catalog_version = self.snapshot().version();
             let Some(session) = self.live.get_mut(&id) else { return };
             session.pg.catalog_is(catalog_version);
-            let progress = session.pg.step(engine.wall_us);
+            let progress = session.pg.step(below.wall_us);
             session.arriving.count(session.pg.arriving_bytes().min(session.arriving.held()));
             let mut asked = false;
             while let Some(request) =
                 self.live.get_mut(&id).and_then(|session| session.pg.next_request())
             {
                 asked = true;
-                self.request(engine, id, request);
+                self.request(below, id, request);
             }
             let Some(session) = self.live.get_mut(&id) else { return };
             match progress {
@@ -389,7 +386,7 @@ impl Sessions {
                 // An answer may have come at once.
                 Progress::Waiting if asked || self.ready.remove(&id) => {}
                 Progress::Waiting | Progress::Idle | Progress::Flooded => {
-                    self.watch_idleness(engine.now, id);
+                    self.watch_idleness(below.now, id);
                     self.notify.insert(id);
                     return;
                 }
@@ -404,23 +401,23 @@ impl Sessions {
         self.notify.insert(id);
     }
 
-    fn request(&mut self, engine: &mut Engine<'_>, id: SessionId, request: Request) {
+    fn request(&mut self, below: &mut Below<'_>, id: SessionId, request: Request) {
         match request {
             Request::Split(text) => self.split(id, text),
             Request::Prepare { text, parameter_types } => self.prepare(id, text, parameter_types),
             Request::Renew(statement) => self.renew(id, statement),
             Request::Run { statement, parameters } => {
                 self.statements += 1;
-                self.begin(engine, id, statement, parameters, 0);
+                self.begin(below, id, statement, parameters.into(), 0);
             }
             Request::More => {
                 let session = self.live.get_mut(&id).expect("it has just asked");
                 if let Some(running) = session.running.as_mut() {
                     running.wanted = true;
                 }
-                self.hand_over(engine, id);
+                self.hand_over(below, id);
             }
-            Request::Stop => self.stop(engine, id),
+            Request::Stop => self.stop(below, id),
             Request::Cancel { pid, secret } => {
                 let mut body = Vec::new();
                 let mut out = minicbor::Encoder::new(&mut body);
@@ -434,7 +431,7 @@ impl Sessions {
     }
 
     /// Gives up what a session runs.
-    fn stop(&mut self, engine: &mut Engine<'_>, id: SessionId) {
+    fn stop(&mut self, below: &mut Below<'_>, id: SessionId) {
         let Some(session) = self.live.get_mut(&id) else { return };
         session.again = None;
         // What the parse pool or the catalog still have for it is of a request that is gone.
@@ -449,8 +446,8 @@ impl Sessions {
         if let Some(worker) = running.worker {
             worker.store(true, Ordering::Relaxed);
         }
-        if let Some(flow) = running.flow {
-            engine.flows.cancel(engine.replication, engine.requests, flow);
+        if running.is_given {
+            below.tell(gateway::Input::Cancel(Owner::Session(id, running.number)));
         }
     }
 

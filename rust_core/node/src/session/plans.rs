@@ -19,7 +19,7 @@ use phantom_wire::pg::{Outcome, Piece};
 
 use super::{SessionId, Sessions};
 use crate::kept::{Bounds, Kept};
-use crate::request::PLAN_BYTES_MAX;
+use crate::leader::PLAN_BYTES_MAX;
 
 /// Statements that a node keeps, by the size of their trees and texts.
 const BOUNDS: Bounds = Bounds { count: 8_192, bytes: 8 << 20, largest: PLAN_BYTES_MAX };
@@ -262,7 +262,7 @@ impl Sessions {
         self.runtime.submit_steps(Box::new(steps), is_long);
     }
 
-    pub(super) fn was_prepared(&mut self, engine: &mut super::Engine<'_>, prepared: Prepared) {
+    pub(super) fn was_prepared(&mut self, below: &mut super::Below<'_>, prepared: Prepared) {
         let id = prepared.session;
         let Some(session) = self.live.get(&id) else { return };
         if session.preparing != prepared.request {
@@ -276,9 +276,9 @@ impl Sessions {
         }
         match (prepared.wanted, prepared.result) {
             (Wanted::Again, Ok(Bound::Statement(statement))) => {
-                self.run_again(engine, id, statement);
+                self.run_again(below, id, statement);
             }
-            (Wanted::Again, Err(error)) => self.fail_running(engine, id, error),
+            (Wanted::Again, Err(error)) => self.fail_running(below, id, error),
             (wanted, Ok(bound)) => {
                 let version = prepared.catalog_version;
                 self.keep(id, &wanted, &bound, version);
@@ -337,7 +337,7 @@ impl Sessions {
     /// The barrier has opened, or failed with an error.
     pub fn catalog_is_new(
         &mut self,
-        engine: &mut super::Engine<'_>,
+        below: &mut super::Below<'_>,
         wait: CatalogWait,
         result: Result<(), Error>,
     ) {
@@ -348,7 +348,7 @@ impl Sessions {
         match result {
             Ok(()) => self.submit(wait.session, wait.wanted, true),
             Err(error) if matches!(wait.wanted, Wanted::Again) => {
-                self.fail_running(engine, wait.session, error);
+                self.fail_running(below, wait.session, error);
             }
             Err(error) => self.resume(wait.session, Outcome::Failed(error)),
         }
