@@ -2,7 +2,7 @@
 
 use phantom_base::sync::Arc;
 use phantom_base::{Error, Term, Timestamp};
-use phantom_mvcc::Reader;
+use phantom_mvcc::{Reader, Reads};
 use phantom_sql::execute::StoredRow;
 use phantom_types::Share;
 
@@ -97,7 +97,7 @@ impl GroupLeader {
             Stage::Barrier => {
                 let reads = active.job.reads().expect("only reads ask for such a barrier");
                 if self.admissions.read(request, &reads, stamp) {
-                    self.read(context, request, stamp, term);
+                    self.read(context, request, stamp, term, Some(reads));
                 } else {
                     self.get(request).stage = Stage::InFlight(stamp, term);
                 }
@@ -106,13 +106,15 @@ impl GroupLeader {
         }
     }
 
-    /// The read may look now, unless leadership went while it waited.
+    /// The read may look now, unless leadership went while it waited. `reads` is what it touches, where
+    /// that is at hand.
     pub(super) fn read(
         &mut self,
         context: &mut Context<'_>,
         request: RequestId,
         stamp: Timestamp,
         term: Term,
+        reads: Option<Reads>,
     ) {
         if self.term != Some(term) {
             self.send_away(context, request);
@@ -121,7 +123,10 @@ impl GroupLeader {
         let reader = Reader::new(Arc::clone(&context.shared.engine), stamp);
         match &self.get(request).job {
             Job::Point(job) => {
-                let keys = job.full_keys();
+                let keys = match reads {
+                    Some(Reads::Keys(keys)) => keys,
+                    _ => job.full_keys(),
+                };
                 self.fetch(context, request, &reader, keys);
             }
             Job::Steps(_) => self.start_steps(context, request, reader),

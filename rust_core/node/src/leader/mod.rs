@@ -46,7 +46,7 @@ pub mod work;
 use std::collections::VecDeque;
 
 use phantom_base::{Error, GroupId, Map, NodeId, Term, Timestamp};
-use phantom_mvcc::{Admissions, Ticket};
+use phantom_mvcc::Admissions;
 use phantom_raft::Outcome;
 
 use active::{Active, Answer, Job, Stage};
@@ -56,7 +56,7 @@ pub use shared::{PLAN_BYTES_MAX, Shared, is_stale_schema};
 use work::{Fragment, Origin, Reply, ToLeader, Work};
 
 /// The number of a request, which no other request of this node has; its token in replication.
-pub type RequestId = Ticket;
+pub use phantom_mvcc::RequestId;
 
 /// What the barrier of a new leader is asked for with; requests have their numbers below.
 pub const READY: RequestId = 1 << 62;
@@ -315,7 +315,7 @@ impl GroupLeader {
             let Some(active) = self.active.get(&next) else { continue };
             match active.stage {
                 Stage::Latches => self.latched(context, next),
-                Stage::InFlight(stamp, term) => self.read(context, next, stamp, term),
+                Stage::InFlight(stamp, term) => self.read(context, next, stamp, term, None),
                 _ => {}
             }
         }
