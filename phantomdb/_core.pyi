@@ -50,6 +50,9 @@ class NodeCore:
     def identity(self) -> bytes:
         """Return CBOR [cluster, node, incarnation, [[node, name, address]..], charter]."""
 
+    def placement(self) -> bytes:
+        """Return where rows are, as CBOR: [[colocation set, [[group, [node..]]..]]..]."""
+
     def wakefd(self) -> int:
         """Return a file descriptor that is readable when a worker has left something for `poll`."""
 

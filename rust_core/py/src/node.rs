@@ -8,6 +8,7 @@ use phantom_base::{Clock, Error, GroupId, NodeId, SeededRandom, Severity, SqlSta
 use phantom_node::core;
 use phantom_node::runtime::Runtime;
 use phantom_node::runtime::real::{RealClock, RealSpawner, share_arenas};
+use phantom_node::session::Door;
 use phantom_node::{claim, control, replication};
 use phantom_vfs::{RealFs, Vfs};
 use pyo3::prelude::*;
@@ -101,6 +102,10 @@ impl NodeCore {
 
     fn identity(&self) -> PyResult<Vec<u8>> {
         self.with(|core| core.identity())
+    }
+
+    fn placement(&self) -> PyResult<Vec<u8>> {
+        self.with(|core| core.placement())
     }
 
     fn wakefd(&self) -> i32 {
@@ -199,7 +204,7 @@ impl NodeCore {
     }
 
     fn open_session(&self) -> PyResult<u64> {
-        self.with(core::NodeCore::open_session)?.map_err(|error| raise(&error))
+        self.with(|core| core.open_session(Door::Pg))?.map_err(|error| raise(&error))
     }
 
     fn feed_session(&self, session: u64, data: &[u8]) -> PyResult<usize> {

@@ -28,7 +28,7 @@ use phantom_vfs::{Pending, Vfs, WatchedFs};
 
 use self::barriers::{ASK_AGAIN_NS, OwnBarriers, Purpose};
 use self::leaders::Leaders;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Placement};
 use crate::control::{self, NodeSettings};
 use crate::gateway::{self, Gateway, Parts};
 use crate::leader::{Input, Shared};
@@ -122,6 +122,9 @@ impl NodeCore {
         .map_err(|error| answer(&error))?;
         let node = replication.node();
         let engine = Arc::clone(replication.engine());
+        let members: Vec<NodeId> =
+            replication.formation().members.iter().map(|member| member.node).collect();
+        catalog.place(Placement::of(replication.groups(), &members));
         catalog.load(&engine)?;
         let memory = Account::new(settings.sql_memory_bytes);
         let account = Some(Arc::clone(&memory));

@@ -14,7 +14,7 @@ use crate::gateway::{self, Owner, Start};
 use crate::leader::work::Work;
 use crate::link::STREAM_CONTROL;
 use crate::replication::{Formation, Replication};
-use crate::session::{SessionEvent, SessionId};
+use crate::session::{Door, SessionEvent, SessionId};
 
 impl NodeCore {
     // Peers.
@@ -80,6 +80,11 @@ impl NodeCore {
             replication.incarnation(),
             &replication.charter(),
         )
+    }
+
+    /// Where rows are: sets, their groups and the replicas of those, as CBOR.
+    pub fn placement(&self) -> Vec<u8> {
+        self.catalog.encode_placement()
     }
 
     /// Status of all groups as CBOR.
@@ -165,13 +170,13 @@ impl NodeCore {
 
     // Sessions.
 
-    /// A new session of PostgreSQL's protocol.
+    /// A new session behind a door.
     ///
     /// # Errors
     /// `53300` beyond the limit.
-    pub fn open_session(&mut self) -> Result<SessionId, Error> {
+    pub fn open_session(&mut self, door: Door) -> Result<SessionId, Error> {
         let secret = (self.random.next_u64() >> 32) as u32;
-        self.sessions.open(secret)
+        self.sessions.open(door, secret)
     }
 
     /// Takes bytes of a client and begins with them; returns how many. What many clients have sent

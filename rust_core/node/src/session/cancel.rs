@@ -10,7 +10,8 @@ use phantom_base::{Error, Nanos, Severity, sqlstate};
 use phantom_sql::statement::Body;
 use phantom_wire::pg::Identity;
 
-use super::{Below, Running, SessionEvent, SessionId, Sessions};
+use super::state::Running;
+use super::{Below, SessionEvent, SessionId, Sessions};
 use crate::gateway::{Input, Owner};
 
 /// How long is waited for what has become of a change that was asked to end.
@@ -174,15 +175,15 @@ mod tests {
     use crate::catalog::Catalog;
     use crate::runtime::Runtime;
     use crate::runtime::real::RealSpawner;
-    use crate::session::SLOTS;
+    use crate::session::{Door, SLOTS};
 
     #[test]
     fn a_session_keeps_its_pid_for_itself_when_pids_come_round() {
         let runtime = Runtime::inline(Arc::new(RealSpawner), SeededRandom::new(1));
         let mut sessions = Sessions::new(3, 100, Catalog::default(), Arc::new(runtime));
-        let first = sessions.open(7).expect("there is room");
+        let first = sessions.open(Door::Pg, 7).expect("there is room");
         sessions.next = first + SLOTS as u64;
-        let second = sessions.open(7).expect("there is room");
+        let second = sessions.open(Door::Pg, 7).expect("there is room");
         let pid = |id| sessions.live.get(&id).expect("it is open").pg.identity().pid;
         assert_ne!(pid(first), pid(second));
         for id in [first, second] {

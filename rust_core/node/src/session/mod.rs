@@ -1,27 +1,34 @@
-//! Sessions of this node: the driver of PostgreSQL's sans-IO sessions.
+//! Sessions of this node: what drives the sans-IO sessions behind its doors.
 //!
 //! A session asks for one thing at a time. Texts are parsed and bound on the parse pool, unless the
 //! plan cache has them; statements by key become flows at once; what needs a planner or the catalog
 //! is an event for the control plane, which answers with `resume`. Everything here happens on the
-//! node's thread, in the turns of `Sessions::turn`.
+//! node's thread, in the turns of `Sessions::turn`. A session knows protocols and its gateway; of groups
+//! it knows only their names.
+//!
+//! ```text
+//! state   one session and its statement     plans   texts to statements; the plan cache
+//! run     statements that run               texts   what the parse pool does with a text
+//! cancel  their end before their end        asked   what the control plane is asked and answers
+//! ```
 
+mod asked;
 mod cancel;
 mod plans;
 mod run;
+mod state;
+mod texts;
 
-use std::collections::VecDeque;
-
-use phantom_base::sync::{Arc, AtomicBool, Ordering};
+use phantom_base::sync::{Arc, Ordering};
 use phantom_base::{Error, Map, Nanos, Set, Severity, sqlstate};
 use phantom_sql::catalog::CatalogSnapshot;
-use phantom_sql::statement::Prepared;
-use phantom_types::{Datum, QueryMemory, Share};
-use phantom_wire::pg::{Identity, Outcome, PgSession, Progress, Request};
+use phantom_wire::pg::{Identity, Outcome, Progress, Request};
 
 use crate::catalog::Catalog;
 use crate::gateway::{self, Delivery, Gateway, Leaders, News, Owner};
 use crate::runtime::{Mailbox, Runtime};
 use plans::PlanCache;
+use state::{Running, Session};
 
 /// Bits of a pid that name the session; the rest names the node.
 const SLOT_BITS: u32 = 21;
@@ -33,6 +40,14 @@ const STEPS_A_TURN: u32 = 256;
 /// A session's number on this node.
 pub type SessionId = u64;
 
+/// What a client comes in by: the protocol that its session speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// PostgreSQL's.
+    Pg,
+}
+
+pub use asked::SessionEvent;
 pub use plans::CatalogWait;
 
 /// What the sessions stand on.
@@ -54,17 +69,6 @@ impl Below<'_> {
     }
 }
 
-/// Something for the control plane to decide.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionEvent {
-    /// Its number; the answer names it.
-    pub id: u64,
-    /// `plan`, `create_table`, `drop_table` or `cancel`.
-    pub kind: &'static str,
-    /// What it is about, as CBOR.
-    pub body: Vec<u8>,
-}
-
 /// All sessions of a node.
 pub struct Sessions {
     node: u32,
@@ -79,7 +83,7 @@ pub struct Sessions {
     by_pid: Map<u32, SessionId>,
     next: SessionId,
     next_event: u64,
-    next_run: u64,
+    next_statement: u64,
     ready: Set<SessionId>,
     /// Sessions that have something for their connection.
     notify: Set<SessionId>,
@@ -87,71 +91,6 @@ pub struct Sessions {
     statements: u64,
     /// Texts that wait for a barrier on the system group.
     catalog_waits: Vec<CatalogWait>,
-}
-
-struct Session {
-    pg: PgSession,
-    /// The statement that runs.
-    running: Option<Running>,
-    /// The number of the request that the parse pool works on.
-    preparing: u64,
-    /// Tells the parse pool that it need not go on with it.
-    given_up: Arc<AtomicBool>,
-    /// A statement that is bound again, with its values.
-    again: Option<Again>,
-    event: Option<SessionEvent>,
-    /// When it ends if its client begins nothing until then.
-    idle_until: Option<Nanos>,
-    /// The event that waits for its answer.
-    asked: Option<u64>,
-    closing: bool,
-    /// For a large message that has not been read yet.
-    arriving: Share,
-}
-
-/// A statement that runs.
-struct Running {
-    /// No other run of this node has it.
-    number: u64,
-    statement: Arc<Prepared>,
-    parameters: Arc<[Datum]>,
-    /// Whether a leader does it: then the gateway knows it by its session and its number.
-    is_given: bool,
-    /// Ends the worker that runs it.
-    worker: Option<Arc<AtomicBool>>,
-    /// Rows that the session has not taken.
-    batches: VecDeque<Delivery>,
-    /// The part of the node's memory of those that it has taken last.
-    in_hand: Share,
-    end: Option<Outcome>,
-    /// Whether the session waits for rows or the end.
-    wanted: bool,
-    deadline: Option<Nanos>,
-    /// Why its change was asked to end; who carries it out decides whether it still can.
-    cancelled: Option<Error>,
-    /// How often it was bound again for a schema that had changed.
-    rebound: u32,
-}
-
-impl Session {
-    /// Holds what has come of a large message. It ends where there is no room: half a message leaves
-    /// nothing that could be read after it.
-    fn hold_arriving(&mut self, memory: &QueryMemory) {
-        let bytes = self.pg.arriving_bytes();
-        if bytes > 0 && !self.arriving.is_counted() {
-            self.arriving = memory.share();
-        }
-        if let Err(error) = self.arriving.resize(bytes) {
-            self.pg.cancel(error.with_severity(Severity::Fatal));
-        }
-    }
-}
-
-/// Why a text is bound again.
-struct Again {
-    statement: Arc<Prepared>,
-    parameters: Arc<[Datum]>,
-    rebound: u32,
 }
 
 impl Sessions {
@@ -170,7 +109,7 @@ impl Sessions {
             by_pid: Map::new(),
             next: 1,
             next_event: 1,
-            next_run: 1,
+            next_statement: 1,
             ready: Set::new(),
             notify: Set::new(),
             deadlines: Set::new(),
@@ -184,11 +123,11 @@ impl Sessions {
         (self.live.len(), self.statements)
     }
 
-    /// A new session. `secret` proves a cancel request.
+    /// A new session behind a door. `secret` proves a cancel request.
     ///
     /// # Errors
     /// `53300` beyond the limit.
-    pub fn open(&mut self, secret: u32) -> Result<SessionId, Error> {
+    pub fn open(&mut self, door: Door, secret: u32) -> Result<SessionId, Error> {
         if self.live.len() >= self.limit {
             let message = "sorry, too many clients already";
             return Err(
@@ -203,18 +142,7 @@ impl Sessions {
         self.next += 1;
         let pid = self.pid(id);
         self.by_pid.insert(pid, id);
-        let session = Session {
-            pg: PgSession::new(Identity { pid, secret }),
-            running: None,
-            preparing: 0,
-            given_up: Arc::default(),
-            again: None,
-            event: None,
-            idle_until: None,
-            asked: None,
-            closing: false,
-            arriving: Share::default(),
-        };
+        let session = Session::new(door, Identity { pid, secret });
         self.live.insert(id, session);
         Ok(id)
     }
@@ -419,13 +347,7 @@ impl Sessions {
             }
             Request::Stop => self.stop(below, id),
             Request::Cancel { pid, secret } => {
-                let mut body = Vec::new();
-                let mut out = minicbor::Encoder::new(&mut body);
-                out.array(2)
-                    .and_then(|out| out.u32(pid))
-                    .and_then(|out| out.u32(secret))
-                    .expect("a Vec takes every write");
-                self.ask(id, "cancel", body);
+                self.ask(id, "cancel", asked::encode_cancel(pid, secret));
             }
         }
     }

@@ -2,31 +2,29 @@
 
 use std::collections::VecDeque;
 
-use minicbor::{Decoder, Encoder};
 use phantom_base::sync::{Arc, AtomicBool};
-use phantom_base::{Error, GroupId, Severity, SqlState, sqlstate};
-use phantom_sql::bound::Command;
+use phantom_base::{Error, GroupId};
 use phantom_sql::execute::{Fragment, FragmentInput, Step, StepBudget, Storage};
 use phantom_sql::statement::{Body, Planned, Prepared};
 use phantom_types::{Datum, EvalContext, Meter, QueryMemory, Share};
 use phantom_wire::pg::Outcome;
 
-use super::{Again, Below, Running, SessionId, Sessions, plans};
+use super::asked::{Answer, decode_answer, encode_create, encode_drop, encode_query};
+use super::state::{Again, Running};
+use super::{Below, SessionId, Sessions, plans};
 use crate::gateway::{Delivery, Input, Owner, Start};
 use crate::leader::is_stale_schema;
 use crate::leader::work::{Call, Query, Work};
 use crate::runtime::Pool;
 
-/// The format of what the planner gets and gives.
-const PLAN_FORMAT: u32 = 1;
 /// How often a statement is bound again because the schema changed.
 const REBOUND_MAX: u32 = 8;
 
 /// A query without tables that a worker has run.
 pub(super) struct LocalRun {
     session: SessionId,
-    /// The run that it is of: the session may be at its next by now.
-    run: u64,
+    /// The session may be at its next by now.
+    statement: u64,
     result: Result<(Vec<Delivery>, u64), Error>,
 }
 
@@ -49,9 +47,9 @@ impl Sessions {
         );
         let kept = session.running.as_ref().and_then(|running| running.deadline);
         let deadline = kept.or_else(|| (timeout > 0).then(|| below.now + timeout * 1_000_000));
-        self.next_run += 1;
+        self.next_statement += 1;
         session.running = Some(Running {
-            number: self.next_run,
+            number: self.next_statement,
             statement: statement.clone(),
             parameters: parameters.clone(),
             is_given: false,
@@ -122,8 +120,11 @@ impl Sessions {
                 self.hand_over(below, id);
             }
             Some(point) => {
-                let colocation = point.table.as_ref().map_or(0, |table| table.colocation);
-                self.start_flow(below, id, group_of(colocation), true);
+                let set = point.table.as_ref().map_or(0, |table| table.colocation);
+                match self.catalog.group_of(set) {
+                    Ok(group) => self.start_flow(below, id, group, true),
+                    Err(error) => self.fail_running(below, id, error),
+                }
             }
             None => {
                 let body = encode_query(planned);
@@ -210,10 +211,10 @@ impl Sessions {
             hidden_keys: Vec::new(),
             memory: memory.clone(),
         };
-        let (local, run) = (self.local.clone(), running.number);
+        let (local, number) = (self.local.clone(), running.number);
         let job = move || {
             let result = run_without_tables(input);
-            local.post(LocalRun { session: id, run, result });
+            local.post(LocalRun { session: id, statement: number, result });
         };
         self.runtime.submit(Pool::Sql, Box::new(job));
     }
@@ -221,7 +222,9 @@ impl Sessions {
     pub(super) fn was_run_here(&mut self, below: &mut Below<'_>, local: LocalRun) {
         let id = local.session;
         let running = self.live.get_mut(&id).and_then(|session| session.running.as_mut());
-        let Some(running) = running.filter(|running| running.number == local.run) else { return };
+        let Some(running) = running.filter(|running| running.number == local.statement) else {
+            return;
+        };
         match local.result {
             Ok((batches, rows)) => {
                 running.batches.extend(batches);
@@ -282,11 +285,6 @@ impl Sessions {
     }
 }
 
-/// The group that holds the rows of a colocation set: the first set's is group 2.
-fn group_of(colocation: u32) -> GroupId {
-    GroupId(u64::from(colocation) + 1)
-}
-
 struct NoTables;
 
 impl Storage for NoTables {
@@ -332,114 +330,4 @@ fn run_without_tables(input: FragmentInput) -> Result<(Vec<Delivery>, u64), Erro
             Step::Done(finished) => return Ok((batches, finished.count)),
         }
     }
-}
-
-enum Answer {
-    Plan(u64),
-    Done(Vec<Error>),
-    Failed(Error),
-}
-
-fn decode_answer(bytes: &[u8]) -> Result<Answer, minicbor::decode::Error> {
-    let mut input = Decoder::new(bytes);
-    input.array()?;
-    Ok(match input.u8()? {
-        0 => Answer::Plan(decode_plan(input.bytes()?)?),
-        1 => {
-            let mut notices = Vec::new();
-            for _ in 0..input.array()?.unwrap_or(0) {
-                notices.push(decode_error(&mut input)?.with_severity(Severity::Notice));
-            }
-            Answer::Done(notices)
-        }
-        2 => Answer::Failed(decode_error(&mut input)?),
-        other => {
-            return Err(minicbor::decode::Error::message(format!("an answer of kind {other}")));
-        }
-    })
-}
-
-/// The group of a plan's one fragment; 0 is this node.
-fn decode_plan(bytes: &[u8]) -> Result<u64, minicbor::decode::Error> {
-    let mut input = Decoder::new(bytes);
-    input.array()?;
-    let format = input.u32()?;
-    let fragments = input.array()?.unwrap_or(0);
-    if format != PLAN_FORMAT || fragments != 1 {
-        let message = format!("a plan of format {format} with {fragments} fragments");
-        return Err(minicbor::decode::Error::message(message));
-    }
-    input.array()?;
-    input.u64()
-}
-
-/// [SQLSTATE, message, hint]
-fn decode_error(input: &mut Decoder<'_>) -> Result<Error, minicbor::decode::Error> {
-    input.array()?;
-    let code = SqlState::parse(input.str()?).unwrap_or(sqlstate::INTERNAL_ERROR);
-    let message = input.str()?.to_owned();
-    Ok(Error::new(code, message).with_hint(input.str()?))
-}
-
-const WRITES: &str = "a Vec takes every write";
-
-type Written = Result<(), minicbor::encode::Error<std::convert::Infallible>>;
-
-/// [format, command, [[oid, version, colocation set, storage id]..]]
-fn encode_query(planned: &Planned) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut out = Encoder::new(&mut bytes);
-    let command = match planned.query.command {
-        Command::Select => 0,
-        Command::Insert(_) => 1,
-        Command::Update { .. } => 2,
-        Command::Delete => 3,
-    };
-    let mut write = || -> Written {
-        out.array(3)?.u32(PLAN_FORMAT)?.u8(command)?.array(planned.tables.len() as u64)?;
-        for table in &planned.tables {
-            out.array(4)?.u32(table.oid)?.u32(table.version)?;
-            out.u32(table.colocation)?.u32(table.storage_id)?;
-        }
-        Ok(())
-    };
-    write().expect(WRITES);
-    bytes
-}
-
-/// [schema, name, [[name, type, typmod, not null]..], [attnum..], key name, if not exists]
-fn encode_create(create: &phantom_sql::statement::CreateTable) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut out = Encoder::new(&mut bytes);
-    let mut write = || -> Written {
-        out.array(6)?.str(&create.schema)?.str(&create.name)?;
-        out.array(create.columns.len() as u64)?;
-        for column in &create.columns {
-            column.write(&mut out)?;
-        }
-        out.array(create.primary_key.len() as u64)?;
-        for attnum in &create.primary_key {
-            out.u16(*attnum)?;
-        }
-        out.str(&create.primary_key_name)?.bool(create.if_not_exists)?;
-        Ok(())
-    };
-    write().expect(WRITES);
-    bytes
-}
-
-/// [[[schema, name]..], if exists]
-fn encode_drop(drop: &phantom_sql::statement::DropTable) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut out = Encoder::new(&mut bytes);
-    let mut write = || -> Written {
-        out.array(2)?.array(drop.tables.len() as u64)?;
-        for (schema, name) in &drop.tables {
-            out.array(2)?.str(schema)?.str(name)?;
-        }
-        out.bool(drop.if_exists)?;
-        Ok(())
-    };
-    write().expect(WRITES);
-    bytes
 }
