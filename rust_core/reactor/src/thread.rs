@@ -16,7 +16,7 @@ use phantom_base::{Clock, Error, Nanos, Spawner, sqlstate};
 use phantom_node::core::NodeCore;
 use phantom_node::runtime::{Bell, Runtime};
 
-use crate::doors::{Doors, Kind, Limits};
+use crate::doors::{Doors, Kind, Limits, Security};
 use crate::net::real::RealNet;
 use crate::traffic::{Event, Verb};
 
@@ -35,6 +35,7 @@ pub struct Listening {
 struct Inbox {
     verbs: Vec<Verb>,
     core: Option<(NodeCore, Arc<Runtime>)>,
+    security: Option<Security>,
     /// How long the last sync may take.
     stop: Option<Duration>,
 }
@@ -90,6 +91,11 @@ impl Reactor {
     /// Gives the reactor the core that `runtime` works for.
     pub fn attach(&self, core: NodeCore, runtime: Arc<Runtime>) {
         self.put(|inbox| inbox.core = Some((core, runtime)));
+    }
+
+    /// Says what is asked of connections from now on.
+    pub fn secure(&self, security: Security) {
+        self.put(|inbox| inbox.security = Some(security));
     }
 
     /// Says what is wanted, in this order.
@@ -174,6 +180,9 @@ impl Thread {
             let inbox = std::mem::take(&mut *self.shared.inbox.lock());
             if let Some(patience) = inbox.stop {
                 return Ok(patience);
+            }
+            if let Some(security) = inbox.security {
+                self.doors.secure(security);
             }
             if let Some((core, runtime)) = inbox.core {
                 let bell = runtime.wakefd().expect("a runtime with threads has a bell");

@@ -16,6 +16,7 @@
 //! ```text
 //! socket     what may be done with a socket now, and what waits to be sent
 //! entrance   who is let in
+//! security   what is asked of who comes in
 //! client     a client's connection and its session
 //! greeting   a connection of a peer until it is known what for
 //! link       the streams of a pair of nodes
@@ -26,6 +27,7 @@ mod client;
 mod entrance;
 mod greeting;
 mod link;
+mod security;
 mod socket;
 mod verbs;
 
@@ -44,6 +46,7 @@ use entrance::Entrance;
 pub use entrance::Kind;
 use greeting::Greeting;
 use link::{Links, Stream};
+pub use security::Security;
 use socket::Socket;
 
 /// How much of a socket is read at once, in bytes.
@@ -117,6 +120,7 @@ struct Hands<'a> {
     events: &'a mut VecDeque<Event>,
     buffer: &'a mut [u8],
     limits: Limits,
+    security: &'a Security,
     now: Nanos,
     is_draining: bool,
     /// Something went into the core.
@@ -126,6 +130,7 @@ struct Hands<'a> {
 /// All connections of a node.
 pub struct Doors {
     limits: Limits,
+    security: Security,
     entrance: Entrance,
     conns: Slots<Conn>,
     core: Option<NodeCore>,
@@ -153,6 +158,7 @@ impl Doors {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
+            security: Security::default(),
             entrance: Entrance::default(),
             conns: Slots::default(),
             core: None,
@@ -169,6 +175,11 @@ impl Doors {
             has_told_of_the_end: false,
             stirred: false,
         }
+    }
+
+    /// What is asked of connections from now on; those that are there keep what they have.
+    pub fn secure(&mut self, security: Security) {
+        self.security = security;
     }
 
     /// Takes the core: from now on links and sessions can be.
@@ -260,6 +271,7 @@ impl Doors {
             events: &mut self.events,
             buffer: &mut self.buffer,
             limits: self.limits,
+            security: &self.security,
             now,
             is_draining: self.drain_until.is_some(),
             stirred: false,
@@ -301,14 +313,14 @@ impl Doors {
                 stream.wants_bytes()
             }
         };
-        if socket.may_read && wants_bytes && !*is_queued {
+        if socket.has_to_read() && wants_bytes && !*is_queued {
             *is_queued = true;
             let is_clients = matches!(part, Part::Client(_) | Part::Refused(_));
             let queue =
                 if is_clients { &mut self.clients_to_read } else { &mut self.peers_to_read };
             queue.push_back(id);
         }
-        if socket.may_write && !socket.has_sent_all() {
+        if socket.can_send() {
             self.to_write.insert(id);
         }
         if socket.timer != socket.deadline {
@@ -464,7 +476,8 @@ impl Doors {
 
     /// Closes a connection, and lets go what it held.
     fn close(&mut self, net: &mut dyn Net, id: ConnId, why: &str, now: Nanos) {
-        let Some(Conn { socket, part, .. }) = self.conns.remove(id) else { return };
+        let Some(Conn { mut socket, part, .. }) = self.conns.remove(id) else { return };
+        socket.say_goodbye(net);
         net.close(id);
         if let Some(at) = socket.timer {
             self.timers.remove(&(at, id));

@@ -1,7 +1,7 @@
-//! The beginning of a session: encryption refused, parameters checked, settings told.
+//! The beginning of a session: encryption declined, parameters checked, settings told.
 //!
-//! Connections come from loopback only and are trusted: any role may begin a session. There is one
-//! database.
+//! Whoever owns the connection encrypts it, before a byte comes here, and says whom the client may be
+//! (`Admission`): anyone, where it is trusted, or the role that it has proved to be. There is one database.
 
 use phantom_base::{Error, Result, Severity, sqlstate};
 use phantom_sql::settings::Settings;
@@ -11,6 +11,17 @@ use super::message::Request;
 use super::session::{PgSession, Phase};
 
 const DATABASE: &str = "postgres";
+
+/// Whom a client may be, as far as its connection tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It is trusted.
+    Anyone,
+    /// It has proved to be this role.
+    Role(String),
+    /// It begins no session, and is told why. It may still cancel what it knows the secret of.
+    Nobody(Error),
+}
 
 impl PgSession {
     pub(super) fn startup(&mut self, startup: Startup, plaintext_follows: bool) -> Result<()> {
@@ -42,6 +53,16 @@ impl PgSession {
             let message = "no PostgreSQL user name specified in startup packet";
             fatal(sqlstate::INVALID_AUTHORIZATION_SPECIFICATION, message)
         })?;
+        match &self.admission {
+            Admission::Anyone => {}
+            Admission::Role(proved) if proved == role => {}
+            Admission::Role(proved) => {
+                let message = format!("certificate authentication failed for user \"{role}\"");
+                return Err(fatal(sqlstate::INVALID_AUTHORIZATION_SPECIFICATION, message)
+                    .with_hint(format!("The certificate is for role \"{proved}\".")));
+            }
+            Admission::Nobody(why) => return Err(why.clone()),
+        }
         let database = find("database").filter(|name| !name.is_empty()).unwrap_or(role);
         if database != DATABASE {
             let message = format!("database \"{database}\" does not exist");
