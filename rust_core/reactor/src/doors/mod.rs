@@ -9,7 +9,8 @@
 //! - A client that closes its half is told what it has asked for until then. One that misspoke is
 //!   read on for a while, or closing would reset the connection and take our last words with it.
 //! - A door has a bound of connections: who comes beyond it waits outside, in the kernel's backlog.
-//! - A turn takes a bounded number of bytes of each socket, and links before clients.
+//! - A turn takes a bounded number of bytes of each socket, and links before clients. It does a
+//!   bounded number of handshakes: a thousand clients that come back at once stop no heartbeat.
 //! - What a connection held (a session, a link, a slot of a door) is let go when it closes.
 //! - A turn that says it sleeps leaves nothing to do: another at once does nothing.
 //!
@@ -55,6 +56,8 @@ const READ_BYTES: usize = 64 << 10;
 const WRITE_BYTES_A_TURN: usize = 256 << 10;
 /// How many clients are read in a turn: then links and the core have theirs.
 const CLIENTS_A_TURN: usize = 256;
+/// How many of them are in the middle of a handshake: each takes up to a quarter of a millisecond.
+const HANDSHAKES_A_TURN: usize = 16;
 /// How soon a core that would not take all bytes of a peer is asked again.
 const FULL_NS: Nanos = 5_000_000;
 
@@ -351,12 +354,25 @@ impl Doors {
         }
     }
 
-    /// Each socket that has something is read once: links first, then so many clients.
+    /// Each socket that has something is read once: links first, then so many clients. Handshakes
+    /// beyond their number wait for the next turn.
     fn read(&mut self, net: &mut dyn Net, now: Nanos) -> bool {
-        let peers = self.peers_to_read.len();
-        let clients = self.clients_to_read.len().min(CLIENTS_A_TURN);
-        let mut ids: Vec<ConnId> = self.peers_to_read.drain(..peers).collect();
-        ids.extend(self.clients_to_read.drain(..clients));
+        let (mut ids, mut handshakes) = (Vec::new(), 0);
+        for (queue, most) in
+            [(&mut self.peers_to_read, usize::MAX), (&mut self.clients_to_read, CLIENTS_A_TURN)]
+        {
+            for _ in 0..queue.len().min(most) {
+                let Some(id) = queue.pop_front() else { break };
+                let conn = self.conns.get(id);
+                let is_new = conn.is_some_and(|conn| conn.socket.filter().is_shaking_hands());
+                if is_new && handshakes == HANDSHAKES_A_TURN {
+                    queue.push_back(id);
+                } else {
+                    handshakes += usize::from(is_new);
+                    ids.push(id);
+                }
+            }
+        }
         let moved = !ids.is_empty();
         for id in ids {
             self.step(net, now, id, |Conn { socket, part, is_queued }, hands| {

@@ -65,6 +65,15 @@ impl Filter {
         matches!(self, Self::Tls(_))
     }
 
+    /// Whether what comes next may be dear: it is part of a handshake, or may be.
+    pub fn is_shaking_hands(&self) -> bool {
+        match self {
+            Self::Plain => false,
+            Self::Knock(_) => true,
+            Self::Tls(tls) => tls.is_shaking_hands(),
+        }
+    }
+
     /// Whether the wire carries what is read and said.
     pub fn is_plain(&self) -> bool {
         matches!(self, Self::Plain)

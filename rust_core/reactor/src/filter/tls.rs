@@ -60,6 +60,11 @@ impl Tls {
         self.phase == Phase::Open
     }
 
+    /// Whether the handshake is not done.
+    pub fn is_shaking_hands(&self) -> bool {
+        self.phase == Phase::Handshaking
+    }
+
     /// Who the other side is; nobody before the handshake is done, or without a certificate.
     pub fn other(&self) -> Option<&Identity> {
         self.other.as_ref()

@@ -11,6 +11,8 @@ pub struct Client {
     conn: ConnId,
     to_say: Vec<u8>,
     pub heard: Vec<u8>,
+    /// How many bytes the wire has brought.
+    pub arrived: usize,
     /// It hears no more than it has heard.
     pub is_deaf: bool,
     /// The other side has said all, or the connection is gone.
@@ -44,6 +46,7 @@ impl Client {
             conn,
             to_say: Vec::new(),
             heard: Vec::new(),
+            arrived: 0,
             is_deaf: false,
             has_ended: false,
             was_reset: false,
@@ -114,6 +117,7 @@ impl Client {
     }
 
     fn hear(&mut self, wire: &[u8]) {
+        self.arrived += wire.len();
         let Some(tls) = &mut self.tls else { return self.heard.extend_from_slice(wire) };
         if tls.receive(wire, &mut self.heard, &mut self.to_say).is_err() {
             self.was_reset = true;

@@ -186,6 +186,30 @@ fn a_handshake_that_stops_is_closed_after_a_while() {
     assert_eq!(counts(&mut cluster), (0, 0, 0));
 }
 
+#[test]
+fn many_handshakes_at_once_are_spread_over_turns() {
+    let authority = Authority::new();
+    let mut cluster = cluster(Plan::of(1), &authority);
+    let mut clients: Vec<_> = (0..40).map(|_| Client::dial(&cluster, 0, PG)).collect();
+    cluster.until("all are in", |cluster| counts(cluster).0 == 40);
+    for client in &mut clients {
+        client.encrypt(side(&authority, None, &[b"postgresql"]));
+        client.say(&startup());
+    }
+    cluster.pass(100 * MS);
+    cluster.run(0, 0);
+    cluster.pass(100 * MS);
+    let mut answered = 0;
+    for client in &mut clients {
+        client.pump();
+        answered += usize::from(client.arrived > 0);
+    }
+    assert_eq!(answered, 16);
+    for client in &mut clients {
+        cluster.until_ready(client, 1);
+    }
+}
+
 /// What a client hears at a door that trusts nobody: its session, or why not.
 fn heard(cluster: &mut Cluster, mut client: Client) -> Option<String> {
     client.say(&startup());
