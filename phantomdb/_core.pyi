@@ -9,25 +9,8 @@ class CoreError(Exception):
     """An answer of the core: `args` are (SQLSTATE, message)."""
 
 @final
-class Effects:
-    """What one `poll` has for the loop."""
-
-    #: (peer, stream) with bytes to send.
-    out: list[tuple[int, int]]
-    #: Sessions that have output or an event, or take input again.
-    sessions: list[int]
-    #: (peer, message) of the control plane.
-    control: list[tuple[int, bytes]]
-    #: (token, CBOR outcome) of `read_rows`, `write_rows` and `barrier`.
-    rows: list[tuple[int, bytes]]
-    #: CBOR arrays: what happened to groups, rarely.
-    events: list[bytes]
-    #: Sleep at most so long, in microseconds.
-    sleep_us: int
-
-@final
 class NodeCore:
-    """One node: storage, replication, requests, sessions. Called by one thread only."""
+    """Directories, and a node from its opening until a reactor has it."""
 
     @staticmethod
     def claim(directory: str, fresh: bytes) -> bytes:
@@ -50,47 +33,46 @@ class NodeCore:
     def identity(self) -> bytes:
         """Return CBOR [cluster, node, incarnation, [[node, name, address]..], charter]."""
 
+@final
+class Reactor:
+    """The sockets of a node and the thread that serves them.
+
+    Verbs are done in their order by that thread, and nothing waits for them; what they name may be
+    gone by then, and then they are nothing. Ends of what has a token are events `ended`.
+    """
+
+    @staticmethod
+    def start(
+        peers: list[int],
+        clients: list[int],
+        slots: tuple[int, int],
+        startup_s: float,
+        handshake_s: float,
+        seed: int,
+    ) -> Reactor:
+        """Start the thread with listening sockets, by descriptor, which are its own from now on.
+
+        `slots` are the connections at once, of peers and of clients. Clients are not let in yet.
+        """
+
+    def attach(self, core: NodeCore) -> None:
+        """Give it an open node."""
+
     def wakefd(self) -> int:
-        """Return a file descriptor that is readable when a worker has left something for `poll`."""
+        """Return a file descriptor that is readable while there are events, or at the end."""
 
-    def heard(self) -> None:
-        """Make the descriptor unreadable; call it when it has woken you, and `poll` afterwards."""
+    def take_events(self, limit: int = 256) -> list[tuple[object, ...]]:
+        """Return the oldest events, each a tuple that begins with its kind.
 
-    def poll(self) -> Effects:
-        """Drive everything that is ready; never waits."""
-
-    def connected(self, peer: int, incarnation: int) -> None:
-        """Say that both streams to a peer begin anew."""
-
-    def disconnected(self, peer: int) -> None:
-        """Say that a peer is gone."""
-
-    def feed(self, peer: int, stream: int, data: bytes) -> int:
-        """Take bytes of a peer; fewer than given means later.
-
-        Raises `CoreError` for a bad frame.
+        `core`, CBOR | `election_due`, groups | `control`, peer, message | `ended`, token, CBOR |
+        `session`, session, event, kind, CBOR | `session_gone`, session | `first`, connection,
+        address, message | `answer`, token, connection, message | `dial_failed`, token, why |
+        `link_up`, peer, link | `link_down`, peer, link, why | `door_full`, door | `accept_failed`,
+        door, why | `clients_gone`. Doors are numbered peers first.
         """
 
-    def take_out(self, peer: int, stream: int, limit: int = 1 << 20) -> bytes | None:
-        """Return bytes for a peer."""
-
-    def send_control(self, peer: int, message: bytes) -> None:
-        """Send a message of the control plane."""
-
-    def hlc(self) -> int:
-        """Return the hybrid clock."""
-
-    def campaign(self, groups: list[int]) -> list[str]:
-        """Begin elections; returns a word for each group: `begun`, or why not."""
-
-    def step_down(self, group: int) -> bool:
-        """Give up leadership of a group; false if this node has it not."""
-
-    def leave(self, group: int) -> bool:
-        """Hand leadership over once a member misses nothing.
-
-        False if the group is not led here, or nobody could lead it.
-        """
+    def check(self) -> None:
+        """Raise what has ended the thread, if something has: `CoreError`."""
 
     def status(self) -> bytes:
         """Return CBOR: a map for each group, with its replicas as far as they are known."""
@@ -98,8 +80,17 @@ class NodeCore:
     def stats(self) -> bytes:
         """Return CBOR: counters and sizes of engine, log, sessions, by name."""
 
-    def barrier(self, group: int, token: int) -> None:
-        """Ask for a read barrier; answered in `Effects.rows`."""
+    def counters(self) -> dict[str, int]:
+        """Return the reactor's own counters, by name."""
+
+    def hlc(self) -> int:
+        """Return the hybrid clock."""
+
+    def resume(self, session: int, event: int, outcome: bytes) -> None:
+        """Answer an event. CBOR [0, plan bytes] | [1, notices] | [2, error fields]."""
+
+    def cancel_by_key(self, pid: int, secret: int) -> None:
+        """End the running statement of the session with that pid, if the secret is right."""
 
     def read_rows(self, token: int, group: int, spans: bytes) -> None:
         """Read rows at a group's leader. `spans` is CBOR [[relation, key columns | null]..]."""
@@ -111,47 +102,55 @@ class NodeCore:
         is "no row", null is "whatever it is".
         """
 
-    def open_session(self) -> int:
-        """Return a new session of PostgreSQL's protocol.
+    def barrier(self, token: int, group: int) -> None:
+        """Ask for a read barrier."""
 
-        Raises `CoreError` (53300) beyond the limit.
+    def look(self, token: int) -> None:
+        """End at once: what is shown then is not older than this call."""
+
+    def campaign(self, groups: list[int]) -> None:
+        """Begin elections."""
+
+    def leave(self, token: int, group: int) -> None:
+        """Hand leadership over once a member misses nothing.
+
+        Ends with false if the group is not led here, or nobody could lead it.
         """
 
-    def feed_session(self, session: int, data: bytes) -> int:
-        """Take bytes of a client and work through them; fewer than given means later.
+    def control(self, peer: int, message: bytes) -> None:
+        """Send a message to a peer's control plane."""
 
-        No bytes say that the client sends no more.
-        """
+    def dial(self, token: int, to: str, message: bytes) -> None:
+        """Connect to a numeric address and say a message; the answer is an event."""
 
-    def take_session_out(self, session: int, limit: int = 1 << 18) -> bytes | None:
-        """Return bytes for a client."""
+    def say_last(self, conn: int, message: bytes) -> None:
+        """Say a message on a connection that is no link, and close it then."""
 
-    def session_is_starting(self, session: int) -> bool:
-        """Whether it still waits for a whole startup packet."""
+    def adopt(
+        self,
+        conn: int,
+        peer: int,
+        incarnation: int,
+        link: bytes,
+        stream: int,
+        message: bytes | None = None,
+    ) -> None:
+        """Make a connection a stream of a link, and say a message first."""
 
-    def session_is_closing(self, session: int) -> bool:
-        """Whether the connection is to be closed once its output is sent."""
+    def close(self, conn: int) -> None:
+        """Close a connection that is no client's."""
 
-    def next_session_event(self, session: int) -> tuple[int, str, bytes] | None:
-        """Return (event, kind, CBOR): `plan`, `create_table`, `drop_table` or `cancel`."""
+    def finish_links(self) -> None:
+        """Send peers what waits for them, and then the end."""
 
-    def resume_session(self, session: int, event: int, outcome: bytes) -> None:
-        """Answer an event. CBOR [0, plan bytes] | [1, notices] | [2, error fields]."""
+    def open_clients(self) -> None:
+        """Serve clients from now on."""
 
-    def cancel_session(self, session: int, sqlstate: str, message: str) -> None:
-        """End the running statement with an error; 57P01 ends the session."""
+    def drain(self, grace_s: float) -> None:
+        """Close the doors of clients; sessions end once they are idle, and all after so long."""
 
-    def end_idle_session(self, session: int) -> None:
-        """End a session with 57P01 if no statement runs in it."""
-
-    def cancel_by_key(self, pid: int, secret: int) -> bool:
-        """End the running statement of the session with that pid, if the secret is right."""
-
-    def close_session(self, session: int) -> None:
-        """Forget a session and whatever it runs."""
-
-    def close(self, patience_s: float) -> None:
-        """Step down, sync, stop the workers. Nothing may be called afterwards.
+    def stop(self, patience_s: float) -> None:
+        """Close all sockets, step down, sync, stop the workers. Nothing may be called afterwards.
 
         Raises `CoreError` 58030 if the disk has not answered after `patience_s` seconds.
         """

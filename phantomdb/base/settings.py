@@ -82,9 +82,12 @@ class NodeSettings:
     memory_bytes: int
     sql_memory_bytes: int
     join: tuple[Address, ...]
-    listen_pg: Address
-    listen_peer: Address
+    #: At least one each; the first is the one that others are told of.
+    listen_pg: tuple[Address, ...]
+    listen_peer: tuple[Address, ...]
     listen_admin: Address
+    #: A directory for a socket of the file system, or none.
+    listen_unix: str | None = None
     limits: Limits = field(default_factory=Limits)
 
     #: As long as a label of a host's name may be.

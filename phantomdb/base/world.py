@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Protocol, Self
 
 _PORT_MAX = 65_535
@@ -89,25 +90,21 @@ class Stream(Protocol):
         """Send everything; cancelled in the middle, the connection is of no more use."""
         ...
 
-    async def send_eof(self) -> None:
-        """Say that no more will be sent; what the other side sends can still be received."""
-        ...
-
     async def aclose(self) -> None:
         """Close it."""
         ...
 
 
 class Listener(Protocol):
-    """A socket that takes connections."""
+    """A socket that takes connections, to be served here."""
 
     @property
     def address(self) -> Address:
         """Where it listens; its port is never 0."""
         ...
 
-    async def accept(self) -> tuple[Stream, Address]:
-        """Return the next connection and where it comes from."""
+    async def accept(self) -> Stream:
+        """Return the next connection."""
         ...
 
     async def aclose(self) -> None:
@@ -115,15 +112,43 @@ class Listener(Protocol):
         ...
 
 
+class Door(Protocol):
+    """A listening socket that nobody serves yet."""
+
+    @property
+    def address(self) -> Address:
+        """Where it listens; its port is never 0."""
+        ...
+
+    def detach(self) -> int:
+        """Give its descriptor away, to whoever serves it."""
+        ...
+
+    def close(self) -> None:
+        """Close it, unless it was given away."""
+        ...
+
+
 class Network(Protocol):
     """What connects nodes and clients."""
 
     async def listen(self, address: Address) -> Listener:
-        """Listen; raises `OSError` if the address is in use or not ours."""
+        """Listen, and accept here; raises `OSError` if the address is in use or not ours."""
         ...
 
-    async def connect(self, address: Address) -> Stream:
-        """Connect; raises `OSError` if nobody answers."""
+    def bind(self, address: Address) -> Door:
+        """Listen for another to accept; raises `OSError` as `listen` does."""
+        ...
+
+    def bind_path(self, path: Path) -> Door:
+        """Listen at a path that this user alone may open, removing what a dead process left.
+
+        Raises `OSError`, with EADDRINUSE if a living process has it.
+        """
+        ...
+
+    async def resolve(self, address: Address) -> list[Address]:
+        """Return the numeric addresses of a host; raises `OSError` if it has none."""
         ...
 
 
@@ -141,7 +166,7 @@ class World(Protocol):
         ...
 
     async def wait_readable(self, fd: int) -> None:
-        """Wait until a file descriptor of the core has something to read."""
+        """Wait until a file descriptor of the reactor has something to read."""
         ...
 
     def on_terminate(self) -> AbstractContextManager[Callable[[], Awaitable[None]]]:

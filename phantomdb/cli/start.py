@@ -111,7 +111,7 @@ class _Address(click.ParamType[Address]):
 
 
 class _Addresses(click.ParamType[tuple[Address, ...]]):
-    """HOST:PORT,HOST:PORT,..."""
+    """HOST:PORT,HOST:PORT,.."""
 
     name = "host:port,..."
 
@@ -168,17 +168,23 @@ class _Addresses(click.ParamType[tuple[Address, ...]]):
 )
 @click.option(
     "--listen-pg",
-    type=_Address(),
+    type=_Addresses(),
     default="127.0.0.1:5432",
     show_default=True,
-    help="Where PostgreSQL clients connect.",
+    help="Where PostgreSQL clients connect; others are told of the first.",
+)
+@click.option(
+    "--listen-unix",
+    type=_Text(),
+    default=None,
+    help="A directory where clients of this machine's user find a socket, .s.PGSQL.<port>.",
 )
 @click.option(
     "--listen-peer",
-    type=_Address(),
+    type=_Addresses(),
     default="127.0.0.1:5433",
     show_default=True,
-    help="Where other nodes connect.",
+    help="Where other nodes connect; they are told of the first.",
 )
 @click.option(
     "--listen-admin",
@@ -194,8 +200,9 @@ def start(
     memory: int,
     sql_memory: int | None,
     join: tuple[Address, ...],
-    listen_pg: Address,
-    listen_peer: Address,
+    listen_pg: tuple[Address, ...],
+    listen_unix: str | None,
+    listen_peer: tuple[Address, ...],
     listen_admin: Address,
 ) -> None:
     """Run a node in the foreground, until SIGTERM or Ctrl-C.
@@ -220,6 +227,7 @@ def start(
         listen_pg=listen_pg,
         listen_peer=listen_peer,
         listen_admin=listen_admin,
+        listen_unix=listen_unix,
     )
     cores, descriptors = RealWorld.cores(), RealWorld.descriptors()
     launcher = Launcher(settings, world, cores=cores, descriptors=descriptors)

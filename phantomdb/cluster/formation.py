@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import trio
 
 from phantomdb.base.errors import PhantomError, UsageError
-from phantomdb.base.world import Address, Stream, World
+from phantomdb.base.world import Address, Random
 from phantomdb.wire import messages
 from phantomdb.wire.messages import Candidate, Form, Formed, MalformedMessage, Message, Probe
 
@@ -35,9 +35,8 @@ SAY_S = 5.0
 #: Sizes of a cluster that the launcher forms.
 SIZES = (1, 3)
 
-#: Sends a message on a stream; reads one. Given, since the door of peers frames them.
-Send = Callable[[Stream, Message], Awaitable[None]]
-Receive = Callable[[Stream], Awaitable[Message | None]]
+#: Asks whoever is at an address; raises `OSError` if nobody answers, `MalformedMessage`.
+Ask = Callable[[Address, Message], Awaitable[Message]]
 
 
 class NotAMember(PhantomError, sqlstate="08004"):
@@ -100,18 +99,16 @@ class Formation:
         self,
         own: Self,
         members: Sequence[Address],
-        world: World,
+        random: Random,
         accept: Callable[[Form], None],
-        send: Send,
-        receive: Receive,
+        ask: Ask,
     ) -> None:
         self._own = own
         self._members = members
         self._hash = hash_of_list(members)
-        self._world = world
+        self._random = random
         self._accept = accept
-        self._send = send
-        self._receive = receive
+        self._ask = ask
         self._form: Form | None = None
         self._formed = trio.Event()
         self._heard: dict[Address, str] = {}
@@ -183,10 +180,10 @@ class Formation:
         async with trio.open_nursery() as nursery:
             for address in self._members:
                 if address != self._own.peer:
-                    nursery.start_soon(self._ask, address, answers)
+                    nursery.start_soon(self._ask_one, address, answers)
         return answers
 
-    async def _ask(self, address: Address, answers: dict[Address, Message]) -> None:
+    async def _ask_one(self, address: Address, answers: dict[Address, Message]) -> None:
         probe = Probe(self._own.uuid, self._hash, messages.PROTOCOL_MIN, messages.PROTOCOL_MAX)
         answer = await self._exchange(address, probe)
         if answer is not None:
@@ -195,13 +192,8 @@ class Formation:
     async def _exchange(self, address: Address, message: Message) -> Message | None:
         try:
             with trio.fail_after(ASK_S):
-                stream = await self._world.network.connect(address)
-                try:
-                    await self._send(stream, message)
-                    return await self._receive(stream)
-                finally:
-                    await stream.aclose()
-        except (OSError, trio.TooSlowError, trio.BrokenResourceError):
+                return await self._ask(address, message)
+        except (OSError, trio.TooSlowError):
             self._heard[address] = "does not answer"
         except MalformedMessage as error:
             self._heard[address] = f"does not speak this protocol ({error})"
@@ -243,7 +235,7 @@ class Formation:
             [number, c.uuid, c.name, str(address), c.pg_address, c.admin_address]
             for number, (address, c) in enumerate(sorted(candidates.items()), start=1)
         ]
-        form = Form(self._world.random.randbytes(16), self._hash, members)
+        form = Form(self._random.randbytes(16), self._hash, members)
         assert self._take(form), "the lowest node is one of its own members"
         async with trio.open_nursery() as nursery:
             for address in candidates:

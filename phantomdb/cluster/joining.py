@@ -12,12 +12,11 @@ from collections.abc import Callable
 
 from phantomdb.base.errors import NotFormed
 from phantomdb.base.settings import NodeSettings
-from phantomdb.base.world import World
+from phantomdb.base.world import Random
 from phantomdb.cluster.formation import (
+    Ask,
     Formation,
-    Receive,
     Self,
-    Send,
     answer_as_member,
     check_list,
     cluster_of,
@@ -35,18 +34,15 @@ class Joining:
     def __init__(
         self,
         settings: NodeSettings,
-        world: World,
+        random: Random,
         open_core: Callable[[], Node],
-        *,
-        send: Send,
-        receive: Receive,
+        ask: Ask,
     ) -> None:
         """`open_core` opens the directory; raises `NotFormed` while it belongs to no cluster."""
         self._settings = settings
-        self._world = world
+        self._random = random
         self._open_core = open_core
-        self._send = send
-        self._receive = receive
+        self._ask = ask
         self._formation: Formation | None = None
         #: The message that founded the cluster, once the directory is open.
         self._charter = b""
@@ -78,7 +74,7 @@ class Joining:
 
     async def _form(self, own: Self) -> None:
         directory = self._settings.directory
-        uuid = claim(directory, self._world.random.randbytes(16))
+        uuid = claim(directory, self._random.randbytes(16))
         own = Self(uuid, own.name, own.peer, own.pg, own.admin)
         members = check_list(self._settings.join or (own.peer,), own.peer)
 
@@ -89,5 +85,5 @@ class Joining:
             Node.form(directory, cluster_of(form), number, listed, charter=charter)
             logger.info("formed cluster %016x as node %d", cluster_of(form), number)
 
-        self._formation = Formation(own, members, self._world, accept, self._send, self._receive)
+        self._formation = Formation(own, members, self._random, accept, self._ask)
         await self._formation.run()

@@ -1,13 +1,16 @@
-"""What the core tells without having been asked: of its groups, its disk, its clock, its peers.
+"""What a node's reactor tells: each event as a value, whoever it is for.
 
-The core writes them (`encode_event`, `encode_disk` and `encode_clock` in
-`rust_core/node/src/control.rs`): arrays led by their kind. Both are of one wheel, so a kind that is
-not known here is a bug.
+It comes as a tuple that begins with its kind (`rust_core/py/src/reactor.rs`); what happened in the
+core is CBOR within it (`encode_event`, `encode_disk` and `encode_clock` in
+`rust_core/node/src/control.rs`). Both are of one wheel, so a kind that is not known here is a bug.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cbor2
+
+from phantomdb.core.session_events import SessionEvent, decode_session_event
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,95 @@ class ControlReceived:
     message: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class SessionWants:
+    """A session wants something decided."""
+
+    session: int
+    wanted: SessionEvent
+
+
+@dataclass(frozen=True, slots=True)
+class SessionGone:
+    """A session that wanted something is gone: nobody waits for it any more."""
+
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class FirstHeard:
+    """The first message of a connection at the peer door, not read yet, and whence it comes."""
+
+    connection: int
+    whence: str
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """A link to a peer is up."""
+
+    peer: int
+    link: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDown:
+    """A link is down, or what should have become one has come to nothing."""
+
+    peer: int
+    link: bytes
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DoorFull:
+    """A door, by its place among those that were opened, has no room for more connections."""
+
+    door: int
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptFailed:
+    """A door could not take a connection just now."""
+
+    door: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClientsGone:
+    """The doors of clients are closed, and none is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The end of what was asked for under a token: CBOR."""
+
+    token: int
+    outcome: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Who was dialled has answered; the connection waits for what becomes of it."""
+
+    token: int
+    connection: int
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DialFailed:
+    """Nobody answers there, or not in time."""
+
+    token: int
+    why: str
+
+
+#: What ends a wait.
+Reply = Ended | Answered | DialFailed
+
 Event = (
     ElectionDue
     | BecameLeader
@@ -77,15 +169,51 @@ Event = (
     | DiskChanged
     | ClockChanged
     | ControlReceived
+    | SessionWants
+    | SessionGone
+    | FirstHeard
+    | LinkUp
+    | LinkDown
+    | DoorFull
+    | AcceptFailed
+    | ClientsGone
 )
 
 
-def decode_event(encoded: bytes) -> Event:
+def decode_event(told: tuple[Any, ...]) -> Event | Reply:
     """Read one."""
-    kind, *fields = cbor2.loads(encoded)
+    kind, *fields = told
     match kind:
+        case "session":
+            session, *wanted = fields
+            return SessionWants(session, decode_session_event(*wanted))
         case "election_due":
             return ElectionDue(tuple(fields[0]))
+        case "core":
+            return _of_core(fields[0])
+    found = _PLAIN.get(kind)
+    assert found is not None, f"an event of kind {kind}"
+    return found(*fields)
+
+
+_PLAIN: dict[str, type[Event | Reply]] = {
+    "control": ControlReceived,
+    "session_gone": SessionGone,
+    "first": FirstHeard,
+    "link_up": LinkUp,
+    "link_down": LinkDown,
+    "door_full": DoorFull,
+    "accept_failed": AcceptFailed,
+    "clients_gone": ClientsGone,
+    "ended": Ended,
+    "answer": Answered,
+    "dial_failed": DialFailed,
+}
+
+
+def _of_core(encoded: bytes) -> Event:
+    kind, *fields = cbor2.loads(encoded)
+    match kind:
         case "became_leader":
             return BecameLeader(*fields)
         case "lost_leadership":

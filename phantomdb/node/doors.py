@@ -1,17 +1,25 @@
-"""The three addresses that a node listens on, for peers, for SQL clients and for operators.
+"""The addresses that a node listens on, for peers, for SQL clients and for operators.
 
 All are opened before anything is touched, so that a port in use is told first; and checked before
-that: an address that others could reach is refused.
+that: an address that others could reach is refused. Those of peers and clients are the reactor's to
+serve, which numbers them in their order, peers first.
 """
 
 import errno
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Self
 
 from phantomdb.base.errors import InUse, UsageError
 from phantomdb.base.settings import NodeSettings, Slots
-from phantomdb.base.world import Address, Listener, World
+from phantomdb.base.world import Address, Door, Listener, World
+from phantomdb.core.events import AcceptFailed, DoorFull
+
+logger = logging.getLogger(__name__)
 
 
 class PortInUse(InUse):
@@ -20,33 +28,68 @@ class PortInUse(InUse):
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """Listening sockets."""
+    """Listening sockets; the first of each kind is the one that others are told of."""
 
-    peer: Listener
-    pg: Listener
+    peers: tuple[Door, ...]
+    clients: tuple[Door, ...]
     admin: Listener
 
     @classmethod
     async def open(cls, settings: NodeSettings, world: World) -> Self:
         """Listen on all; raises `UsageError`, `PortInUse`."""
-        peer = await _listen(settings.listen_peer, world)
-        pg = await _listen(settings.listen_pg, world)
-        admin = await _listen(settings.listen_admin, world)
-        return cls(peer, pg, admin)
+        network = world.network
+        opened: list[Door] = []
+
+        def bind(address: Address) -> Door:
+            with _refusals(address):
+                opened.append(network.bind(address))
+            return opened[-1]
+
+        try:
+            peers = [bind(address) for address in settings.listen_peer]
+            clients = [bind(address) for address in settings.listen_pg]
+            if settings.listen_unix:
+                path = _socket_path(settings.listen_unix, clients[0].address.port)
+                with _refusals(path):
+                    clients.append(network.bind_path(path))
+                opened.append(clients[-1])
+            with _refusals(settings.listen_admin):
+                admin = await network.listen(settings.listen_admin)
+        except BaseException:
+            for door in opened:
+                door.close()
+            raise
+        return cls(tuple(peers), tuple(clients), admin)
 
     async def close(self) -> None:
         """Close all that are still open; connections live on."""
-        for door in (self.peer, self.pg, self.admin):
-            await door.aclose()
+        for door in (*self.peers, *self.clients):
+            door.close()
+        await self.admin.aclose()
+
+    def tell(self, event: DoorFull | AcceptFailed) -> None:
+        """Say what a door of the reactor's has trouble with."""
+        address = [*self.peers, *self.clients][event.door].address
+        if isinstance(event, DoorFull):
+            logger.warning("%s has no room for more connections: they wait", address)
+        else:
+            logger.warning("%s: accept: %s", address, event.why)
 
 
-async def _listen(address: Address, world: World) -> Listener:
+def _socket_path(directory: str, port: int) -> Path:
+    """Return where clients of PostgreSQL look for a socket in a directory."""
+    return Path(directory) / f".s.PGSQL.{port}"
+
+
+@contextmanager
+def _refusals(where: Address | Path) -> Iterator[None]:
     try:
-        return await world.network.listen(address)
+        yield
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise PortInUse(f"{address} is in use", hint="Choose another port.") from error
-        raise UsageError(f"cannot listen on {address}: {error.strerror}") from error
+            hint = "Choose another port." if isinstance(where, Address) else ""
+            raise PortInUse(f"{where} is in use", hint=hint) from error
+        raise UsageError(f"cannot listen on {where}: {error.strerror or error}") from error
 
 
 def check_loopback(address: Address) -> None:

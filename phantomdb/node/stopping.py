@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from phantomdb.core import Node
-from phantomdb.serve.peer import PeerLinks
+from phantomdb.cluster.links import Links
+from phantomdb.core import Node, Reactor
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +35,8 @@ class Stopping:
         self._grace_s = grace_s
         #: Set once the node stops: nobody new is served.
         self.begun = trio.Event()
-        #: Set while no client is served: before their door opens, and after it has closed.
+        #: Set once the doors of clients are closed and none is left.
         self.clients_gone = trio.Event()
-        self.clients_gone.set()
         #: When a node that stops should be gone; never while it does not.
         self._end_of_grace = math.inf
 
@@ -47,11 +46,17 @@ class Stopping:
         return min(self._grace_s, max(CLOSE_S, left_s))
 
     async def run(
-        self, node: Node | None, links: PeerLinks | None, *, skip: Callable[[], Awaitable[None]]
+        self,
+        reactor: Reactor,
+        node: Node | None,
+        links: Links | None,
+        *,
+        skip: Callable[[], Awaitable[None]],
     ) -> None:
         """Stop what there is in order, for as long as the grace lasts and `skip` has not come."""
         self.begun.set()
         self._end_of_grace = trio.current_time() + self._grace_s
+        reactor.drain(self._grace_s)
         async with trio.open_nursery() as nursery:
             nursery.cancel_scope.deadline = self._end_of_grace
             nursery.start_soon(_cancel_on, skip, nursery.cancel_scope)
@@ -65,7 +70,7 @@ async def _cancel_on(skip: Callable[[], Awaitable[None]], scope: trio.CancelScop
     scope.cancel()
 
 
-async def _stop_in_order(node: Node, links: PeerLinks, clients_gone: trio.Event) -> None:
+async def _stop_in_order(node: Node, links: Links, clients_gone: trio.Event) -> None:
     """Hand over, let everything be answered, hang up; cancelled, it stops where it stands."""
     with trio.move_on_after(HAND_OVER_S):
         await _hand_over(node)
@@ -73,22 +78,33 @@ async def _stop_in_order(node: Node, links: PeerLinks, clients_gone: trio.Event)
         # What comes back to this node meanwhile, nobody else can lead now.
         nursery.start_soon(_keep_handing_over, node)
         await clients_gone.wait()
-        while node.stats()["requests"]:
+        while await _serves(node):
             await trio.sleep(LOOK_AGAIN_S)
         nursery.cancel_scope.cancel()
     with trio.move_on_after(FINISH_S):
         await links.finish()
 
 
+async def _serves(node: Node) -> bool:
+    """Whether statements run here, of whatever gateway."""
+    await node.look()
+    return node.stats()["requests"] > 0
+
+
+async def _leave_all(node: Node) -> bool:
+    """Leave every group that is led here; whether some could be led by another node."""
+    await node.look()
+    return any([await node.leave(group) for group in node.led()])  # All of them are asked.
+
+
 async def _hand_over(node: Node) -> None:
     """Return once no group is led here that another node could lead."""
-    while sum(node.leave(group) for group in node.led()):  # All of them are asked.
+    while await _leave_all(node):
         await trio.sleep(LOOK_AGAIN_S)
     logger.info("leads no group that another node could lead")
 
 
 async def _keep_handing_over(node: Node) -> None:
     while True:
-        for group in node.led():
-            node.leave(group)
+        await _leave_all(node)
         await trio.sleep(LOOK_AGAIN_S)

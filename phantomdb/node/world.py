@@ -1,6 +1,7 @@
 """The real world: this machine's clocks, randomness, sockets and signals."""
 
 import contextlib
+import errno
 import os
 import random
 import re
@@ -14,14 +15,10 @@ from typing import Self
 
 import trio
 
-from phantomdb.base.world import Address, Listener, Request, Stream
+from phantomdb.base.world import Address, Door, Listener, Request, Stream
 
 #: Connections that may wait for `accept`.
 _BACKLOG = 1024
-#: What is received at once if nobody says how much, in bytes.
-_RECEIVE_BYTES = 64 << 10
-#: The descriptor of a socket that is closed.
-_CLOSED = -1
 #: stdin, stdout and stderr are 0, 1 and 2.
 _STANDARD_LAST = 2
 #: What a terminal, a logrotate or a timer sends, and what would end a process that has not said
@@ -60,118 +57,117 @@ class RealClock:
         return time.monotonic_ns()
 
 
-class RealStream:
-    """A TCP connection, as thin as trio lets it be: a third of a node's loop is spent here.
-
-    One task receives and one sends at a time. To receive is to wait first, since bytes are rarely
-    there already. What the system takes at once is sent without giving way to other tasks.
-    """
-
-    __slots__ = ("_socket",)
-
-    def __init__(self, connected: socket.socket) -> None:
-        connected.settimeout(0)  # Never waits by itself.
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket = connected
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Return some bytes, or none at the end."""
-        connected = self._socket
-        while True:
-            self._check_open()
-            await trio.lowlevel.wait_readable(connected)
-            try:
-                return connected.recv(max_bytes or _RECEIVE_BYTES)
-            except BlockingIOError:
-                continue  # Woken for nothing.
-            except OSError as error:
-                raise trio.BrokenResourceError(f"the connection is lost: {error}") from error
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send everything; cancelled in the middle, the connection is of no more use."""
-        connected = self._socket
-        await trio.lowlevel.checkpoint_if_cancelled()
-        rest = memoryview(data)
-        while rest:
-            self._check_open()
-            try:
-                rest = rest[connected.send(rest) :]
-            except BlockingIOError:
-                await trio.lowlevel.wait_writable(connected)
-            except OSError as error:
-                raise trio.BrokenResourceError(f"the connection is lost: {error}") from error
-
-    async def send_eof(self) -> None:
-        """Say that no more will be sent."""
-        await trio.lowlevel.checkpoint()
-        self._socket.shutdown(socket.SHUT_WR)
-
-    async def aclose(self) -> None:
-        """Close it; tasks that wait for it are told."""
-        if self._socket.fileno() != _CLOSED:
-            trio.lowlevel.notify_closing(self._socket)
-            self._socket.close()
-        await trio.lowlevel.checkpoint()
-
-    def _check_open(self) -> None:
-        if self._socket.fileno() == _CLOSED:
-            raise trio.ClosedResourceError("this connection was closed here")
-
-
 class RealListener:
-    """A listening socket."""
+    """A listening socket whose connections are served here."""
 
     def __init__(self, listening: socket.socket) -> None:
-        listening.settimeout(0)  # Never waits by itself.
-        self._socket = listening
         host, port = listening.getsockname()[:2]
         self._address = Address(host, port)
+        self._listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
 
     @property
     def address(self) -> Address:
         """Where it listens."""
         return self._address
 
-    async def accept(self) -> tuple[Stream, Address]:
+    async def accept(self) -> Stream:
         """Return the next connection."""
-        while True:
-            if self._socket.fileno() == _CLOSED:
-                raise trio.ClosedResourceError("this door was closed here")
-            await trio.lowlevel.wait_readable(self._socket)
-            try:
-                connected, peer = self._socket.accept()
-            except BlockingIOError:
-                continue  # Who was there has left.
-            return RealStream(connected), Address(peer[0], peer[1])
+        return await self._listener.accept()
 
     async def aclose(self) -> None:
         """Close it."""
-        if self._socket.fileno() != _CLOSED:
-            trio.lowlevel.notify_closing(self._socket)
-            self._socket.close()
-        await trio.lowlevel.checkpoint()
+        await self._listener.aclose()
+
+
+class RealDoor:
+    """A listening socket that is served by the reactor."""
+
+    def __init__(
+        self, listening: socket.socket, address: Address, path: Path | None = None
+    ) -> None:
+        self._socket = listening
+        self._address = address
+        self._path = path
+
+    @property
+    def address(self) -> Address:
+        """Where it listens; of one at a path the path and its port."""
+        return self._address
+
+    def detach(self) -> int:
+        """Give its descriptor away."""
+        return self._socket.detach()
+
+    def close(self) -> None:
+        """Close it, unless it was given away; what it has in the file system goes."""
+        self._socket.close()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
 
 
 class RealNetwork:
-    """TCP."""
+    """TCP, and sockets of the file system."""
 
     async def listen(self, address: Address) -> Listener:
         """Listen; raises `OSError` if the address is in use or not ours."""
-        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-        listening = socket.socket(family, socket.SOCK_STREAM)
+        return RealListener(_listening(address))
+
+    def bind(self, address: Address) -> Door:
+        """Listen for another; raises `OSError` if the address is in use or not ours."""
+        listening = _listening(address)
+        host, port = listening.getsockname()[:2]
+        return RealDoor(listening, Address(host, port))
+
+    def bind_path(self, path: Path) -> Door:
+        """Listen at a path; raises `OSError`, with EADDRINUSE if a living process has it."""
+        if _is_answered(path):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), str(path))
+        if path.is_socket():
+            path.unlink()
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        mask = os.umask(0o077)
         try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind((address.host, address.port))
+            listening.bind(str(path))
             listening.listen(_BACKLOG)
         except BaseException:
             listening.close()
             raise
-        return RealListener(listening)
+        finally:
+            os.umask(mask)
+        return RealDoor(listening, Address(str(path), 1), path)
 
-    async def connect(self, address: Address) -> Stream:
-        """Connect; raises `OSError` if nobody answers."""
-        stream = await trio.open_tcp_stream(address.host, address.port)
-        return RealStream(socket.socket(fileno=stream.socket.detach()))
+    async def resolve(self, address: Address) -> list[Address]:
+        """Return the numeric addresses of a host; raises `OSError` if it has none."""
+        found = await trio.socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+        )
+        return [Address(str(place[0]), int(place[1])) for *_, place in found]
+
+
+def _listening(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((address.host, address.port))
+        listening.listen(_BACKLOG)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+def _is_answered(path: Path) -> bool:
+    """Whether a process serves a socket of the file system: a dead one's is left behind."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.settimeout(0)
+        try:
+            asking.connect(str(path))
+        except BlockingIOError:
+            return True  # So many wait there that there is no room for another.
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        return True
 
 
 class RealWorld:

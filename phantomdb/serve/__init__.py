@@ -1,1 +1,1 @@
-"""Trio listeners: PostgreSQL clients, peers, the admin door. Bytes in and out; no decisions."""
+"""The admin door: HTTP for operators, on trio. Clients and peers are the reactor's."""

@@ -19,7 +19,7 @@ from dataclasses import asdict
 import trio
 
 from phantomdb.base.settings import Limits
-from phantomdb.base.world import Address, Stream
+from phantomdb.base.world import Stream
 from phantomdb.serve.health import ClusterHealth, Health
 from phantomdb.wire.http import BadRequest, Connection, Request, Response
 
@@ -64,12 +64,10 @@ def _json(
     return Response(status, json.dumps(value).encode() + b"\n", headers=headers)
 
 
-def sessions(
-    health: Callable[[], Health], limits: Limits
-) -> Callable[[Stream, Address], Awaitable[None]]:
+def sessions(health: Callable[[], Health], limits: Limits) -> Callable[[Stream], Awaitable[None]]:
     """Return what serves one connection; `health` is asked for at each request."""
 
-    async def serve_one(stream: Stream, _address: Address) -> None:
+    async def serve_one(stream: Stream) -> None:
         connection = Connection()
         with trio.move_on_after(limits.handshake_s) as patience:
             while await _serve_next(connection, stream, health):

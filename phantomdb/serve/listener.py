@@ -15,7 +15,7 @@ from phantomdb.base.world import Address, Listener, Stream
 logger = logging.getLogger(__name__)
 
 #: What a connection is served by. It closes nothing: the listener does.
-Session = Callable[[Stream, Address], Awaitable[None]]
+Session = Callable[[Stream], Awaitable[None]]
 
 #: Errors of `accept` that are one client's: it left, a firewall refused it, or its network failed
 #: before it was taken (Linux hands such an error on as its own).
@@ -41,7 +41,7 @@ async def serve(
     grace_s: float,
     task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Run `session(stream, address)` for each connection, `slots` at once, until `drain` is set.
+    """Run `session(stream)` for each connection, `slots` at once, until `drain` is set.
 
     Cancelling ends every session where it stands. Draining closes the listener, lets sessions end
     by themselves, and ends what is left after `grace_s`.
@@ -65,11 +65,11 @@ async def _accept(
             said = trio.current_time()
             logger.warning("%s has no room for more connections: they wait", listener.address)
         await slots.acquire()
-        stream, address = await _next(listener)
-        sessions.start_soon(_one, session, stream, address, slots)
+        stream = await _next(listener)
+        sessions.start_soon(_one, session, stream, slots)
 
 
-async def _next(listener: Listener) -> tuple[Stream, Address]:
+async def _next(listener: Listener) -> Stream:
     while True:
         try:
             return await listener.accept()
@@ -80,9 +80,9 @@ async def _next(listener: Listener) -> tuple[Stream, Address]:
             await trio.sleep(_SHORTAGE_S)
 
 
-async def _one(session: Session, stream: Stream, address: Address, slots: trio.Semaphore) -> None:
+async def _one(session: Session, stream: Stream, slots: trio.Semaphore) -> None:
     try:
-        await session(stream, address)
+        await session(stream)
     except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
         # Of a task of the session or of both, so it comes in groups. The client is gone; what its
         # session held is let go below and by the session.

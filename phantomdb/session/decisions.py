@@ -1,8 +1,8 @@
 """Answers the events of sessions: what the core cannot decide by itself.
 
-Each event is one small task, ended with its connection. An error of the decision is the answer of
-the statement. A schema change can be withdrawn while nothing of it can be seen; its event is
-answered in any case.
+A plan is answered at once. A schema change is a task; it can be withdrawn while nothing of it can
+be seen, and is when its session goes; from then on it goes to its end. Its event is answered in any
+case. An error of the decision is the answer of the statement.
 """
 
 from collections.abc import Callable
@@ -12,12 +12,12 @@ import trio
 from phantomdb.base.errors import PhantomError
 from phantomdb.catalog.keys import GROUPS
 from phantomdb.core import Node
+from phantomdb.core.events import SessionGone, SessionWants
 from phantomdb.core.session_events import (
     CancelWanted,
     DropWanted,
     PlanWanted,
     Remark,
-    SessionEvent,
     TableWanted,
     WithdrawalWanted,
 )
@@ -33,9 +33,10 @@ class Withdrawn(PhantomError, sqlstate="57014"):
 
 
 class _Change:
-    """A schema change that is carried out."""
+    """A schema change that is carried out for a session."""
 
-    def __init__(self) -> None:
+    def __init__(self, session: int) -> None:
+        self.session = session
         self.scope = trio.CancelScope()
         self._is_committing = False
 
@@ -55,48 +56,65 @@ class _Change:
 class Decisions:
     """Decides for all sessions of a node."""
 
-    def __init__(self, node: Node, cancel: Callable[[int, int], None]) -> None:
+    def __init__(
+        self, node: Node, nursery: trio.Nursery, cancel: Callable[[int, int], None]
+    ) -> None:
+        """`nursery` has the schema changes; `cancel` ends the statement that a client names."""
         self._node = node
+        self._nursery = nursery
         self._schema = SchemaChanges(node)
         self._cancel = cancel
         self._changes: dict[int, _Change] = {}
 
-    async def decide(self, session: int, event: SessionEvent) -> None:
-        """Answer one event; those that end another have no answer."""
-        match event:
+    def wanted(self, event: SessionWants) -> None:
+        """Decide, or begin to; those that end another have no answer."""
+        match event.wanted:
+            case PlanWanted(number, query):
+                self._plan(event.session, number, query)
             case CancelWanted(pid, secret):
                 self._cancel(pid, secret)
             case WithdrawalWanted(of):
-                await trio.lowlevel.checkpoint()  # By then its own task has begun.
                 if (change := self._changes.get(of)) is not None:
                     change.withdraw()
-            case _:
-                try:
-                    await self._answer(session, event)
-                except PhantomError as error:
-                    self._node.fail_session(session, event.event, error)
+            case TableWanted() | DropWanted() as wanted:
+                change = self._changes[wanted.event] = _Change(event.session)
+                self._nursery.start_soon(self._carry_out, change, wanted)
 
-    async def _answer(self, session: int, event: PlanWanted | TableWanted | DropWanted) -> None:
-        if isinstance(event, PlanWanted):
-            plan = route.plan(Query.decode(event.query), GROUPS)
-            self._node.plan_session(session, event.event, plan.encode())
-        else:
-            self._node.finish_session(session, event.event, await self._change(event))
+    def gone(self, event: SessionGone) -> None:
+        """Give up what nobody waits for any more."""
+        for change in self._changes.values():
+            if change.session == event.session:
+                change.withdraw()
 
-    async def _change(self, wanted: TableWanted | DropWanted) -> list[Remark]:
-        """Carry a schema change out; raises `Withdrawn` if it was given up in time."""
-        change = self._changes[wanted.event] = _Change()
+    def _plan(self, session: int, event: int, query: bytes) -> None:
         try:
-            with change.scope:
-                if isinstance(wanted, TableWanted):
-                    return await self._schema.create(
-                        wanted_table(wanted),
-                        if_not_exists=wanted.if_not_exists,
-                        begin_commit=change.begin_commit,
-                    )
-                return await self._schema.drop(
-                    wanted.tables, if_exists=wanted.if_exists, begin_commit=change.begin_commit
-                )
+            plan = route.plan(Query.decode(query), GROUPS)
+        except PhantomError as error:
+            self._node.fail_session(session, event, error)
+        else:
+            self._node.plan_session(session, event, plan.encode())
+
+    async def _carry_out(self, change: _Change, wanted: TableWanted | DropWanted) -> None:
+        session, event = change.session, wanted.event
+        try:
+            remarks = await self._change(change, wanted)
+        except PhantomError as error:
+            self._node.fail_session(session, event, error)
+        else:
+            self._node.finish_session(session, event, remarks)
         finally:
-            del self._changes[wanted.event]
+            del self._changes[event]
+
+    async def _change(self, change: _Change, wanted: TableWanted | DropWanted) -> list[Remark]:
+        """Carry a schema change out; raises `Withdrawn` if it was given up in time."""
+        with change.scope:
+            if isinstance(wanted, TableWanted):
+                return await self._schema.create(
+                    wanted_table(wanted),
+                    if_not_exists=wanted.if_not_exists,
+                    begin_commit=change.begin_commit,
+                )
+            return await self._schema.drop(
+                wanted.tables, if_exists=wanted.if_exists, begin_commit=change.begin_commit
+            )
         raise Withdrawn(GIVEN_UP)

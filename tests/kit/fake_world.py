@@ -1,4 +1,4 @@
-"""A world in memory for tests of one part: a seeded stream, connections by address.
+"""A world in memory for tests of one part: seeded draws, names that stand for themselves.
 
 With trio's `autojump_clock` time passes at once.
 """
@@ -6,52 +6,36 @@ With trio's `autojump_clock` time passes at once.
 import random
 
 import trio
-import trio.testing
 
-from phantomdb.base.world import Address, Listener, Stream
-
-
-class FakeListener:
-    """Hands out the other ends of connections."""
-
-    def __init__(self, address: Address, network: "FakeNetwork") -> None:
-        self.address = address
-        self._network = network
-        self.arrived, self._arrivals = trio.open_memory_channel[Stream](16)
-
-    async def accept(self) -> tuple[Stream, Address]:
-        """Return the next connection."""
-        return await self._arrivals.receive(), Address("fake", 1)
-
-    async def aclose(self) -> None:
-        """Let nobody connect any more."""
-        self._network.listeners.pop(self.address, None)
+from phantomdb.base.world import Address
 
 
 class FakeNetwork:
-    """Connects by address; an address without a listener refuses."""
+    """Resolves every name to itself, and some to what they are told to be."""
 
     def __init__(self) -> None:
-        self.listeners: dict[Address, FakeListener] = {}
+        self.names: dict[str, list[str]] = {}
 
-    async def listen(self, address: Address) -> Listener:
-        """Listen."""
-        listener = self.listeners[address] = FakeListener(address, self)
-        return listener
-
-    async def connect(self, address: Address) -> Stream:
-        """Connect."""
+    async def resolve(self, address: Address) -> list[Address]:
+        """Return the addresses of a name."""
         await trio.lowlevel.checkpoint()
-        if address not in self.listeners:
-            raise ConnectionRefusedError(str(address))
-        ours, theirs = trio.testing.memory_stream_pair()
-        await self.listeners[address].arrived.send(theirs)
-        return ours
+        hosts = self.names.get(address.host, [address.host])
+        return [Address(host, address.port) for host in hosts]
 
 
 class FakeWorld:
     """All of it."""
 
-    def __init__(self, seed: int = 0, network: FakeNetwork | None = None) -> None:
+    def __init__(self, seed: int = 0) -> None:
         self.random = random.Random(seed)
-        self.network = network or FakeNetwork()
+        self.network = FakeNetwork()
+        self._readable = trio.Event()
+
+    def wake(self) -> None:
+        """Make the reactor's descriptor readable once."""
+        self._readable.set()
+
+    async def wait_readable(self, _fd: int) -> None:
+        """Wait until it is."""
+        await self._readable.wait()
+        self._readable = trio.Event()

@@ -129,19 +129,14 @@ pub fn encode_numbers(numbers: &[(&str, u64)]) -> Vec<u8> {
     bytes
 }
 
-/// Writes [kind, ..]: `election_due`, groups | `became_leader`, group, term | `lost_leadership`,
-/// group, term, why | `member_too_far_behind`, group, node, first.
+/// Writes [kind, ..]: `became_leader`, group, term | `lost_leadership`, group, term, why |
+/// `member_too_far_behind`, group, node, first. Elections that are due are told by themselves.
 pub fn encode_event(event: &Event) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut out = Encoder::new(&mut bytes);
     let mut write = || -> Written {
         match event {
-            Event::ElectionDue(groups) => {
-                out.array(2)?.str("election_due")?.array(groups.len() as u64)?;
-                for group in groups {
-                    out.u64(group.0)?;
-                }
-            }
+            Event::ElectionDue(groups) => unreachable!("{groups:?} are told by themselves"),
             Event::BecameLeader { gid, term } => {
                 out.array(3)?.str("became_leader")?.u64(gid.0)?.u64(term.0)?;
             }
@@ -267,6 +262,23 @@ pub fn encode_ok(write: impl FnOnce(&mut Encoder<&mut Vec<u8>>) -> Written) -> V
     let mut out = Encoder::new(&mut bytes);
     out.array(2).and_then(|out| out.bool(true)).expect(WRITES);
     write(&mut out).expect(WRITES);
+    bytes
+}
+
+/// Writes [true, it].
+pub fn encode_told(it: bool) -> Vec<u8> {
+    encode_ok(|out| out.bool(it).map(|_| ()))
+}
+
+/// Writes [2, [SQLSTATE, message, hint]]: the answer to a session's event that nobody carries out.
+pub fn encode_unanswered(error: &Error) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut out = Encoder::new(&mut bytes);
+    let mut write = || -> Written {
+        out.array(2)?.u8(2)?.array(3)?.str(error.sqlstate.as_str())?;
+        out.str(&error.message)?.str("").map(|_| ())
+    };
+    write().expect(WRITES);
     bytes
 }
 

@@ -1,9 +1,10 @@
 //! The Python binding: converts, calls one function, converts back. It decides nothing.
 //!
-//! `NodeCore` is called by the one Python thread of a node. What may block (open, form, close) lets
-//! go of the GIL; everything else answers at once and keeps it.
+//! What may block (open, form, stop) lets go of the GIL; everything else answers at once and keeps it.
+//! The threads of a node never attach to the interpreter.
 
 mod node;
+mod reactor;
 
 use pyo3::prelude::*;
 
@@ -23,7 +24,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
     module.add("CoreError", module.py().get_type::<CoreError>())?;
     module.add_class::<node::NodeCore>()?;
-    module.add_class::<node::Effects>()
+    module.add_class::<reactor::Reactor>()
 }
 
 /// An answer of the core as a Python exception: (SQLSTATE, message).

@@ -11,6 +11,8 @@
 //! net        what the doors need of a network: the machine's, or one in a simulation
 //! thread     the loop around both, and the queues to and from the control plane
 //! traffic    what the control plane is told, and what it says
+//! waiting    what it has not taken yet, and what is done without it
+//! view       what can be seen of a node without asking
 //! slots      numbers of connections
 //! ```
 //!
@@ -22,3 +24,5 @@ pub mod net;
 pub mod slots;
 pub mod thread;
 pub mod traffic;
+pub mod view;
+pub mod waiting;

@@ -4,7 +4,7 @@
 //! It sleeps in one place, for the network, the workers' bell, verbs or the next timer. The control
 //! plane posts verbs and takes events; neither side waits for the other, and no lock is held while
 //! anything is done. The thread ends when it is told to or when the node cannot go on; it closes every
-//! connection then and lets the core go.
+//! connection then and lets the core go. An end that nobody hears of ends the process.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -12,13 +12,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use phantom_base::sync::{Condvar, Mutex};
-use phantom_base::{Clock, Error, Nanos, Spawner, sqlstate};
+use phantom_base::{Clock, Error, Nanos, Random, Spawner, sqlstate};
+use phantom_node::control;
 use phantom_node::core::NodeCore;
 use phantom_node::runtime::{Bell, Runtime};
 
 use crate::doors::{Doors, Kind, Limits, Security};
 use crate::net::real::RealNet;
 use crate::traffic::{Event, Verb};
+use crate::view::{Pace, View, Window};
+use crate::waiting::{Unanswered, Waiting};
+
+/// How long the control plane may take to hear that the node has ended.
+const HEAR_OF_THE_END: Duration = Duration::from_secs(1);
 
 /// A listening socket, and who comes in there.
 pub struct Listening {
@@ -26,8 +32,6 @@ pub struct Listening {
     pub socket: OwnedFd,
     /// Who comes in.
     pub kind: Kind,
-    /// How many at once.
-    pub slots: usize,
 }
 
 /// What goes in between two turns.
@@ -44,12 +48,29 @@ struct Shared {
     inbox: Mutex<Inbox>,
     /// Rung for the reactor.
     bell: Bell,
-    events: Mutex<Vec<Event>>,
+    events: Mutex<Waiting>,
     /// Rung for the control plane.
     news: Bell,
-    /// How the thread ended.
-    end: Mutex<Option<Result<(), Error>>>,
+    window: Window,
+    end: Mutex<End>,
     ended: Condvar,
+}
+
+/// How the thread has ended.
+#[derive(Default)]
+struct End {
+    how: Option<Result<(), Error>>,
+    is_heard_of: bool,
+}
+
+/// What a reactor works with.
+pub struct World {
+    /// The time of its timers.
+    pub clock: Arc<dyn Clock>,
+    /// How long what waits that the control plane leaves waiting.
+    pub random: Box<dyn Random>,
+    /// Ends the process, for an error that the control plane does not hear of.
+    pub end_process: fn(&Error),
 }
 
 /// The control plane's end of a reactor.
@@ -65,31 +86,40 @@ impl Reactor {
     pub fn start(
         listening: Vec<Listening>,
         limits: Limits,
-        clock: Arc<dyn Clock>,
+        world: World,
         spawner: &dyn Spawner,
     ) -> io::Result<Self> {
         let mut net = RealNet::new()?;
         let mut doors = Doors::new(limits);
-        for Listening { socket, kind, slots } in listening {
+        for Listening { socket, kind } in listening {
             let listener = net.listen(socket)?;
-            doors.add_door(listener, kind, slots);
+            doors.add_door(listener, kind);
         }
         let shared = Arc::new(Shared {
             inbox: Mutex::default(),
             bell: Bell::with_eventfd()?,
             events: Mutex::default(),
             news: Bell::with_eventfd()?,
+            window: Window::default(),
             end: Mutex::default(),
             ended: Condvar::new(),
         });
         net.watch(shared.bell.fd().expect("it was made with one"))?;
-        let thread = Thread { shared: Arc::clone(&shared), net, doors, clock, runtime: None };
+        let thread = Thread {
+            shared: Arc::clone(&shared),
+            net,
+            doors,
+            world,
+            runtime: None,
+            pace: Pace::default(),
+        };
         spawner.spawn("reactor", 0, Box::new(move || thread.run()));
         Ok(Self { shared })
     }
 
-    /// Gives the reactor the core that `runtime` works for.
-    pub fn attach(&self, core: NodeCore, runtime: Arc<Runtime>) {
+    /// Gives the reactor the core that `runtime` works for. It can be seen from now on.
+    pub fn attach(&self, mut core: NodeCore, runtime: Arc<Runtime>) {
+        self.shared.window.show(View::of(&mut core, Vec::new()));
         self.put(|inbox| inbox.core = Some((core, runtime)));
     }
 
@@ -113,17 +143,33 @@ impl Reactor {
         self.shared.news.fd().expect("it was made with one")
     }
 
-    /// All events since the last time, in order.
-    pub fn take_events(&self) -> Vec<Event> {
+    /// The oldest events that were not taken, in order; the descriptor stays readable while there
+    /// are more.
+    pub fn take_events(&self, limit: usize) -> Vec<Event> {
         // A ring that crosses a hush may leave it readable although nothing rings.
         self.shared.news.empty();
         self.shared.news.hush();
-        std::mem::take(&mut self.shared.events.lock())
+        let mut events = self.shared.events.lock();
+        let taken = events.take(limit);
+        if !events.is_empty() {
+            self.shared.news.ring();
+        }
+        taken
     }
 
-    /// Whether the thread has ended, and why if it was not told to.
+    /// The node as it was a moment ago; `None` before it has a core.
+    pub fn view(&self) -> Option<Arc<View>> {
+        self.shared.window.look()
+    }
+
+    /// Whether the thread has ended, and why if it was not told to. Whoever has asked knows it.
     pub fn end(&self) -> Option<Result<(), Error>> {
-        self.shared.end.lock().clone()
+        let mut end = self.shared.end.lock();
+        if end.how.is_some() {
+            end.is_heard_of = true;
+            self.shared.ended.notify_all();
+        }
+        end.how.clone()
     }
 
     /// Closes every connection and the core, whose disk is waited for so long; waits for the end.
@@ -133,9 +179,11 @@ impl Reactor {
     pub fn stop(&self, patience: Duration) -> Result<(), Error> {
         self.put(|inbox| inbox.stop = Some(patience));
         let mut end = self.shared.end.lock();
+        end.is_heard_of = true;
+        self.shared.ended.notify_all();
         loop {
-            match &*end {
-                Some(end) => return end.clone(),
+            match &end.how {
+                Some(how) => return how.clone(),
                 None => self.shared.ended.wait(&mut end),
             }
         }
@@ -146,21 +194,29 @@ struct Thread {
     shared: Arc<Shared>,
     net: RealNet,
     doors: Doors,
-    clock: Arc<dyn Clock>,
+    world: World,
     runtime: Option<Arc<Runtime>>,
+    pace: Pace,
 }
 
 impl Thread {
     fn run(mut self) {
-        let end = match self.serve() {
+        let how = match self.serve() {
             Ok(patience) => self.doors.detach().map_or(Ok(()), |core| core.close(patience)),
             Err(error) => Err(error),
         };
         // Connections close with their sockets; peers and clients are told by the system.
         drop(self.net);
-        *self.shared.end.lock() = Some(end);
+        let failed = how.clone().err();
+        let mut end = self.shared.end.lock();
+        end.how = Some(how);
         self.shared.ended.notify_all();
         self.shared.news.ring();
+        let Some(error) = failed else { return };
+        let is_deaf = |end: &mut End| !end.is_heard_of;
+        if self.shared.ended.wait_while_for(&mut end, is_deaf, HEAR_OF_THE_END).timed_out() {
+            (self.world.end_process)(&error);
+        }
     }
 
     /// Turns until it is told to stop; how long the last sync may take.
@@ -190,14 +246,78 @@ impl Thread {
                 self.runtime = Some(runtime);
                 self.doors.attach(core);
             }
-            let now = self.clock.monotonic_ns();
+            let now = self.world.clock.monotonic_ns();
+            self.go_on_alone(now);
             let turn = self.doors.turn(&mut self.net, &ready, inbox.verbs, now)?;
-            sleep_ns = turn.sleep_ns;
-            let events = self.doors.take_events();
-            if !events.is_empty() {
-                self.shared.events.lock().extend(events);
-                self.shared.news.ring();
+            let told = self.tell(now, turn.moved);
+            let due = self.pace.due_at().min(self.shared.events.lock().wakes_at());
+            sleep_ns = if told { 0 } else { turn.sleep_ns.min(due.saturating_sub(now)) };
+        }
+    }
+
+    /// Hands over what is for the control plane, which then sees a node at least as new. Whether
+    /// sessions were told that it does not answer.
+    fn tell(&mut self, now: Nanos, moved: bool) -> bool {
+        let events = self.doors.take_events();
+        if self.pace.turned(now, moved, !events.is_empty())
+            && let Some(core) = self.doors.look()
+        {
+            let disk_waits = core.disk_waits_ns() > 0;
+            self.shared.window.show(View::of(core, Vec::new()));
+            self.pace.shown(now, disk_waits);
+        }
+        if events.is_empty() {
+            return false;
+        }
+        let mut waiting = self.shared.events.lock();
+        let random = &mut *self.world.random;
+        let unanswered: Vec<Unanswered> =
+            events.into_iter().filter_map(|event| waiting.push(event, now, random).err()).collect();
+        let is_gone = waiting.is_gone();
+        drop(waiting);
+        self.shared.news.ring();
+        let told = !unanswered.is_empty();
+        self.answer(unanswered, is_gone);
+        told
+    }
+
+    /// Does what cannot wait any longer for a control plane that does not come.
+    fn go_on_alone(&mut self, now: Nanos) {
+        let (overdue, is_gone) = {
+            let mut waiting = self.shared.events.lock();
+            (waiting.overdue(now), waiting.is_gone())
+        };
+        if !overdue.campaign.is_empty()
+            && let Some(core) = self.doors.core()
+        {
+            core.replication().campaign(&overdue.campaign, true);
+        }
+        if overdue.leaves
+            && let Some(core) = self.doors.core()
+        {
+            let groups: Vec<_> = core.replication().groups().collect();
+            for group in groups {
+                // Where nobody else could lead, this node does.
+                let _ = core.replication().leave(group);
             }
+        }
+        self.answer(overdue.unanswered, is_gone);
+    }
+
+    fn answer(&mut self, unanswered: Vec<Unanswered>, is_gone: bool) {
+        if unanswered.is_empty() {
+            return;
+        }
+        let Some(core) = self.doors.core() else { return };
+        let error = if is_gone {
+            Error::new(sqlstate::CANNOT_CONNECT_NOW, "this node's control plane does not answer")
+        } else {
+            Error::new(sqlstate::INSUFFICIENT_RESOURCES, "too much waits for a decision")
+        };
+        let answer = control::encode_unanswered(&error);
+        for (session, event) in unanswered {
+            // It decodes, and a session that has gone wants none.
+            let _ = core.resume_session(session, event, &answer);
         }
     }
 }

@@ -16,12 +16,16 @@ pub type LinkName = [u8; 16];
 pub enum Event {
     /// What happened in the core, as CBOR.
     Core(Vec<u8>),
+    /// Groups without a leader, whose timers have run out.
+    ElectionDue(Vec<GroupId>),
     /// A message of a peer's control plane.
     Control(NodeId, Vec<u8>),
-    /// The end of a read, a write, a barrier: its token and CBOR.
+    /// The end of what has a token, a read, a write, a barrier: the token and CBOR.
     Ended(u64, Vec<u8>),
     /// A session wants something decided: which event of it, its kind, CBOR.
     Session(SessionId, u64, &'static str, Vec<u8>),
+    /// A session that has wanted something decided is gone: nobody waits for it any more.
+    SessionGone(SessionId),
     /// The first message of a connection at the peer door, and from where it comes. It is answered
     /// by `Say` or `Adopt`.
     First {
@@ -76,10 +80,12 @@ pub enum Verb {
     Barrier(u64, GroupId),
     /// Begins elections.
     Campaign(Vec<GroupId>),
-    /// Hands a leadership over.
-    Leave(GroupId),
+    /// Hands a leadership over: a token and the group. Its end tells whether somebody could lead.
+    Leave(u64, GroupId),
     /// Gives a leadership up.
     StepDown(GroupId),
+    /// Has this token end with this turn: what was said before is done then, and can be seen.
+    Look(u64),
     /// Sends a peer's control plane a message.
     Control(NodeId, Vec<u8>),
     /// Connects to a numeric address and says a first message; the answer is an event.

@@ -1,13 +1,13 @@
 # ruff: noqa: ARG001 - asking for `autojump_clock` makes waits pass at once
+import random
 from collections.abc import Sequence
 
 import pytest
 import trio
-from kit.fake_world import FakeNetwork, FakeWorld
 from trio.testing import MockClock
 
 from phantomdb.base.errors import UsageError
-from phantomdb.base.world import Address, Stream
+from phantomdb.base.world import Address
 from phantomdb.cluster.formation import (
     Formation,
     NotAMember,
@@ -17,12 +17,28 @@ from phantomdb.cluster.formation import (
     cluster_of,
     hash_of_list,
 )
-from phantomdb.serve import listener
-from phantomdb.serve.door import PeerDoor
-from phantomdb.serve.peer import receive_message, send_message
 from phantomdb.wire.messages import Form, Formed, Hello, MalformedMessage, Message, Probe
 
 MEMBERS = [Address("127.0.0.1", port) for port in (7001, 7002, 7003)]
+
+
+class Neighbourhood:
+    """Who can be asked, by address."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[Address, Starting] = {}
+        #: Those who speak another protocol.
+        self.strangers: set[Address] = set()
+
+    async def ask(self, address: Address, message: Message) -> Message:
+        """Ask whoever is at an address."""
+        await trio.lowlevel.checkpoint()
+        if address in self.strangers:
+            raise MalformedMessage("HTTP/1.1 400 Bad Request")
+        node = self.nodes.get(address)
+        if node is None:
+            raise ConnectionRefusedError(str(address))
+        return node.formation.answer(message)
 
 
 class Starting:
@@ -30,7 +46,7 @@ class Starting:
 
     def __init__(
         self,
-        network: FakeNetwork,
+        network: Neighbourhood,
         at: int,
         *,
         members: Sequence[Address] = MEMBERS,
@@ -42,37 +58,27 @@ class Starting:
         )
         self.accepted: list[Form] = []
         self.lost: list[type[Message]] = []
-        self.world = FakeWorld(at, network)
-        self.formation = Formation(
-            own, members, self.world, self.accepted.append, self._send, receive_message
-        )
+        self._network = network
+        self.formation = Formation(own, members, random.Random(at), self.accepted.append, self._ask)
 
-    async def _send(self, stream: Stream, message: Message) -> None:
+    async def _ask(self, address: Address, message: Message) -> Message:
         if type(message) in self.lost:
             self.lost.remove(type(message))
-            raise trio.BrokenResourceError
-        await send_message(stream, message)
+            raise ConnectionResetError
+        return await self._network.ask(address, message)
 
-    async def serve(self) -> None:
-        """Answer others, as the peer door does."""
-        door = PeerDoor(self.formation.answer, handshake_s=5)
-        await listener.serve(
-            await self.world.network.listen(self.peer),
-            door.sessions(),
-            trio.Event(),
-            slots=100,
-            grace_s=0,
-        )
+    def serve(self) -> None:
+        """Answer others from now on, as the peer door does."""
+        self._network.nodes[self.peer] = self
 
 
 async def form(*nodes: Starting) -> None:
     """Let nodes find each other, until all are formed."""
-    async with trio.open_nursery() as doors:
-        async with trio.open_nursery() as nursery:
-            for node in nodes:
-                doors.start_soon(node.serve)
-                nursery.start_soon(node.formation.run)
-        doors.cancel_scope.cancel()
+    for node in nodes:
+        node.serve()
+    async with trio.open_nursery() as nursery:
+        for node in nodes:
+            nursery.start_soon(node.formation.run)
 
 
 def the_form(*nodes: Starting) -> Form:
@@ -86,7 +92,7 @@ def the_form(*nodes: Starting) -> Form:
 async def test_three_nodes_become_one_cluster(
     autojump_clock: MockClock,
 ) -> None:
-    network = FakeNetwork()
+    network = Neighbourhood()
     nodes = [Starting(network, at) for at in range(3)]
     await form(*nodes)
     formed = the_form(*nodes)
@@ -99,7 +105,7 @@ async def test_three_nodes_become_one_cluster(
 async def test_a_node_alone_is_a_cluster_of_one(
     autojump_clock: MockClock,
 ) -> None:
-    node = Starting(FakeNetwork(), 0, members=MEMBERS[:1])
+    node = Starting(Neighbourhood(), 0, members=MEMBERS[:1])
     await form(node)
     assert [m[0] for m in the_form(node).members] == [1]
 
@@ -107,16 +113,16 @@ async def test_a_node_alone_is_a_cluster_of_one(
 async def test_nodes_wait_for_the_last_and_say_for_whom(
     autojump_clock: MockClock,
 ) -> None:
-    network = FakeNetwork()
+    network = Neighbourhood()
     nodes = [Starting(network, at) for at in range(3)]
     async with trio.open_nursery() as nursery:
         for node in nodes[:2]:
-            nursery.start_soon(node.serve)
+            node.serve()
             nursery.start_soon(node.formation.run)
         await trio.sleep(30)
         assert not nodes[0].accepted
         assert nodes[0].formation.missing == {str(MEMBERS[2]): "does not answer"}
-        nursery.start_soon(nodes[2].serve)
+        nodes[2].serve()
         await nodes[2].formation.run()
         await trio.sleep(5)
         the_form(*nodes)
@@ -126,7 +132,7 @@ async def test_nodes_wait_for_the_last_and_say_for_whom(
 async def test_a_node_that_did_not_hear_of_the_formation_asks_and_is_told(
     autojump_clock: MockClock,
 ) -> None:
-    network = FakeNetwork()
+    network = Neighbourhood()
     nodes = [Starting(network, at) for at in range(3)]
     nodes[0].lost = [Form, Form]  # Both of the leader's proposals.
     await form(*nodes)
@@ -136,7 +142,7 @@ async def test_a_node_that_did_not_hear_of_the_formation_asks_and_is_told(
 async def test_two_lists_make_no_cluster(
     autojump_clock: MockClock,
 ) -> None:
-    network = FakeNetwork()
+    network = Neighbourhood()
     other = [*MEMBERS[:2], Address("127.0.0.1", 7009)]
     nodes = [Starting(network, 0), Starting(network, 1), Starting(network, 2, members=other)]
     with trio.move_on_after(60):
@@ -148,54 +154,37 @@ async def test_two_lists_make_no_cluster(
 async def test_a_wiped_node_is_told_that_it_is_no_member(
     autojump_clock: MockClock,
 ) -> None:
-    network = FakeNetwork()
+    network = Neighbourhood()
     nodes = [Starting(network, at) for at in range(3)]
     wiped = Starting(network, 2, uuid=b"another")
-    async with trio.open_nursery() as doors:
-        async with trio.open_nursery() as nursery:
-            for node in nodes:
-                doors.start_soon(node.serve)
-                nursery.start_soon(node.formation.run)
-        with pytest.raises(NotAMember, match="was formed without this node"):
-            await wiped.formation.run()
-        doors.cancel_scope.cancel()
+    await form(*nodes)
+    with pytest.raises(NotAMember, match="was formed without this node"):
+        await wiped.formation.run()
     assert not wiped.accepted
 
 
 async def test_two_nodes_of_one_directory_are_refused(
     autojump_clock: MockClock,
 ) -> None:
-    network = FakeNetwork()
+    network = Neighbourhood()
     nodes = [Starting(network, at, uuid=b"same") for at in range(3)]
-    async with trio.open_nursery() as doors:
-        for node in nodes:
-            doors.start_soon(node.serve)
-        with pytest.raises(UsageError, match="are one node"):
-            await nodes[0].formation.run()
-        doors.cancel_scope.cancel()
+    for node in nodes:
+        node.serve()
+    with pytest.raises(UsageError, match="are one node"):
+        await nodes[0].formation.run()
     assert not any(node.accepted for node in nodes)
 
 
 async def test_what_speaks_another_protocol_is_waited_for_and_named(
     autojump_clock: MockClock,
 ) -> None:
-    network = FakeNetwork()
+    network = Neighbourhood()
     node = Starting(network, 0)
 
-    async def babble(at: Address) -> None:
-        door = await network.listen(at)
-        while True:
-            stream, _ = await door.accept()
-            await stream.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            await stream.aclose()
-
-    async with trio.open_nursery() as nursery:
-        for address in MEMBERS[1:]:
-            nursery.start_soon(babble, address)
-        nursery.start_soon(node.serve)
-        with trio.move_on_after(20):
-            await node.formation.run()
-        nursery.cancel_scope.cancel()
+    network.strangers.update(MEMBERS[1:])
+    node.serve()
+    with trio.move_on_after(20):
+        await node.formation.run()
     assert not node.accepted
     assert all("does not speak this protocol" in why for why in node.formation.missing.values())
 
@@ -203,7 +192,7 @@ async def test_what_speaks_another_protocol_is_waited_for_and_named(
 async def test_a_node_accepts_one_formation_in_its_life(
     autojump_clock: MockClock,
 ) -> None:
-    node = Starting(FakeNetwork(), 0)
+    node = Starting(Neighbourhood(), 0)
     members = [[n, bytes([n - 1]) * 16, "n", str(at), "q", "a"] for n, at in enumerate(MEMBERS, 1)]
     first = Form(b"1", hash_of_list(MEMBERS), members)
     second = Form(b"2", hash_of_list(MEMBERS), members)
@@ -249,7 +238,7 @@ def test_a_member_answers_with_its_formation_in_later_lives() -> None:
 async def test_other_messages_are_malformed_before_a_cluster_is_formed(
     autojump_clock: MockClock,
 ) -> None:
-    node = Starting(FakeNetwork(), 0)
+    node = Starting(Neighbourhood(), 0)
     with pytest.raises(MalformedMessage):
         node.formation.answer(Hello(1, 1, "", b"", 1, 1, b"", 0, 0))
 

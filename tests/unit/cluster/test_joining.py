@@ -1,15 +1,14 @@
 """A node answers questions of formation in every life, as soon as it knows what it is."""
 
+import random
 from typing import Any, ClassVar
 
 import pytest
 import trio
-from kit.fake_world import FakeWorld
 
 from phantomdb.base.world import Address
 from phantomdb.cluster.formation import Self
 from phantomdb.cluster.joining import Joining
-from phantomdb.serve.peer import receive_message, send_message
 from phantomdb.wire import messages
 from phantomdb.wire.messages import Form, MalformedMessage, Probe
 
@@ -27,9 +26,7 @@ class Core:
 async def test_a_directory_that_was_formed_before_is_opened_and_answers_with_its_charter() -> None:
     core: Any = Core()
     nothing: Any = None
-    joining = Joining(
-        nothing, FakeWorld(), lambda: core, send=send_message, receive=receive_message
-    )
+    joining = Joining(nothing, random.Random(0), lambda: core, nothing)
     with pytest.raises(MalformedMessage, match="before this node is open"):
         joining.answer(PROBE)
     with trio.fail_after(1):

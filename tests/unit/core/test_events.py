@@ -7,11 +7,12 @@ from phantomdb.core import events, session_events
 from phantomdb.core.events import decode_event
 from phantomdb.core.session_events import ColumnWanted, decode_session_event
 
+WITHDRAWAL = session_events.WithdrawalWanted(4)
+
 
 @pytest.mark.parametrize(
     ("encoded", "event"),
     [
-        (["election_due", [2, 1]], events.ElectionDue((2, 1))),
         (["became_leader", 2, 7], events.BecameLeader(2, 7)),
         (["lost_leadership", 2, 7, "Asked"], events.LostLeadership(2, 7, "Asked")),
         (["member_too_far_behind", 2, 3, 9], events.MemberTooFarBehind(2, 3, 9)),
@@ -20,12 +21,38 @@ from phantomdb.core.session_events import ColumnWanted, decode_session_event
     ],
 )
 def test_each_event_of_the_core_is_read(encoded: list[object], event: events.Event) -> None:
-    assert decode_event(cbor2.dumps(encoded)) == event
+    assert decode_event(("core", cbor2.dumps(encoded))) == event
+
+
+@pytest.mark.parametrize(
+    ("told", "event"),
+    [
+        (("election_due", [2, 1]), events.ElectionDue((2, 1))),
+        (("control", 2, b"m"), events.ControlReceived(2, b"m")),
+        (("session", 4, 5, "withdraw", b"\x04"), events.SessionWants(4, WITHDRAWAL)),
+        (("session_gone", 4), events.SessionGone(4)),
+        (("first", 7, "1.2.3.4:5", b"m"), events.FirstHeard(7, "1.2.3.4:5", b"m")),
+        (("link_up", 2, b"name"), events.LinkUp(2, b"name")),
+        (("link_down", 2, b"name", "why"), events.LinkDown(2, b"name", "why")),
+        (("door_full", 1), events.DoorFull(1)),
+        (("accept_failed", 1, "why"), events.AcceptFailed(1, "why")),
+        (("clients_gone",), events.ClientsGone()),
+        (("ended", 3, b"cbor"), events.Ended(3, b"cbor")),
+        (("answer", 3, 7, b"m"), events.Answered(3, 7, b"m")),
+        (("dial_failed", 3, "why"), events.DialFailed(3, "why")),
+    ],
+)
+def test_each_event_of_the_reactor_is_read(
+    told: tuple[object, ...], event: events.Event | events.Reply
+) -> None:
+    assert decode_event(told) == event
 
 
 def test_an_event_that_the_core_cannot_have_told_is_a_bug() -> None:
     with pytest.raises(AssertionError, match="an event of kind weather"):
-        decode_event(cbor2.dumps(["weather", 1]))
+        decode_event(("core", cbor2.dumps(["weather", 1])))
+    with pytest.raises(AssertionError, match="an event of kind snow"):
+        decode_event(("snow", 1))
     with pytest.raises(AssertionError, match="a session wants rain"):
         decode_session_event(1, "rain", b"")
 

@@ -1,110 +1,86 @@
-import contextlib
 import socket
-import struct
-from collections.abc import AsyncIterator
+import stat
+from pathlib import Path
 
 import pytest
 import trio
-import trio.testing
 
-from phantomdb.base.world import Address, Stream
-from phantomdb.client.processes import free_ports
+from phantomdb.base.world import Address
 from phantomdb.node.world import RealNetwork, RealWorld, memory_bound_files, memory_of
 
-#: More than sockets buffer.
-LARGE = bytes(range(256)) * (64 << 10)
+HERE = Address("127.0.0.1", 0)
 
 
-@contextlib.asynccontextmanager
-async def connection() -> AsyncIterator[tuple[Stream, Stream]]:
-    """Both ends of a connection of this machine."""
-    network = RealNetwork()
-    listener = await network.listen(Address("127.0.0.1", 0))
-    near = await network.connect(listener.address)
-    far, peer = await listener.accept()
-    assert peer.host == "127.0.0.1"
-    try:
-        yield near, far
-    finally:
-        for end in (near, far, listener):
-            await end.aclose()
-
-
-async def receive_all(stream: Stream) -> bytearray:
-    data = bytearray()
-    while some := await stream.receive_some(10_000):
-        data += some
-    return data
-
-
-async def test_bytes_come_in_order_however_slowly_they_are_read() -> None:
-    async with connection() as (near, far), trio.open_nursery() as nursery:
-
-        async def send() -> None:
-            await near.send_all(LARGE)
-            await near.send_all(b"")
-            await near.aclose()
-
-        nursery.start_soon(send)
-        assert await receive_all(far) == LARGE
-
-
-async def test_who_waits_for_a_connection_is_told_when_it_is_closed_here() -> None:
-    async with connection() as (near, _), trio.open_nursery() as nursery:
-
-        async def wait() -> None:
-            with pytest.raises(trio.ClosedResourceError):
-                await near.receive_some()
-
-        nursery.start_soon(wait)
-        await trio.testing.wait_all_tasks_blocked()
-        await near.aclose()
-        await near.aclose()
-    with pytest.raises(trio.ClosedResourceError):
-        await near.receive_some()
-    with pytest.raises(trio.ClosedResourceError):
-        await near.send_all(b"x")
-
-
-async def test_a_connection_that_the_peer_reset_is_broken() -> None:
-    listening = socket.create_server(("127.0.0.1", 0))
-    near = await RealNetwork().connect(Address(*listening.getsockname()))
-    far, _ = listening.accept()
-    # Closed without lingering: a reset instead of an end.
-    far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    far.close()
-    with pytest.raises(trio.BrokenResourceError):
-        await near.receive_some()
-    with pytest.raises(trio.BrokenResourceError):
-        await near.send_all(LARGE)
-    await near.aclose()
-    listening.close()
-
-
-async def test_sending_can_be_cancelled() -> None:
-    async with connection() as (near, _):
-        with trio.CancelScope() as scope:
-            scope.cancel()
-            await near.send_all(b"x")
-        assert scope.cancelled_caught
-        with trio.move_on_after(0.01) as scope:
-            await near.send_all(LARGE)  # Nobody reads.
-        assert scope.cancelled_caught
-
-
-async def test_an_address_in_use_is_refused() -> None:
-    network = RealNetwork()
-    # Out of the range of outgoing connections: dialling it must not connect to itself below.
-    [port] = free_ports(1, RealWorld.make().random)
-    listener = await network.listen(Address("127.0.0.1", port))
-    with pytest.raises(OSError, match="in use"):
-        await network.listen(listener.address)
+async def test_connections_are_accepted_here_until_the_door_is_closed() -> None:
+    listener = await RealNetwork().listen(HERE)
+    assert listener.address.port > 0
+    near = socket.create_connection((listener.address.host, listener.address.port))
+    far = await listener.accept()
+    near.sendall(b"hello")
+    assert await far.receive_some() == b"hello"
+    await far.send_all(b"welcome")
+    assert near.recv(10) == b"welcome"
+    near.close()
+    assert await far.receive_some() == b""
+    await far.aclose()
     await listener.aclose()
     await listener.aclose()
     with pytest.raises(trio.ClosedResourceError):
         await listener.accept()
-    with pytest.raises(OSError, match="connect"):
-        await network.connect(listener.address)
+
+
+async def test_an_address_in_use_is_refused() -> None:
+    network = RealNetwork()
+    listener = await network.listen(HERE)
+    with pytest.raises(OSError, match="in use"):
+        await network.listen(listener.address)
+    with pytest.raises(OSError, match="in use"):
+        network.bind(listener.address)
+    await listener.aclose()
+
+
+def test_a_door_that_was_given_away_is_not_closed_here() -> None:
+    door = RealNetwork().bind(HERE)
+    taken = socket.socket(fileno=door.detach())
+    door.close()
+    assert taken.getsockname() == ("127.0.0.1", door.address.port)
+    taken.close()
+
+
+def test_a_socket_of_the_file_system_is_for_its_user_and_goes_with_its_door(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / ".s.PGSQL.5432"
+    door = RealNetwork().bind_path(path)
+    assert stat.S_ISSOCK(path.stat().st_mode)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    with pytest.raises(OSError, match="in use"):
+        RealNetwork().bind_path(path)
+    door.close()
+    assert not path.exists()
+
+
+def test_what_a_dead_process_left_of_a_socket_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / ".s.PGSQL.5432"
+    dead = RealNetwork().bind_path(path)
+    socket.socket(fileno=dead.detach()).close()
+    assert path.exists()
+    RealNetwork().bind_path(path).close()
+    path.write_text("somebody's notes")
+    with pytest.raises(OSError, match="in use"):
+        RealNetwork().bind_path(path)
+    assert path.read_text() == "somebody's notes"
+
+
+async def test_numbers_and_names_have_numeric_addresses() -> None:
+    network = RealNetwork()
+    for host in ("127.0.0.1", "::1"):
+        assert await network.resolve(Address(host, 7)) == [Address(host, 7)]
+    found = await network.resolve(Address("localhost", 7))
+    assert {address.host for address in found} <= {"127.0.0.1", "::1"}
+    assert found
+    with pytest.raises(OSError, match=r"not known|resolution|No address"):
+        await network.resolve(Address("absent.invalid", 7))
 
 
 MEMINFO = "MemTotal:       24662012 kB\nMemFree:         1048576 kB\n"

@@ -22,12 +22,12 @@ class Door:
     def __init__(self, number: int) -> None:
         self._error: OSError | None = OSError(number, "it failed")
 
-    async def accept(self) -> tuple[Stream, Address]:
+    async def accept(self) -> Stream:
         await trio.lowlevel.checkpoint()
         if self._error is not None:
             error, self._error = self._error, None
             raise error
-        return trio.testing.memory_stream_pair()[0], Address("fake", 2)
+        return trio.testing.memory_stream_pair()[0]
 
     async def aclose(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -38,7 +38,7 @@ class Door:
 async def test_an_error_of_one_client_ends_no_door(name: str) -> None:
     served, drain = trio.Event(), trio.Event()
 
-    async def session(_stream: Stream, _address: Address) -> None:
+    async def session(_stream: Stream) -> None:
         served.set()
 
     door = cast("Listener", Door(getattr(errno, name)))
@@ -50,7 +50,7 @@ async def test_an_error_of_one_client_ends_no_door(name: str) -> None:
 
 @pytest.mark.usefixtures("autojump_clock")
 async def test_a_door_that_is_broken_ends_its_node() -> None:
-    async def session(_stream: Stream, _address: Address) -> None:
+    async def session(_stream: Stream) -> None:
         raise AssertionError("nobody came")
 
     door = cast("Listener", Door(errno.EBADF))

@@ -55,7 +55,9 @@ pub struct Effects {
     pub control: Vec<(NodeId, Vec<u8>)>,
     /// Ends of reads, writes and barriers of the control plane: token and CBOR.
     pub rows: Vec<(u64, Vec<u8>)>,
-    /// What happened, as CBOR.
+    /// Groups without a leader, whose timers have run out.
+    pub elections: Vec<GroupId>,
+    /// What else happened, as CBOR.
     pub events: Vec<Vec<u8>>,
     /// Whether anything was done.
     pub moved: bool,
@@ -165,7 +167,12 @@ impl NodeCore {
             let effects = self.replication.poll(TURN_NS).map_err(|error| answer(&error))?;
             moved |= effects.moved;
             for event in effects.events {
-                self.pending.events.push(control::encode_event(&event));
+                match &event {
+                    phantom_raft::Event::ElectionDue(groups) => {
+                        self.pending.elections.extend(groups);
+                    }
+                    event => self.pending.events.push(control::encode_event(event)),
+                }
                 self.requests.event(&mut self.replication, &event);
             }
             let clock = effects.clock.into_iter().map(control::encode_clock);

@@ -4,7 +4,7 @@
 //! Each only puts something where a turn finds it, or says what is there. Whoever has called one that
 //! puts something in calls `poll` soon after.
 
-use phantom_base::{Error, GroupId, NodeId};
+use phantom_base::{Error, GroupId, Nanos, NodeId};
 use phantom_wire::pg::Admission;
 
 use super::NodeCore;
@@ -123,6 +123,11 @@ impl NodeCore {
             ("flows", self.flows.len() as u64),
             ("catalog_version", self.catalog.snapshot().version()),
         ])
+    }
+
+    /// How long the oldest call to the disk has not come back; 0 if all have.
+    pub fn disk_waits_ns(&self) -> Nanos {
+        self.disk.oldest()
     }
 
     // Rows of system tables, for the control plane.

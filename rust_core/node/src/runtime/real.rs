@@ -61,6 +61,13 @@ pub fn trim() {
     let _ = unsafe { libc::malloc_trim(0) };
 }
 
+/// Ends the process with a code, past whatever else would be done at its end.
+#[allow(unsafe_code, reason = "a call of the C library; see the SAFETY comment")]
+pub fn end_at_once(code: i32) -> ! {
+    // SAFETY: it takes a number and does not come back.
+    unsafe { libc::_exit(code) }
+}
+
 /// Makes threads of the operating system. One that panics takes the process along: a node
 /// without one of its workers is wrong, and a stopped one is repaired.
 pub struct RealSpawner;

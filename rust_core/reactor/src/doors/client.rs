@@ -33,11 +33,13 @@ pub struct Client {
     /// Bytes that the session has not taken.
     held: Vec<u8>,
     phase: Phase,
+    /// The control plane has heard of it.
+    pub has_asked: bool,
 }
 
 impl Client {
     pub fn new(session: SessionId) -> Self {
-        Self { session, held: Vec::new(), phase: Phase::Starting }
+        Self { session, held: Vec::new(), phase: Phase::Starting, has_asked: false }
     }
 
     /// Whether more of it may be read now.
@@ -99,6 +101,7 @@ impl Client {
             while let Some(event) = core.next_session_event(self.session) {
                 let told = Event::Session(self.session, event.id, event.kind, event.body);
                 hands.events.push_back(told);
+                self.has_asked = true;
             }
             socket.flush(hands.net, &mut budget)?;
             if !socket.has_sent_all() {

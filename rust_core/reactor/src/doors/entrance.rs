@@ -8,7 +8,7 @@ use phantom_wire::pg::Refusal;
 use super::client::{Client, Refused};
 use super::greeting::Greeting;
 use super::socket::Socket;
-use super::{Conn, Doors, Part, broken_door};
+use super::{Conn, Doors, Limits, Part, broken_door};
 use crate::net::{ConnId, Hitch, ListenerId, Net};
 use crate::traffic::Event;
 
@@ -31,8 +31,6 @@ pub enum Kind {
 #[derive(Debug)]
 struct Door {
     kind: Kind,
-    slots: usize,
-    taken: usize,
     /// Somebody waits outside, as far as is known.
     is_wanted: bool,
     is_open: bool,
@@ -41,19 +39,51 @@ struct Door {
     said_at: Option<Nanos>,
 }
 
-impl Door {
-    fn may_let_in(&self, now: Nanos) -> bool {
-        self.is_open && self.is_wanted && self.taken < self.slots && now >= self.not_before
-    }
+/// Connections that came in by doors of one kind.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    slots: usize,
+    taken: usize,
 }
 
 /// The doors, in the order of their listening sockets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Entrance {
     doors: Vec<Door>,
+    clients: Room,
+    peers: Room,
 }
 
 impl Entrance {
+    /// No doors; how many connections there may be at once.
+    pub fn new(limits: &Limits) -> Self {
+        let room = |slots| {
+            assert!(slots > 0, "a door lets somebody in");
+            Room { slots, taken: 0 }
+        };
+        let (clients, peers) = (room(limits.clients_max), room(limits.peers_max));
+        Self { doors: Vec::new(), clients, peers }
+    }
+
+    fn room(&mut self, kind: Kind) -> &mut Room {
+        match kind {
+            Kind::Clients => &mut self.clients,
+            Kind::Peers => &mut self.peers,
+        }
+    }
+
+    fn is_full(&self, kind: Kind) -> bool {
+        let room = match kind {
+            Kind::Clients => self.clients,
+            Kind::Peers => self.peers,
+        };
+        room.taken >= room.slots
+    }
+
+    fn waits(&self, door: &Door) -> bool {
+        door.is_open && door.is_wanted && !self.is_full(door.kind)
+    }
+
     /// Somebody waits at a door.
     pub fn is_wanted(&mut self, listener: ListenerId) {
         if let Some(door) = self.doors.get_mut(listener.0 as usize) {
@@ -63,19 +93,39 @@ impl Entrance {
 
     /// A connection has gone that came in here.
     pub fn left(&mut self, listener: ListenerId) {
-        let door = self.doors.get_mut(listener.0 as usize).expect("it came in here");
-        door.taken -= 1;
+        let door = self.doors.get(listener.0 as usize).expect("it came in here");
+        self.room(door.kind).taken -= 1;
     }
 
     /// Whether somebody can be let in now.
     pub fn may_let_in(&self, now: Nanos) -> bool {
-        self.doors.iter().any(|door| door.may_let_in(now))
+        self.doors.iter().any(|door| self.waits(door) && now >= door.not_before)
     }
 
     /// When a door that waits for descriptors looks again.
     pub fn wakes_at(&self) -> Nanos {
-        let waits = |door: &&Door| door.is_open && door.is_wanted && door.taken < door.slots;
-        self.doors.iter().filter(waits).map(|door| door.not_before).min().unwrap_or(Nanos::MAX)
+        let waiting = self.doors.iter().filter(|door| self.waits(door));
+        waiting.map(|door| door.not_before).min().unwrap_or(Nanos::MAX)
+    }
+
+    fn lets_in(&self, listener: ListenerId, now: Nanos) -> Option<Kind> {
+        let door = self.doors.get(listener.0 as usize)?;
+        (self.waits(door) && now >= door.not_before).then_some(door.kind)
+    }
+
+    /// Whether it is to be said that a door is full.
+    fn is_to_be_told(&mut self, listener: ListenerId, now: Nanos) -> bool {
+        let Some(door) = self.doors.get(listener.0 as usize) else { return false };
+        let is_full = door.is_open && door.is_wanted && self.is_full(door.kind);
+        let is_due = door.said_at.is_none_or(|at| now >= at + SAY_NS);
+        if is_full && is_due {
+            self.door(listener).said_at = Some(now);
+        }
+        is_full && is_due
+    }
+
+    fn door(&mut self, listener: ListenerId) -> &mut Door {
+        self.doors.get_mut(listener.0 as usize).expect("a listening socket has a door")
     }
 
     /// Opens all doors of clients.
@@ -101,21 +151,12 @@ impl Entrance {
 }
 
 impl Doors {
-    /// Serves a listening socket, with so many connections at once. Doors of clients stay closed
-    /// until the control plane opens them.
-    pub fn add_door(&mut self, listener: ListenerId, kind: Kind, slots: usize) {
+    /// Serves a listening socket. Doors of clients stay closed until the control plane opens them.
+    pub fn add_door(&mut self, listener: ListenerId, kind: Kind) {
         let doors = &mut self.entrance.doors;
         assert_eq!(listener.0 as usize, doors.len(), "doors are added in the order of sockets");
-        assert!(slots > 0, "a door lets somebody in");
-        doors.push(Door {
-            kind,
-            slots,
-            taken: 0,
-            is_wanted: true,
-            is_open: kind == Kind::Peers,
-            not_before: 0,
-            said_at: None,
-        });
+        let is_open = kind == Kind::Peers;
+        doors.push(Door { kind, is_wanted: true, is_open, not_before: 0, said_at: None });
     }
 
     /// Lets in who waits at the doors; whether anybody was.
@@ -124,28 +165,30 @@ impl Doors {
         for at in 0..self.entrance.doors.len() {
             let listener = ListenerId(u32::try_from(at).expect("a handful of doors"));
             for _ in 0..ACCEPTS_A_TURN {
-                let door = self.entrance.doors.get_mut(at).expect("counted above");
-                if !door.may_let_in(now) {
-                    self.say_if_full(listener, now);
+                let Some(kind) = self.entrance.lets_in(listener, now) else {
+                    if self.entrance.is_to_be_told(listener, now) {
+                        self.events.push_back(Event::DoorFull(listener));
+                    }
                     break;
-                }
+                };
                 match net.accept(listener) {
                     Ok((id, from)) => {
                         moved = true;
-                        door.taken += 1;
-                        let kind = door.kind;
+                        self.entrance.room(kind).taken += 1;
                         let filter = self.security.filter(kind);
                         let socket = Socket::new(id, Some(listener), from, filter);
                         self.admit(net, socket, kind, now);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        door.is_wanted = false;
+                        self.entrance.door(listener).is_wanted = false;
                     }
                     Err(error) => {
                         moved = true;
                         match Hitch::of(&error) {
                             Hitch::OneClient => {}
-                            Hitch::Shortage => door.not_before = now + SHORTAGE_NS,
+                            Hitch::Shortage => {
+                                self.entrance.door(listener).not_before = now + SHORTAGE_NS;
+                            }
                             Hitch::Broken => return Err(broken_door(&error)),
                         }
                         self.events.push_back(Event::AcceptFailed(listener, error.to_string()));
@@ -154,15 +197,6 @@ impl Doors {
             }
         }
         Ok(moved)
-    }
-
-    fn say_if_full(&mut self, listener: ListenerId, now: Nanos) {
-        let Some(door) = self.entrance.doors.get_mut(listener.0 as usize) else { return };
-        let is_full = door.is_open && door.is_wanted && door.taken >= door.slots;
-        if is_full && door.said_at.is_none_or(|at| now >= at + SAY_NS) {
-            door.said_at = Some(now);
-            self.events.push_back(Event::DoorFull(listener));
-        }
     }
 
     fn admit(&mut self, net: &mut dyn Net, mut socket: Socket, kind: Kind, now: Nanos) {

@@ -81,11 +81,14 @@ impl Links {
         name: LinkName,
         stream: (u8, ConnId),
     ) -> Result<Option<[ConnId; STREAMS]>, ()> {
+        if usize::from(stream.0) >= STREAMS {
+            return Err(());
+        }
         let link = self
             .arriving
             .entry((peer, name))
             .or_insert_with(|| Arriving { incarnation, streams: Streams::default() });
-        let place = link.streams.get_mut(usize::from(stream.0)).ok_or(())?;
+        let place = link.streams.get_mut(usize::from(stream.0)).expect("checked above");
         if place.is_some() || link.incarnation != incarnation {
             return Err(());
         }

@@ -61,9 +61,13 @@ const HANDSHAKES_A_TURN: usize = 16;
 /// How soon a core that would not take all bytes of a peer is asked again.
 const FULL_NS: Nanos = 5_000_000;
 
-/// How long what may take.
+/// How many there may be, and how long what may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// Connections of clients at once; who comes beyond it waits outside.
+    pub clients_max: usize,
+    /// The same of other nodes.
+    pub peers_max: usize,
     /// How long a client may take to begin its session.
     pub startup_ns: Nanos,
     /// How long a connection between nodes may be without being a link.
@@ -77,7 +81,14 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         const S: Nanos = 1_000_000_000;
-        Self { startup_ns: 60 * S, handshake_ns: 5 * S, linger_ns: 2 * S, other_stream_ns: S }
+        Self {
+            clients_max: 20_000,
+            peers_max: 1_024,
+            startup_ns: 60 * S,
+            handshake_ns: 5 * S,
+            linger_ns: 2 * S,
+            other_stream_ns: S,
+        }
     }
 }
 
@@ -162,7 +173,7 @@ impl Doors {
         Self {
             limits,
             security: Security::default(),
-            entrance: Entrance::default(),
+            entrance: Entrance::new(&limits),
             conns: Slots::default(),
             core: None,
             sessions: Map::new(),
@@ -195,6 +206,11 @@ impl Doors {
     /// The core, if there is one yet. Whoever puts something in has the next turn come soon.
     pub fn core(&mut self) -> Option<&mut NodeCore> {
         self.stirred = true;
+        self.core.as_mut()
+    }
+
+    /// The core, for one who only looks.
+    pub fn look(&mut self) -> Option<&mut NodeCore> {
         self.core.as_mut()
     }
 
@@ -395,6 +411,9 @@ impl Doors {
         let effects: Effects = core.poll()?;
         *moved |= effects.moved;
         let events = &mut self.events;
+        if !effects.elections.is_empty() {
+            events.push_back(Event::ElectionDue(effects.elections));
+        }
         events.extend(effects.events.into_iter().map(Event::Core));
         events.extend(effects.control.into_iter().map(|(peer, it)| Event::Control(peer, it)));
         events.extend(effects.rows.into_iter().map(|(token, end)| Event::Ended(token, end)));
@@ -506,6 +525,9 @@ impl Doors {
         match part {
             Part::Client(client) => {
                 self.sessions.remove(&client.session);
+                if client.has_asked {
+                    self.events.push_back(Event::SessionGone(client.session));
+                }
                 if let Some(core) = &mut self.core {
                     core.close_session(client.session);
                     self.stirred = true;

@@ -62,6 +62,7 @@ impl Doors {
         let Some(core) = &mut self.core else { return };
         let refused =
             |token: u64, error: &Error| Event::Ended(token, control::encode_failed(error));
+        let told = |token: u64, it: bool| Event::Ended(token, control::encode_told(it));
         match verb {
             Verb::Resume(session, event, outcome) => {
                 // An answer that does not decode has ended its statement with XX000.
@@ -84,7 +85,11 @@ impl Doors {
             Verb::Barrier(token, group) => core.barrier(group, token),
             // What these refuse is in the status: who leads, and since when.
             Verb::Campaign(groups) => drop(core.replication().campaign(&groups, true)),
-            Verb::Leave(group) => drop(core.replication().leave(group)),
+            Verb::Leave(token, group) => {
+                let goes = core.replication().leave(group).is_ok();
+                self.events.push_back(told(token, goes));
+            }
+            Verb::Look(token) => self.events.push_back(told(token, true)),
             Verb::StepDown(group) => drop(core.replication().step_down(group)),
             Verb::Control(peer, message) => core.send_control(peer, message),
             verb => unreachable!("{verb:?} is no verb of the core"),
@@ -100,7 +105,11 @@ impl Doors {
         now: Nanos,
     ) {
         if self.greeting(id).is_none() || self.core.is_none() {
-            return;
+            let why = "a connection of it has gone";
+            for stream in self.links.give_up(peer, link).into_iter().flatten().flatten() {
+                self.close(net, stream, why, now);
+            }
+            return self.events.push_back(Event::LinkDown(peer, link, why.to_owned()));
         }
         let Ok(complete) = self.links.add(peer, incarnation, link, (number, id)) else {
             return self.close(net, id, "another has that stream of the link", now);

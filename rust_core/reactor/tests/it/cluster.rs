@@ -278,9 +278,10 @@ impl Cluster {
         let workers = Arc::clone(&runtime);
         let mut core = NodeCore::open(fs, Path::new(DIR), &settings, workers, clock, draws)?;
         let incarnation = core.replication().incarnation();
-        let mut doors = Doors::new(self.limits);
-        doors.add_door(node.sockets.listen(PG), Kind::Clients, self.plan.slots);
-        doors.add_door(node.sockets.listen(PEER), Kind::Peers, 64);
+        let limits = Limits { clients_max: self.plan.slots, ..self.limits };
+        let mut doors = Doors::new(limits);
+        doors.add_door(node.sockets.listen(PG), Kind::Clients);
+        doors.add_door(node.sockets.listen(PEER), Kind::Peers);
         doors.attach(core);
         let control = Control::new(n, self.plan.nodes, incarnation, random.fork(3));
         let (verbs, wakes_at, written) = (vec![Verb::OpenClients], now, Map::new());

@@ -130,11 +130,11 @@ impl Control {
     /// Answers an event, if it wants an answer.
     pub fn decide(&mut self, now: Nanos, event: &Event, is_full: bool, verbs: &mut Vec<Verb>) {
         match event {
-            Event::Core(event) => {
+            Event::ElectionDue(groups) => {
                 let patience = if is_full { PATIENCE_WHEN_FULL } else { 0 };
-                for group in election_due(event) {
+                for group in groups {
                     let at = now + patience + self.random.below(BACK_OFF_MAX);
-                    self.campaigns.entry(group).or_insert(at);
+                    self.campaigns.entry(*group).or_insert(at);
                 }
             }
             Event::First { conn, message, .. } => verbs.push(match Hello::decode(message) {
@@ -179,17 +179,6 @@ impl Control {
             _ => {}
         }
     }
-}
-
-/// The groups for which an event says that an election is due.
-pub fn election_due(event: &[u8]) -> Vec<GroupId> {
-    let mut input = Decoder::new(event);
-    input.array().unwrap();
-    if input.str().unwrap() != "election_due" {
-        return Vec::new();
-    }
-    let count = input.array().unwrap().unwrap();
-    (0..count).map(|_| GroupId(input.u64().unwrap())).collect()
 }
 
 /// The answer to a session's event: the whole query to the one group of rows, or to the gateway.

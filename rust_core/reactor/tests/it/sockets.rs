@@ -9,15 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use minicbor::Decoder;
-use phantom_base::{Clock, GroupId, NodeId, SeededRandom, Spawner};
+use phantom_base::{Clock, NodeId, SeededRandom, Spawner};
 use phantom_node::control::NodeSettings;
 use phantom_node::core::NodeCore;
 use phantom_node::replication::{Formation, FormedMember, form};
 use phantom_node::runtime::Runtime;
 use phantom_node::runtime::real::{RealClock, RealSpawner};
 use phantom_reactor::doors::{Kind, Limits};
-use phantom_reactor::thread::{Listening, Reactor};
+use phantom_reactor::thread::{Listening, Reactor, World};
 use phantom_reactor::traffic::{Event, Verb};
 use phantom_vfs::{SimFs, Vfs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -37,22 +36,14 @@ struct Served {
 
 /// Answers events until the reactor has ended.
 fn control(reactor: &Reactor) {
-    let campaign = |group: u64| Verb::Campaign(vec![GroupId(group)]);
     loop {
         let fd = reactor.wakefd();
         let timeout = Timespec { tv_sec: 1, tv_nsec: 0 };
         let _ = poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&timeout));
         let mut verbs = Vec::new();
-        for event in reactor.take_events() {
+        for event in reactor.take_events(256) {
             match event {
-                Event::Core(event) => {
-                    let mut input = Decoder::new(&event);
-                    input.array().unwrap();
-                    if input.str().unwrap() == "election_due" {
-                        let count = input.array().unwrap().unwrap();
-                        verbs.extend((0..count).map(|_| campaign(input.u64().unwrap())));
-                    }
-                }
+                Event::ElectionDue(groups) => verbs.push(Verb::Campaign(groups)),
                 Event::Session(session, event, "plan", body) => {
                     verbs.push(Verb::Resume(session, event, plan(&body)));
                 }
@@ -79,15 +70,19 @@ fn serve(name: &str) -> Served {
     let local = UnixListener::bind(&path).unwrap();
     let (pg, peer) = [(), ()].map(|()| TcpListener::bind("127.0.0.1:0").unwrap()).into();
     let addresses = (pg.local_addr().unwrap(), peer.local_addr().unwrap());
-    let listening = |socket: OwnedFd, kind| Listening { socket, kind, slots: 100 };
+    let listening = |socket: OwnedFd, kind| Listening { socket, kind };
     let doors = vec![
         listening(pg.into(), Kind::Clients),
         listening(local.into(), Kind::Clients),
         listening(peer.into(), Kind::Peers),
     ];
     let clock: Arc<dyn Clock> = Arc::new(RealClock::new());
-    let reactor =
-        Reactor::start(doors, Limits::default(), Arc::clone(&clock), &RealSpawner).unwrap();
+    let world = World {
+        clock: Arc::clone(&clock),
+        random: Box::new(SeededRandom::new(2)),
+        end_process: |error| panic!("{error:?}"),
+    };
+    let reactor = Reactor::start(doors, Limits::default(), world, &RealSpawner).unwrap();
     let runtime = Arc::new(Runtime::threads(Arc::new(RealSpawner), 2).unwrap());
     let settings = NodeSettings {
         memory_bytes: 16 << 20,
