@@ -86,11 +86,13 @@ impl Reactor {
     pub fn start(
         listening: Vec<Listening>,
         limits: Limits,
+        security: Security,
         world: World,
         spawner: &dyn Spawner,
     ) -> io::Result<Self> {
         let mut net = RealNet::new()?;
         let mut doors = Doors::new(limits);
+        doors.secure(security);
         for Listening { socket, kind } in listening {
             let listener = net.listen(socket)?;
             doors.add_door(listener, kind);

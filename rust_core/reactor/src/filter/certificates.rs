@@ -12,6 +12,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use phantom_base::{Clock, Error, Nanos, Result, sqlstate};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -47,6 +48,7 @@ pub struct Pem {
 #[derive(Debug)]
 pub struct Certificates {
     own: Identity,
+    time: Arc<Time>,
     clients: Arc<ServerConfig>,
     peers: Arc<ServerConfig>,
     dials: Arc<ClientConfig>,
@@ -106,12 +108,17 @@ impl Certificates {
         dials.resumption = Resumption::disabled();
         dials.enable_sni = false;
         let (clients, peers, dials) = (Arc::new(clients), Arc::new(peers), Arc::new(dials));
-        Ok(Self { own, clients, peers, dials })
+        Ok(Self { own, time, clients, peers, dials })
     }
 
     /// Whom the node's own certificate names.
     pub fn own(&self) -> &Identity {
         &self.own
+    }
+
+    /// How long the node's own certificate is good.
+    pub fn left(&self) -> Duration {
+        self.own.ends.saturating_sub(Duration::from_secs(self.time.now().as_secs()))
     }
 
     /// The node's side of a client's connection.
@@ -166,7 +173,7 @@ struct Time(Arc<dyn Clock>);
 impl Time {
     fn now(&self) -> UnixTime {
         const S: Nanos = 1_000_000_000;
-        UnixTime::since_unix_epoch(std::time::Duration::from_secs(self.0.wall_ns() / S))
+        UnixTime::since_unix_epoch(Duration::from_secs(self.0.wall_ns() / S))
     }
 }
 

@@ -5,6 +5,7 @@
 //! name is the node's name or the client's role, its organization the cluster.
 
 use std::io;
+use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use x509_cert::certificate::CertificateInner;
@@ -27,6 +28,8 @@ pub struct Identity {
     pub cluster: String,
     /// It may be a server: it is a node.
     pub is_node: bool,
+    /// When the certificate ends, since the Unix epoch.
+    pub ends: Duration,
 }
 
 impl Identity {
@@ -45,6 +48,7 @@ impl Identity {
             name: text(found.subject(), COMMON_NAME)?
                 .ok_or_else(|| bad("a certificate without a common name"))?,
             cluster: text(found.subject(), ORGANIZATION_NAME)?.unwrap_or_default(),
+            ends: found.validity().not_after.to_unix_duration(),
             is_node: usage.is_some_and(|(_, usage)| usage.0.contains(&ID_KP_SERVER_AUTH)),
         })
     }

@@ -217,6 +217,8 @@ fn files_that_would_not_do_are_named() {
     let authority = Authority::new();
     let good = authority.sign(&Wanted::node("n1"));
     assert_eq!(read(&good).unwrap().own().name, "n1");
+    let ends = authority.sign(&Wanted { years: (2000, 2031), ..Wanted::node("n1") });
+    assert_eq!(read(&ends).unwrap().left().as_secs(), 365 * 86_400);
 
     let other = authority.sign(&Wanted::node("n1"));
     let mixed = Pem { key: other.key, ..good.clone() };

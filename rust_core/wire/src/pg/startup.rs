@@ -172,3 +172,51 @@ fn fatal(code: phantom_base::SqlState, message: impl Into<String>) -> Error {
 fn make_fatal(error: Error) -> Error {
     error.with_severity(Severity::Fatal)
 }
+
+#[cfg(test)]
+mod tests {
+    use phantom_base::sqlstate;
+
+    use super::*;
+    use crate::pg::{Identity, Progress};
+
+    const CANCEL: &[u8] = b"\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\x07\0\0\0\x09";
+
+    fn nobody() -> Admission {
+        let code = sqlstate::INVALID_AUTHORIZATION_SPECIFICATION;
+        Admission::Nobody(fatal(code, "a client from elsewhere must show a certificate"))
+    }
+
+    /// What a client hears that begins as `role`.
+    fn heard(admission: Admission, role: &str) -> String {
+        let mut session = PgSession::new(Identity { pid: 1, secret: 2 });
+        session.admit(admission);
+        let parameters = format!("user\0{role}\0database\0postgres\0\0");
+        let length = u32::try_from(parameters.len() + 8).unwrap();
+        let packet = [&length.to_be_bytes()[..], &[0, 3, 0, 0], parameters.as_bytes()].concat();
+        session.feed(&packet);
+        let progress = session.step(0);
+        assert_eq!(progress == Progress::Closing, session.role().is_empty());
+        String::from_utf8_lossy(&session.take_out(1 << 20).unwrap()).into_owned()
+    }
+
+    #[test]
+    fn a_client_is_whom_its_connection_lets_it_be() {
+        assert!(heard(Admission::Anyone, "alice").starts_with('R'));
+        assert!(heard(Admission::Role("alice".to_owned()), "alice").starts_with('R'));
+        let other = heard(Admission::Role("alice".to_owned()), "bob");
+        assert!(other.contains("C28000\0") && other.contains("for user \"bob\""), "{other}");
+        assert!(heard(nobody(), "alice").contains("must show a certificate"));
+    }
+
+    #[test]
+    fn a_cancellation_proves_itself_whoever_sends_it() {
+        let mut session = PgSession::new(Identity { pid: 1, secret: 2 });
+        session.admit(nobody());
+        session.feed(CANCEL);
+        assert_eq!(session.step(0), Progress::Closing);
+        let asked = session.next_request();
+        assert!(matches!(asked, Some(Request::Cancel { pid: 7, secret: 9 })), "{asked:?}");
+        assert_eq!(session.take_out(1 << 20), None);
+    }
+}
