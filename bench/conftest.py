@@ -1,6 +1,9 @@
-"""Lets suites import the tests' kit: nodes and servers are run the same way."""
+"""Lets suites import the tests' kit and their own: nodes and servers are run the same way."""
 
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parent.parent / "tests"))
+HERE = Path(__file__).parent
+
+# Two folders have the name `kit`, and are one package.
+sys.path += [str(HERE.parent / "tests"), str(HERE)]

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from kit.frontend import Frontend
 
@@ -48,9 +49,23 @@ def has_postgres() -> bool:
 DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 
 
+class Server(NamedTuple):
+    """A server that runs: where it listens, and its first process."""
+
+    port: int
+    pid: int
+
+
 @contextmanager
 def postgres(**overrides: str) -> Iterator[int]:
     """Run a fresh PostgreSQL 15 and give its port; `overrides` are settings."""
+    with postgres_server(**overrides) as server:
+        yield server.port
+
+
+@contextmanager
+def postgres_server(**overrides: str) -> Iterator[Server]:
+    """Run a fresh PostgreSQL 15; `overrides` are settings."""
     # Under /tmp: its own user must reach it, and pytest's directories are root's alone.
     with TemporaryDirectory(prefix="phantomdb-oracle-") as top:
         Path(top).chmod(0o755)
@@ -70,7 +85,7 @@ def postgres(**overrides: str) -> Iterator[int]:
             )
         try:
             _wait(server, port)
-            yield port
+            yield Server(port, server.pid)
         finally:
             server.send_signal(signal.SIGINT)  # Fast shutdown.
             try:
