@@ -221,7 +221,7 @@ class Links:
         """
         charter = {n: Address.parse(text) for n, (_, text) in self._node.members.items()}
         newest = [self._peers[number].told, self._where.in_rows(number), charter[number]]
-        others = {charter[n] for n in charter if n != number}
+        others = {self._where.own, *(charter[n] for n in charter if n != number)}
         others |= {
             peer.told for n, peer in self._peers.items() if n != number and peer.told is not None
         }

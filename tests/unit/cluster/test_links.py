@@ -200,7 +200,7 @@ def test_a_certificate_is_that_of_the_member_who_shows_it(fixture: Fixture) -> N
 def test_a_node_that_has_moved_is_dialled_where_it_says_that_it_is(fixture: Fixture) -> None:
     first, second, listed = (Address("10.0.0.3", port) for port in (1, 2, 3))
     assert fixture.links.addresses(3) == [THERE]
-    fixture.list[:] = [Address("127.0.0.1", 7001), listed]
+    fixture.list[:] = [Address("127.0.0.1", 7001), HERE, listed]
     assert fixture.links.addresses(3) == [THERE, listed], "those of others are others'"
     fixture.rows[3] = first
     assert fixture.links.addresses(3) == [first, THERE, listed]
