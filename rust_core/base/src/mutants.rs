@@ -12,6 +12,12 @@ pub const NAMES: &[&str] = &[
     "barrier_skipped",
     "vote_before_sync",
     "released_above_the_flushed_position",
+    "lease_kept_after_transfer",
+    "support_withdrawn_early",
+    "promise_forgotten_at_restart",
+    "read_below_an_expired_lease",
+    "own_epoch_shared_by_peers",
+    "second_poll_has_work",
 ];
 
 /// Whether the mutant `name` lives in this process.

@@ -36,6 +36,8 @@ pub const SECTION_BYTES_MAX: usize = FRAME_BYTES_MAX - HEADER_BYTES - SECTION_HE
 pub enum Section {
     /// Parcels of `phantom_raft`, one behind the other.
     Raft,
+    /// Parcels about promises between the nodes: signs of life.
+    Support,
     /// Parcels about read barriers.
     Barriers,
     /// A request to a group's leader; one a section.
@@ -56,10 +58,11 @@ impl Section {
         matches!(self, Self::Requests | Self::Replies | Self::Control)
     }
 
-    /// Its byte. 2 and 3 are kept for support and closed timestamps.
+    /// Its byte. 3 is kept for closed timestamps.
     pub fn code(self) -> u8 {
         match self {
             Self::Raft => 1,
+            Self::Support => 2,
             Self::Barriers => 4,
             Self::Requests => 5,
             Self::Replies => 6,
@@ -70,14 +73,14 @@ impl Section {
     }
 
     fn from_code(code: u8) -> Option<Self> {
-        let consensus = [Self::Raft, Self::Barriers, Self::Piece, Self::Clock];
+        let consensus = [Self::Raft, Self::Support, Self::Barriers, Self::Piece, Self::Clock];
         let beside = [Self::Requests, Self::Replies, Self::Control];
         consensus.into_iter().chain(beside).find(|section| section.code() == code)
     }
 
     /// Whether the contents of neighbours may be joined: those that are sequences of parcels.
     pub fn joins(self) -> bool {
-        matches!(self, Self::Raft | Self::Barriers)
+        matches!(self, Self::Raft | Self::Support | Self::Barriers)
     }
 }
 

@@ -41,11 +41,14 @@ const FRAME_TIME_MAX_NS: Nanos = 10_000_000_000;
 #[error("the queue to the peer is full, or the message is over 1 MiB")]
 pub struct QueueFull;
 
-/// The newest heartbeat and the newest answer to one, which say all that older ones did.
+/// The newest heartbeat and the newest answer to one, which say all that older ones did; and so with
+/// what is promised between the nodes.
 #[derive(Debug, Default)]
 struct Beats {
     heartbeat: Option<Vec<u8>>,
     answer: Option<Vec<u8>>,
+    asked: Option<Vec<u8>>,
+    given: Option<Vec<u8>>,
 }
 
 #[derive(Debug, Default)]
@@ -144,7 +147,8 @@ impl Link {
 
     /// Whether a heartbeat or an answer to one waits.
     pub fn has_beats(&self) -> bool {
-        self.beats.heartbeat.is_some() || self.beats.answer.is_some()
+        let Beats { heartbeat, answer, asked, given } = &self.beats;
+        [heartbeat, answer, asked, given].into_iter().any(Option::is_some)
     }
 
     /// Queues a parcel, unless the peer is away or its queue is full: Raft sends again.
@@ -157,6 +161,8 @@ impl Link {
         match parcel {
             Parcel::Heartbeat(_) => return self.beats.heartbeat = Some(bytes),
             Parcel::HeartbeatAnswer(_) => return self.beats.answer = Some(bytes),
+            Parcel::SupportAsked(_) => return self.beats.asked = Some(bytes),
+            Parcel::SupportGiven(_) => return self.beats.given = Some(bytes),
             Parcel::Group(_) => {}
         }
         let sent = if bytes.len() > WHOLE_BYTES_MAX {
@@ -215,7 +221,10 @@ impl Link {
         if let Some(clock) = clock {
             builder.add(Section::Clock, &clock);
         }
-        let Beats { heartbeat, answer } = std::mem::take(&mut self.beats);
+        let Beats { heartbeat, answer, asked, given } = std::mem::take(&mut self.beats);
+        for promise in [asked, given].into_iter().flatten() {
+            builder.add(Section::Support, &promise);
+        }
         for beat in [heartbeat, answer].into_iter().flatten() {
             builder.add(Section::Raft, &beat);
         }
@@ -309,7 +318,7 @@ impl Link {
         let mut inbound = Vec::new();
         for (section, bytes) in frame.sections {
             match section {
-                Section::Raft | Section::Barriers => {
+                Section::Raft | Section::Support | Section::Barriers => {
                     let mut reader = Reader::new(&bytes);
                     while !reader.is_empty() {
                         inbound.push(Inbound::Parcel(decode_parcel(&mut reader)?));
@@ -476,7 +485,8 @@ mod tests {
     fn what_travels_beside_raft_leaves_without_a_stamp_and_raft_waits_in_its_order() {
         let (mut sender, mut receiver) = pair();
         let Parcel::Group(message) = append(0) else { unreachable!("it is a group's") };
-        let farewell = Parcel::Group(Message { body: Body::Farewell, ..message });
+        let farewell =
+            Parcel::Group(Message { body: Body::Farewell { served: Timestamp::MIN }, ..message });
         sender.send_parcel(&append(1));
         sender.send_parcel(&farewell);
         sender.send(STREAM_CONTROL, Section::Control, b"news".to_vec()).unwrap();

@@ -4,7 +4,8 @@
 //! log, messages that may leave, ranges to apply, answers and events. It never does any of it.
 //! The algorithm is Raft (Ongaro, "Consensus: Bridging Theory and Practice", 2014) with pre-vote
 //! (9.6), check-quorum (6.2) and read-index rounds (6.4), with the semantics of etcd's library
-//! where the thesis leaves a choice. The rules R1-R14 in the comments are those of the design.
+//! where the thesis leaves a choice. Leaders read without a round under leases that rest on promises
+//! between nodes (`support`). The rules R1-R14 in the comments are those of the design.
 //!
 //! - Nothing leaves that relies on bytes not yet durable: a vote or append answer waits for the
 //!   log address of what it promises, and the own vote and own entries count only then (R1, R2).
@@ -23,6 +24,7 @@ mod machine;
 mod message;
 mod progress;
 mod quorum;
+mod support;
 mod types;
 mod wire;
 
@@ -30,7 +32,8 @@ pub use entries::{Entries, Entry, Position};
 pub use error::{Contradiction, Refused};
 pub use group::{GroupStatus, MemberStatus, RoleName};
 pub use machine::Machine;
-pub use message::{Body, Heartbeat, HeartbeatAnswer, Line, LineAnswer, Message, Parcel};
+pub use message::{Body, Heartbeat, HeartbeatAnswer, Line, LineAnswer, Message, Parcel, Parting};
+pub use support::{Promise, SupportState};
 pub use types::{
     BarrierAnswer, BarrierOutcome, Committed, Done, Event, HardState, Identity, Limits, LogRecord,
     LostWhy, Member, Outcome, Ready, Restored, Room, Token,

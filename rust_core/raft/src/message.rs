@@ -6,7 +6,7 @@
 
 use phantom_base::{GroupId, LogIndex, ReplicaId, Term, Timestamp};
 
-use crate::{Entry, Position};
+use crate::{Entry, Position, Promise};
 
 /// One thing to tell a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,20 @@ pub enum Parcel {
     Heartbeat(Heartbeat),
     /// Its answer.
     HeartbeatAnswer(HeartbeatAnswer),
+    /// "Count on me." For all groups that the sender leads or will lead.
+    SupportAsked(Promise),
+    /// What the sender has promised, or that it has withdrawn an epoch.
+    SupportGiven(Promise),
+}
+
+/// The word of a replica that leads nothing, in `term` or before, and never will: nobody need help
+/// it any more who has passed what it served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parting {
+    /// 0 says that there is nothing to tell.
+    pub term: Term,
+    /// No read by lease was above.
+    pub served: Timestamp,
 }
 
 /// A message between two replicas of a group.
@@ -46,11 +60,15 @@ pub enum Body {
     PreVoteAnswer {
         /// Yes or no.
         granted: bool,
+        /// Whoever waits for the answerer, as its leader, need not.
+        parting: Parting,
     },
     /// Vote for me in this term.
     Vote {
         /// The end of the candidate's log.
         last: Position,
+        /// The word of a leader that left for this candidate.
+        permit: Parting,
     },
     /// The answer; durable (R1).
     VoteAnswer {
@@ -70,6 +88,8 @@ pub enum Body {
     Accepted {
         /// The last equal index.
         matched: LogIndex,
+        /// In which epoch the sender has promised to help this leader alone; durable. 0 is none.
+        epoch: u64,
     },
     /// The sender's log has no such `prev`.
     Rejected {
@@ -84,11 +104,16 @@ pub enum Body {
         index: LogIndex,
     },
     /// The leader steps down: elect another.
-    Farewell,
+    Farewell {
+        /// No read by lease was above.
+        served: Timestamp,
+    },
     /// The leader steps down for a member that misses nothing: that one stands at once.
     Handover {
         /// Who should lead next.
         heir: ReplicaId,
+        /// No read by lease was above.
+        served: Timestamp,
     },
     /// The leader keeps nothing before `first`, and the receiver needs it.
     TooFarBehind {
@@ -167,6 +192,13 @@ pub struct HeartbeatAnswer {
     pub lines: Vec<LineAnswer>,
 }
 
+impl HeartbeatAnswer {
+    /// Whether any of its lines promises something.
+    pub(crate) fn promises(&self) -> bool {
+        self.lines.iter().any(|line| line.epoch > 0)
+    }
+}
+
 /// One group of a heartbeat's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineAnswer {
@@ -180,4 +212,6 @@ pub struct LineAnswer {
     pub term: Term,
     /// What the answerer has applied.
     pub applied: LogIndex,
+    /// In which epoch it has promised to help this leader alone; durable. 0 is none.
+    pub epoch: u64,
 }

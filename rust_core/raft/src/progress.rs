@@ -86,6 +86,8 @@ pub struct Progress {
     pub state: State,
     /// When it last said anything in this term.
     pub heard_at: Nanos,
+    /// In which epoch it has promised to help this leader alone; 0 while it has not said.
+    pub epoch: u64,
     /// What it said that it has applied.
     pub applied: LogIndex,
     /// Whether its disk is under its reserve, as it said last in this term; unknown until it has.
@@ -104,6 +106,7 @@ impl Progress {
             next,
             state: State::Probe { again: None },
             heard_at: now,
+            epoch: 0,
             applied: LogIndex(0),
             short_of_room: None,
             commit_told: LogIndex(0),

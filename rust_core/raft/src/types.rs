@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use phantom_base::{GroupId, LogIndex, Nanos, NodeId, ReplicaId, Term, Timestamp};
 
-use crate::{Entry, Parcel, Refused};
+use crate::{Entry, Parcel, Refused, SupportState};
 
 /// The caller's name for a proposal or a barrier; comes back in the answer.
 pub type Token = u64;
@@ -38,9 +38,10 @@ pub struct HardState {
     pub vote: ReplicaId,
     /// What it knew to be committed; may be behind, and ahead of the entries that survived.
     pub commit: LogIndex,
-    /// The leader that it followed in that term; replica 0 is nobody.
+    /// The leader that it followed in that term, or, with an epoch, that it has promised to help
+    /// alone, perhaps in an earlier one; replica 0 is nobody.
     pub lead: ReplicaId,
-    /// The epoch of that leader's support; 0 while there is none.
+    /// The epoch of that promise (R10); 0 is none.
     pub lead_epoch: u64,
 }
 
@@ -72,6 +73,8 @@ pub struct Limits {
     pub election_min_ns: Nanos,
     /// Longest such silence.
     pub election_max_ns: Nanos,
+    /// For how long nodes are asked to count on this one: how long a lease lasts.
+    pub support_ns: Nanos,
     /// How long logs take to be durable, by the median of the members; 0 while nobody has said.
     pub sync_ns: Nanos,
     /// Entries in one append message, unless a single one is larger.
@@ -110,6 +113,7 @@ impl Default for Limits {
             heartbeat_ns: 150 * MS,
             election_min_ns: 1_000 * MS,
             election_max_ns: 2_000 * MS,
+            support_ns: 1_000 * MS,
             sync_ns: 0,
             append_bytes: 256 << 10,
             window_messages: 256,
@@ -152,6 +156,8 @@ pub enum LogRecord {
         /// At least one entry, indexes rising by one.
         entries: Vec<Entry>,
     },
+    /// Replaces what the node must remember of its promises.
+    Support(SupportState),
 }
 
 /// Entries that are committed and durable here, to be applied in order.

@@ -4,11 +4,13 @@
 //! parcel     kind u8, then for a group message: gid u64 | from u32 | to u32 | term u64 | fields
 //! entries    count u32 of (term u64 | length u32 | data); indexes follow from the one before them
 //! heartbeat  kind u8 | incarnation u32 | count u32 of (gid | from | to | term | commit | all_have)
-//! answer     kind u8 | count u32 of (gid | from | to | term | applied); its kind tells
-//!            whether the answerer is short of room
+//! answer     kind u8 | count u32 of (gid | from | to | term | applied [| epoch u64]); its kind
+//!            tells whether the answerer is short of room, and whether there are epochs
+//! support    kind u8 | epoch u64 | until u64
 //! ```
 //!
-//! Parcels stand one behind the other in a section of a frame. Wrong bytes are the peer's error,
+//! Messages that promise something have kinds of their own; without they are written as before
+//! there were promises. Parcels stand one behind the other in a section of a frame. Wrong bytes are the peer's error,
 //! never a panic; counts are believed only as far as bytes follow.
 
 use std::sync::Arc;
@@ -16,7 +18,8 @@ use std::sync::Arc;
 use phantom_base::bytes::{Reader, Truncated};
 use phantom_base::{GroupId, LogIndex, ReplicaId, Term, Timestamp};
 
-use crate::{Body, Entry, Heartbeat, HeartbeatAnswer, Line, LineAnswer, Message, Parcel, Position};
+use crate::{Body, Entry, Heartbeat, HeartbeatAnswer, Line, LineAnswer, Message, Parcel, Parting};
+use crate::{Position, Promise};
 
 /// Bytes of a peer that are no parcel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,26 +47,41 @@ pub enum MalformedParcel {
 const HEARTBEAT: u8 = 32;
 const HEARTBEAT_ANSWER: u8 = 33;
 const HEARTBEAT_ANSWER_SHORT: u8 = 34;
+const PROMISING_ANSWER: u8 = 35;
+const PROMISING_ANSWER_SHORT: u8 = 36;
+const SUPPORT_ASKED: u8 = 37;
+const SUPPORT_GIVEN: u8 = 38;
 
 const FAREWELL: u8 = 9;
 const HANDOVER: u8 = 15;
+const PARTING_PRE_VOTE_ANSWER: u8 = 16;
+const PERMITTED_VOTE: u8 = 17;
+const PROMISING_ACCEPTED: u8 = 18;
+const PARTING_FAREWELL: u8 = 19;
+
+/// No parting at all.
+const NONE: Parting = Parting { term: Term(0), served: Timestamp::MIN };
 
 /// Whether an encoded parcel is the word of a leader that goes, on which no promise rests.
 pub fn is_parting(encoded: &[u8]) -> bool {
-    encoded.first().is_some_and(|kind| [FAREWELL, HANDOVER].contains(kind))
+    encoded.first().is_some_and(|kind| [FAREWELL, HANDOVER, PARTING_FAREWELL].contains(kind))
 }
 
 fn kind_of(body: &Body) -> u8 {
     match body {
         Body::PreVote { .. } => 1,
-        Body::PreVoteAnswer { .. } => 2,
-        Body::Vote { .. } => 3,
+        Body::PreVoteAnswer { parting: NONE, .. } => 2,
+        Body::PreVoteAnswer { .. } => PARTING_PRE_VOTE_ANSWER,
+        Body::Vote { permit: NONE, .. } => 3,
+        Body::Vote { .. } => PERMITTED_VOTE,
         Body::VoteAnswer { .. } => 4,
         Body::Append { .. } => 5,
-        Body::Accepted { .. } => 6,
+        Body::Accepted { epoch: 0, .. } => 6,
+        Body::Accepted { .. } => PROMISING_ACCEPTED,
         Body::Rejected { .. } => 7,
         Body::Commit { .. } => 8,
-        Body::Farewell => FAREWELL,
+        Body::Farewell { served: Timestamp::MIN } => FAREWELL,
+        Body::Farewell { .. } => PARTING_FAREWELL,
         Body::TooFarBehind { .. } => 10,
         Body::Round { .. } => 11,
         Body::RoundAnswer { .. } => 12,
@@ -78,19 +96,27 @@ pub fn encoded_len(parcel: &Parcel) -> usize {
     const GROUP: usize = 1 + 8 + 4 + 4 + 8;
     match parcel {
         Parcel::Heartbeat(beat) => 1 + 4 + 4 + beat.lines.len() * 40,
-        Parcel::HeartbeatAnswer(answer) => 1 + 4 + answer.lines.len() * 32,
+        Parcel::HeartbeatAnswer(answer) => {
+            1 + 4 + answer.lines.len() * if answer.promises() { 40 } else { 32 }
+        }
+        Parcel::SupportAsked(_) | Parcel::SupportGiven(_) => 1 + 16,
         Parcel::Group(message) => {
             GROUP
                 + match &message.body {
-                    Body::PreVote { .. } | Body::Vote { .. } => 16,
-                    Body::PreVoteAnswer { .. } | Body::VoteAnswer { .. } => 1,
+                    Body::PreVote { .. }
+                    | Body::Vote { permit: NONE, .. }
+                    | Body::Accepted { epoch: 1.., .. } => 16,
+                    Body::Vote { .. } => 32,
+                    Body::PreVoteAnswer { parting: NONE, .. } | Body::VoteAnswer { .. } => 1,
+                    Body::PreVoteAnswer { .. } => 17,
                     Body::Append { entries, .. } => {
                         28 + entries.iter().map(|e| 12 + e.data.len()).sum::<usize>()
                     }
                     Body::Rejected { .. } | Body::Answer { .. } => 24,
-                    Body::Farewell => 0,
-                    Body::Handover { .. } => 4,
-                    Body::Accepted { .. }
+                    Body::Farewell { served: Timestamp::MIN } => 0,
+                    Body::Handover { .. } => 12,
+                    Body::Farewell { .. }
+                    | Body::Accepted { .. }
                     | Body::Commit { .. }
                     | Body::TooFarBehind { .. }
                     | Body::Round { .. }
@@ -117,14 +143,24 @@ pub fn encode_parcel(parcel: &Parcel, out: &mut Vec<u8>) {
             }
         }
         Parcel::HeartbeatAnswer(answer) => {
-            let short = answer.short_of_room;
-            out.push(if short { HEARTBEAT_ANSWER_SHORT } else { HEARTBEAT_ANSWER });
+            let promises = answer.promises();
+            out.push(match (promises, answer.short_of_room) {
+                (false, false) => HEARTBEAT_ANSWER,
+                (false, true) => HEARTBEAT_ANSWER_SHORT,
+                (true, false) => PROMISING_ANSWER,
+                (true, true) => PROMISING_ANSWER_SHORT,
+            });
             put_count(out, answer.lines.len());
             for line in &answer.lines {
                 put_route(out, line.gid, line.from, line.to, line.term);
                 put_u64(out, line.applied.0);
+                if promises {
+                    put_u64(out, line.epoch);
+                }
             }
         }
+        Parcel::SupportAsked(promise) => put_promise(out, SUPPORT_ASKED, *promise),
+        Parcel::SupportGiven(promise) => put_promise(out, SUPPORT_GIVEN, *promise),
     }
     assert_eq!(out.len() - start, encoded_len(parcel), "{parcel:?}");
 }
@@ -133,10 +169,16 @@ fn encode_message(message: &Message, out: &mut Vec<u8>) {
     out.push(kind_of(&message.body));
     put_route(out, message.gid, message.from, message.to, message.term);
     match &message.body {
-        Body::PreVote { last } | Body::Vote { last } => put_position(out, *last),
-        Body::PreVoteAnswer { granted } | Body::VoteAnswer { granted } => {
-            out.push(u8::from(*granted));
+        Body::PreVote { last } => put_position(out, *last),
+        Body::Vote { last, permit } => {
+            put_position(out, *last);
+            put_parting(out, *permit);
         }
+        Body::PreVoteAnswer { granted, parting } => {
+            out.push(u8::from(*granted));
+            put_parting(out, *parting);
+        }
+        Body::VoteAnswer { granted } => out.push(u8::from(*granted)),
         Body::Append { prev, commit, entries } => {
             put_position(out, *prev);
             put_u64(out, commit.0);
@@ -151,9 +193,13 @@ fn encode_message(message: &Message, out: &mut Vec<u8>) {
             put_u64(out, prev.0);
             put_position(out, *hint);
         }
-        Body::Accepted { matched: index }
-        | Body::Commit { index }
-        | Body::TooFarBehind { first: index } => put_u64(out, index.0),
+        Body::Accepted { matched, epoch } => {
+            put_u64(out, matched.0);
+            if *epoch > 0 {
+                put_u64(out, *epoch);
+            }
+        }
+        Body::Commit { index } | Body::TooFarBehind { first: index } => put_u64(out, index.0),
         Body::Round { context: number }
         | Body::RoundAnswer { context: number }
         | Body::Ask { request: number } => put_u64(out, *number),
@@ -162,8 +208,25 @@ fn encode_message(message: &Message, out: &mut Vec<u8>) {
             put_u64(out, index.0);
             put_u64(out, stamp.0);
         }
-        Body::Handover { heir } => out.extend_from_slice(&heir.0.to_le_bytes()),
-        Body::Farewell => {}
+        Body::Handover { heir, served } => {
+            out.extend_from_slice(&heir.0.to_le_bytes());
+            put_u64(out, served.0);
+        }
+        Body::Farewell { served: Timestamp::MIN } => {}
+        Body::Farewell { served } => put_u64(out, served.0),
+    }
+}
+
+fn put_promise(out: &mut Vec<u8>, kind: u8, promise: Promise) {
+    out.push(kind);
+    put_u64(out, promise.epoch);
+    put_u64(out, promise.until.0);
+}
+
+fn put_parting(out: &mut Vec<u8>, parting: Parting) {
+    if parting != NONE {
+        put_u64(out, parting.term.0);
+        put_u64(out, parting.served.0);
     }
 }
 
@@ -201,14 +264,9 @@ pub fn decode_parcel(reader: &mut Reader<'_>) -> Result<Parcel, MalformedParcel>
             })?;
             Ok(Parcel::Heartbeat(Heartbeat { incarnation, lines }))
         }
-        HEARTBEAT_ANSWER | HEARTBEAT_ANSWER_SHORT => {
-            let short_of_room = kind == HEARTBEAT_ANSWER_SHORT;
-            let lines = repeat(reader, |r| {
-                let (gid, from, to, term) = route(r)?;
-                Ok(LineAnswer { gid, from, to, term, applied: index(r)? })
-            })?;
-            Ok(Parcel::HeartbeatAnswer(HeartbeatAnswer { short_of_room, lines }))
-        }
+        HEARTBEAT_ANSWER..=PROMISING_ANSWER_SHORT => decode_answer(kind, reader),
+        SUPPORT_ASKED => Ok(Parcel::SupportAsked(promise(reader)?)),
+        SUPPORT_GIVEN => Ok(Parcel::SupportGiven(promise(reader)?)),
         _ => {
             let (gid, from, to, term) = route(reader)?;
             let body = decode_body(kind, term, reader)?;
@@ -217,12 +275,25 @@ pub fn decode_parcel(reader: &mut Reader<'_>) -> Result<Parcel, MalformedParcel>
     }
 }
 
+fn decode_answer(kind: u8, reader: &mut Reader<'_>) -> Result<Parcel, MalformedParcel> {
+    let short_of_room = [HEARTBEAT_ANSWER_SHORT, PROMISING_ANSWER_SHORT].contains(&kind);
+    let lines = repeat(reader, |r| {
+        let (gid, from, to, term) = route(r)?;
+        let applied = index(r)?;
+        let epoch = if kind >= PROMISING_ANSWER { r.u64()? } else { 0 };
+        Ok(LineAnswer { gid, from, to, term, applied, epoch })
+    })?;
+    Ok(Parcel::HeartbeatAnswer(HeartbeatAnswer { short_of_room, lines }))
+}
+
 /// `sent_in` is the sender's term.
 fn decode_body(kind: u8, sent_in: Term, r: &mut Reader<'_>) -> Result<Body, MalformedParcel> {
     Ok(match kind {
         1 => Body::PreVote { last: position(r)? },
-        2 => Body::PreVoteAnswer { granted: flag(r)? },
-        3 => Body::Vote { last: position(r)? },
+        2 => Body::PreVoteAnswer { granted: flag(r)?, parting: NONE },
+        PARTING_PRE_VOTE_ANSWER => Body::PreVoteAnswer { granted: flag(r)?, parting: parting(r)? },
+        3 => Body::Vote { last: position(r)?, permit: NONE },
+        PERMITTED_VOTE => Body::Vote { last: position(r)?, permit: parting(r)? },
         4 => Body::VoteAnswer { granted: flag(r)? },
         5 => {
             let (prev, commit) = (position(r)?, index(r)?);
@@ -239,16 +310,18 @@ fn decode_body(kind: u8, sent_in: Term, r: &mut Reader<'_>) -> Result<Body, Malf
             })?;
             Body::Append { prev, commit, entries }
         }
-        6 => Body::Accepted { matched: index(r)? },
+        6 => Body::Accepted { matched: index(r)?, epoch: 0 },
+        PROMISING_ACCEPTED => Body::Accepted { matched: index(r)?, epoch: r.u64()? },
         7 => Body::Rejected { prev: index(r)?, hint: position(r)? },
         8 => Body::Commit { index: index(r)? },
-        FAREWELL => Body::Farewell,
+        FAREWELL => Body::Farewell { served: Timestamp::MIN },
+        PARTING_FAREWELL => Body::Farewell { served: Timestamp(r.u64()?) },
         10 => Body::TooFarBehind { first: index(r)? },
         11 => Body::Round { context: r.u64()? },
         12 => Body::RoundAnswer { context: r.u64()? },
         13 => Body::Ask { request: r.u64()? },
         14 => Body::Answer { request: r.u64()?, index: index(r)?, stamp: Timestamp(r.u64()?) },
-        HANDOVER => Body::Handover { heir: ReplicaId(r.u32()?) },
+        HANDOVER => Body::Handover { heir: ReplicaId(r.u32()?), served: Timestamp(r.u64()?) },
         _ => return Err(MalformedParcel::UnknownKind(kind)),
     })
 }
@@ -292,6 +365,14 @@ fn position(reader: &mut Reader<'_>) -> Result<Position, MalformedParcel> {
     Ok(Position { index, term: term(reader)? })
 }
 
+fn promise(reader: &mut Reader<'_>) -> Result<Promise, MalformedParcel> {
+    Ok(Promise { epoch: reader.u64()?, until: Timestamp(reader.u64()?) })
+}
+
+fn parting(reader: &mut Reader<'_>) -> Result<Parting, MalformedParcel> {
+    Ok(Parting { term: term(reader)?, served: Timestamp(reader.u64()?) })
+}
+
 type Route = (GroupId, ReplicaId, ReplicaId, Term);
 
 fn route(reader: &mut Reader<'_>) -> Result<Route, MalformedParcel> {
@@ -313,17 +394,22 @@ mod tests {
             data: Arc::from(data),
         };
         let entries = vec![entry(8, 3, b"one"), entry(9, 4, b"")];
+        let parting = Parting { term: Term(3), served: Timestamp(1 << 40) };
         let bodies = vec![
             Body::PreVote { last: at(7, 3) },
-            Body::PreVoteAnswer { granted: true },
-            Body::Vote { last: at(7, 3) },
+            Body::PreVoteAnswer { granted: true, parting: NONE },
+            Body::PreVoteAnswer { granted: false, parting },
+            Body::Vote { last: at(7, 3), permit: NONE },
+            Body::Vote { last: at(7, 3), permit: parting },
             Body::VoteAnswer { granted: false },
             Body::Append { prev: at(7, 3), commit: LogIndex(6), entries },
-            Body::Accepted { matched: LogIndex(9) },
+            Body::Accepted { matched: LogIndex(9), epoch: 0 },
+            Body::Accepted { matched: LogIndex(9), epoch: 1 << 32 },
             Body::Rejected { prev: LogIndex(9), hint: at(4, 2) },
             Body::Commit { index: LogIndex(9) },
-            Body::Farewell,
-            Body::Handover { heir: ReplicaId(3) },
+            Body::Farewell { served: Timestamp::MIN },
+            Body::Farewell { served: parting.served },
+            Body::Handover { heir: ReplicaId(3), served: parting.served },
             Body::TooFarBehind { first: LogIndex(100) },
             Body::Round { context: 77 },
             Body::RoundAnswer { context: 77 },
@@ -341,11 +427,13 @@ mod tests {
         let (commit, all_have, applied) = (LogIndex(9), LogIndex(8), LogIndex(7));
         let line = Line { gid, from, to, term, commit, all_have };
         parcels.push(Parcel::Heartbeat(Heartbeat { incarnation: 6, lines: vec![line, line] }));
-        let line = LineAnswer { gid, from, to, term, applied };
-        for short_of_room in [false, true] {
+        for (short_of_room, epoch) in [(false, 0), (true, 0), (false, 7), (true, 7)] {
+            let line = LineAnswer { gid, from, to, term, applied, epoch };
             let answer = HeartbeatAnswer { short_of_room, lines: vec![line] };
             parcels.push(Parcel::HeartbeatAnswer(answer));
         }
+        let promise = Promise { epoch: 1 << 32, until: Timestamp(1 << 40) };
+        parcels.extend([Parcel::SupportAsked(promise), Parcel::SupportGiven(promise)]);
         parcels
     }
 
@@ -379,7 +467,7 @@ mod tests {
         let at = |index, term| Position { index: LogIndex(index), term: Term(term) };
         let data: Arc<[u8]> = Arc::from(&b"x"[..]);
         let entry = |index, term| Entry { index: LogIndex(index), term: Term(term), data };
-        let (future, vote) = (entry(8, 5), Body::Vote { last: at(7, 3) });
+        let (future, vote) = (entry(8, 5), Body::Vote { last: at(7, 3), permit: NONE });
         let append = Body::Append { prev: at(7, 3), commit: LogIndex(6), entries: vec![future] };
         let refused = [
             (4, append, MalformedParcel::BadEntries),

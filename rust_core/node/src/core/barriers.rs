@@ -71,7 +71,8 @@ impl OwnBarriers {
     fn put(&mut self, replication: &mut Replication, token: u64) {
         let Some(barrier) = self.open.get(&token) else { return };
         match replication.barrier(barrier.group, token) {
-            Ok(()) => {}
+            Ok(None) => {}
+            Ok(Some(_)) => self.end(token, Ok(())),
             Err(
                 Refused::Starting
                 | Refused::Raft(

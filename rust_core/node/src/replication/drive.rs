@@ -10,6 +10,7 @@ use super::clock::ClockNews;
 use super::error::Result;
 use super::formation::{encode_bound, encode_hard_state, group_slot, node_slot};
 use super::log_view::LogView;
+use super::support::encode_support;
 use super::{Effects, Replication};
 use crate::link::{Link, STREAM_BULK, STREAM_CONTROL};
 use crate::runtime::Pool;
@@ -77,6 +78,7 @@ impl Replication {
             self.mind_syncs(now);
             moved |= self.take_durable(now)?;
             moved |= self.take_clock_news(now);
+            self.tell_time();
             moved |= self.mind_room(now);
             let more = self.stamps.is_settled() && self.take_ready(now)?;
             moved |= more;
@@ -230,7 +232,8 @@ impl Replication {
             // Whatever the machine has waits for the clock.
             return LOOK_AGAIN_NS;
         }
-        if self.has_more || self.machine.has_ready() {
+        let has_ready = self.machine.has_ready() && !mutant!("second_poll_has_work");
+        if self.has_more || has_ready {
             return 0;
         }
         let now = self.clock.monotonic_ns();
@@ -255,6 +258,7 @@ fn reclaim(engine: &Engine) -> phantom_lsm::Result<()> {
 
 /// A record of the machine in the log's terms.
 enum Encoded<'a> {
+    Support(Vec<u8>),
     State(Stream, Vec<u8>),
     Append(Stream, LogIndex, Vec<Entry<'a>>),
 }
@@ -262,6 +266,7 @@ enum Encoded<'a> {
 impl Encoded<'_> {
     fn as_record(&self) -> Record<'_> {
         match self {
+            Self::Support(bytes) => Record::Node { slot: node_slot::SUPPORT, bytes },
             Self::State(stream, bytes) => {
                 Record::State { stream: *stream, slot: group_slot::HARD_STATE, bytes }
             }
@@ -275,6 +280,7 @@ impl Encoded<'_> {
 /// One record of the machine; entries over `RECORD_BYTES` become several.
 fn encode_record<'a>(record: &'a LogRecord) -> Vec<Encoded<'a>> {
     match record {
+        LogRecord::Support(state) => vec![Encoded::Support(encode_support(state))],
         LogRecord::State { gid, state } => {
             vec![Encoded::State(Stream(gid.0), encode_hard_state(state))]
         }

@@ -35,6 +35,8 @@ pub mod node_slot {
     pub const HLC_BOUND: u64 = 3;
     /// The message that founded the cluster.
     pub const CHARTER: u64 = 4;
+    /// What other nodes were promised.
+    pub const SUPPORT: u64 = 5;
 }
 
 /// `state` slots of a group's stream.

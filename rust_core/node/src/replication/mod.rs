@@ -10,8 +10,9 @@
 //!   latest. `poll` never waits for a disk. An error of `poll` ends the process: a failed sync is
 //!   never tried again.
 //! - `propose` an entry where this node leads; the token comes back in `Effects::done`, as
-//!   `Committed` only once the entry is applied here. `barrier` in any group, on any node; the
-//!   token comes back in `Effects::barriers`, open once this node has applied what it needs.
+//!   `Committed` only once the entry is applied here. `barrier` in any group, on any node: a leader
+//!   with a lease answers at once, else the token comes back in `Effects::barriers`, open once this
+//!   node has applied what it needs.
 //! - `Effects::out` names streams with bytes: `take_out` them. Bytes of a peer go into `feed`,
 //!   which may take fewer than it is given. `connected` and `disconnected` frame every link.
 //! - `send` carries requests, replies and control messages beside Raft's; they come out of
@@ -35,6 +36,7 @@ mod formation;
 mod log_view;
 mod peers;
 mod room;
+mod support;
 mod syncs;
 mod verbs;
 mod workers;
@@ -64,6 +66,7 @@ use entry::{EntryKind, encode_entry};
 use formation::{node_slot, read_bound, read_formation, read_groups};
 use log_view::LogView;
 use room::RoomWatch;
+use support::read_support;
 use syncs::SyncWatch;
 use workers::{EngineWorker, LogWorker};
 
@@ -212,7 +215,8 @@ impl Replication {
 
         let identity = Identity { node: formation.node, incarnation };
         let noop = encode_entry(EntryKind::Noop, &[]);
-        let mut machine = Machine::new(identity, settings.limits, noop, random);
+        let support = read_support(&log)?;
+        let mut machine = Machine::new(identity, settings.limits, &support, noop, random);
         let marks = restore_groups(&mut machine, &engine, formation.node, &*clock)?;
 
         let replayed_bytes = marks

@@ -89,6 +89,7 @@ impl Replication {
         }
         // Before anything that it carries is acted on: no path forgets the clock (C10).
         self.stamps.merge(frame.hlc, &*self.clock)?;
+        self.tell_time();
         let now = self.clock.monotonic_ns();
         for inbound in self.link(peer)?.open_frame(frame)? {
             match inbound {

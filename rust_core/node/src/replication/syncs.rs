@@ -45,6 +45,7 @@ impl Replication {
         let pace = self.log.pace(now);
         // All members do not find out in the same moment that their disks have become slow.
         self.stamps.set_sync(pace.usual.max(pace.recent));
+        self.mind_silence(pace.pending);
         let usual = median(self.stamps.syncs(now));
         self.machine.set_sync(usual.min(PACE_MAX_NS));
         let own = if pace.pending >= STALL_NS { pace.pending } else { pace.usual };

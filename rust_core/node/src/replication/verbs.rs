@@ -30,12 +30,6 @@ impl Replication {
         Ok(self.machine.propose(now, gid, encode_entry(kind, body), token)?)
     }
 
-    /// Asks for a read barrier in a group of this node, whoever leads it.
-    pub fn barrier(&mut self, gid: GroupId, token: Token) -> std::result::Result<(), Refused> {
-        self.refuse_while_starting()?;
-        Ok(self.machine.barrier(self.clock.monotonic_ns(), gid, token)?)
-    }
-
     /// Begins elections; an answer per group.
     pub fn campaign(
         &mut self,
@@ -63,7 +57,7 @@ impl Replication {
         Ok(self.machine.leave(self.clock.monotonic_ns(), gid)?)
     }
 
-    fn refuse_while_starting(&self) -> std::result::Result<(), Refused> {
+    pub(super) fn refuse_while_starting(&self) -> std::result::Result<(), Refused> {
         if self.stamps.is_settled() { Ok(()) } else { Err(Refused::Starting) }
     }
 
@@ -145,7 +139,8 @@ impl Replication {
     }
 
     /// Makes everything durable and lets the workers go; the runtime may be closed then.
-    pub fn close(self) -> Result<()> {
+    pub fn close(mut self) -> Result<()> {
+        self.log_last_words()?;
         Ok(self.engine.sync()?)
     }
 }

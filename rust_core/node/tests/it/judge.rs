@@ -37,6 +37,9 @@ pub struct Judge {
     pub lost: Map<GroupId, Set<u64>>,
     pub barriers_opened: u64,
     pub elections: u64,
+    /// The first and the last stamp that was read by lease in each term.
+    leases: Map<(GroupId, Term), (Timestamp, Timestamp)>,
+    pub lease_reads: u64,
 }
 
 /// The token that a batch carries in its transaction id.
@@ -114,6 +117,20 @@ impl Judge {
                 answer.gid,
                 asked.stamp
             );
+        }
+    }
+
+    /// Leases of a group are apart: no other term was read by lease at this stamp.
+    pub fn lease(&mut self, gid: GroupId, outcome: BarrierOutcome) {
+        let BarrierOutcome::Open { stamp, term, .. } = outcome else { panic!("{outcome:?}") };
+        self.lease_reads += 1;
+        let own = self.leases.entry((gid, term)).or_insert((stamp, stamp));
+        *own = (own.0.min(stamp), own.1.max(stamp));
+        for ((group, other), (first, last)) in &self.leases {
+            let is_before = *other < term && *last < stamp;
+            let is_after = *other > term && stamp < *first;
+            let is_apart = *group != gid || *other == term || is_before || is_after;
+            assert!(is_apart, "{gid}: {stamp:?} in {term}, {first:?} to {last:?} in {other}");
         }
     }
 

@@ -7,6 +7,7 @@
 //! world       machines with replication alone, and their judge: chaos, room and rules are its tests
 //! trace       a seed gives the same run in every process
 //! threads     the same objects with real threads
+//! starts      how long nodes take to serve
 //! late        clocks that are wrong and disks that are slow, one case each
 //! ```
 //!
@@ -25,6 +26,7 @@ mod room;
 mod rules;
 #[path = "../kit/seeds.rs"]
 mod seeds;
+mod starts;
 mod threads;
 #[path = "../kit/trace.rs"]
 mod trace;

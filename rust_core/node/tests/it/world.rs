@@ -12,7 +12,7 @@ use phantom_node::frame::BadFrame;
 use phantom_node::replication::entry::{BoundTable, EntryKind, encode_batch};
 use phantom_node::replication::{self, Replication, Settings};
 use phantom_node::runtime::Runtime;
-use phantom_raft::{Event, Limits};
+use phantom_raft::{BarrierAnswer, Event, Limits};
 use phantom_vfs::Vfs;
 
 use crate::judge::{Judge, Witness};
@@ -141,9 +141,14 @@ impl World {
     pub fn barrier(&mut self, n: usize, gid: GroupId) {
         let token = self.token();
         let Some(up) = self.nodes[n].up.as_mut() else { return };
-        if up.replication.barrier(gid, token).is_ok() {
+        let Ok(answer) = up.replication.barrier(gid, token) else { return };
+        let mut judge = self.common.judge.lock();
+        judge.ask(token, gid);
+        if let Some(outcome) = answer {
+            judge.lease(gid, outcome);
+            judge.barrier(&BarrierAnswer { token, gid, outcome });
+        } else {
             up.owed.insert(token);
-            self.common.judge.lock().ask(token, gid);
         }
     }
 

@@ -27,7 +27,7 @@ impl Group {
                 self.doubt_held(from, term, *index)
             }
             // Only a leader reads it, and its own log is what the others hold of it.
-            Body::Accepted { matched } if self.is_leader() && term == self.term => {
+            Body::Accepted { matched, .. } if self.is_leader() && term == self.term => {
                 self.doubt_held(from, term, *matched)
             }
             _ => Ok(()),

@@ -9,7 +9,7 @@ use phantom_base::{LogIndex, ReplicaId, Term, mark};
 use super::{Context, Group, Role, Votes};
 use crate::machine::Act;
 use crate::quorum::majority;
-use crate::{Body, Event, LostWhy, Position, Refused};
+use crate::{Body, Event, LostWhy, Parting, Position, Refused};
 
 impl Group {
     /// Begins an election; with `prevote` the term rises only if a majority would vote for us.
@@ -20,7 +20,7 @@ impl Group {
         if self.too_far_behind {
             return Err(Refused::TooFarBehind);
         }
-        if self.hears_leader(cx) {
+        if self.hears_leader(cx) || self.bound_to(cx).is_some() {
             return Err(Refused::SupportsLeader);
         }
         if self.awaits_candidate(cx) {
@@ -41,8 +41,10 @@ impl Group {
 
     /// Raises the term, votes for itself and asks the others.
     pub(super) fn stand(&mut self, cx: &mut Context<'_>) {
+        assert_eq!(self.bound_to(cx), None, "{}: it has promised to help another (R10)", self.gid);
         self.term = self.term.next();
         self.vote = Some(self.me.replica);
+        self.fortified = None;
         self.leader = None;
         self.heard_at = None;
         self.role = Role::Candidate(Votes::default());
@@ -51,7 +53,9 @@ impl Group {
         self.voted(cx);
         cx.out.hold(self.needs, Act::OwnVote { gid: self.gid, term: self.term });
         let last = self.log.last_position();
-        self.broadcast(self.term, &Body::Vote { last }, cx);
+        let is_heir = self.permit.term.next() == self.term;
+        let permit = if is_heir { self.permit } else { Parting::default() };
+        self.broadcast(self.term, &Body::Vote { last, permit }, cx);
     }
 
     /// The own vote for `term` is durable: now it counts.
@@ -84,6 +88,12 @@ impl Group {
         self.is_leader() || (self.leader.is_some() && self.heard_at.is_some_and(heard))
     }
 
+    /// Whether a candidate's call for `term` is as if it had never come (R10).
+    pub(super) fn ignores(&self, candidate: ReplicaId, term: Term, cx: &Context<'_>) -> bool {
+        let is_bound = self.bound_to(cx).is_some_and(|leader| leader != candidate);
+        is_bound || (term > self.term && self.hears_leader(cx))
+    }
+
     /// A vote has been given and is not durable yet: silence is normal until it can be.
     fn voted(&mut self, cx: &mut Context<'_>) {
         self.voted_at = Some(cx.now);
@@ -110,16 +120,18 @@ impl Group {
         last: Position,
         cx: &mut Context<'_>,
     ) {
+        let parting = self.parting(cx);
         if asked <= self.term {
             // The asker is behind: the answer carries our term, which it will adopt.
-            return self.answer(from, Body::PreVoteAnswer { granted: false }, cx);
+            return self.answer(from, Body::PreVoteAnswer { granted: false, parting }, cx);
         }
-        if self.hears_leader(cx) || self.awaits_candidate(cx) {
+        let is_bound = self.bound_to(cx).is_some_and(|leader| leader != from);
+        if is_bound || self.hears_leader(cx) || self.awaits_candidate(cx) {
             mark!("pre_candidate_ignored_while_leader_is_heard");
         } else if self.has_votable_log(last) {
-            self.send(from, asked, Body::PreVoteAnswer { granted: true }, cx);
+            self.send(from, asked, Body::PreVoteAnswer { granted: true, parting }, cx);
         } else {
-            self.answer(from, Body::PreVoteAnswer { granted: false }, cx);
+            self.answer(from, Body::PreVoteAnswer { granted: false, parting }, cx);
         }
     }
 
@@ -152,6 +164,7 @@ impl Group {
         let granted = self.vote == Some(from) || (free && self.has_votable_log(last));
         if granted && self.vote.is_none() {
             self.vote = Some(from);
+            self.fortified = None; // What held has passed, or was for this candidate.
             self.save(self.commit, cx);
             self.voted(cx);
         }
@@ -177,6 +190,9 @@ impl Group {
         assert!(term >= self.term, "{}: terms never fall", self.gid);
         if let Role::Leader(led) = &self.role {
             cx.out.uncommitted -= led.uncommitted_bytes();
+            if why == LostWhy::NewerTerm {
+                self.free_the_fortified(led, cx);
+            }
             // Their fate may still be seen here; after a while it is called unknown.
             self.proposals_until = cx.now + cx.limits.election_max_ns;
             cx.out.events.push(Event::LostLeadership { gid: self.gid, term: self.term, why });
@@ -209,6 +225,7 @@ impl Group {
         }
         self.heard_at = Some(cx.now);
         self.reset_deadline(cx);
+        self.fortify(leader, cx);
     }
 
     /// Counts on the leader of this term no more; nobody else would answer what it was asked.
@@ -228,6 +245,10 @@ impl Group {
             self.role = Role::Follower;
         }
         self.reset_deadline(cx);
+        if let Some(leader) = self.bound_to(cx) {
+            self.ask_the_silent(leader, cx);
+            return false;
+        }
         !self.too_far_behind
     }
 
@@ -241,7 +262,8 @@ impl Group {
         if !self.is_leader() {
             return Err(self.not_leader());
         }
-        self.broadcast(self.term, &Body::Farewell, cx);
+        let served = cx.support.hlc();
+        self.broadcast(self.term, &Body::Farewell { served }, cx);
         self.become_follower(self.term, None, why, cx);
         // Behind the others, who should get their chance.
         self.deadline = cx.now + cx.limits.election_max_ns;

@@ -18,7 +18,8 @@ impl Group {
         if prev.index < self.commit {
             // An old append: all that it can say is settled.
             mark!("append_below_commit");
-            return self.answer(from, Body::Accepted { matched: self.commit }, cx);
+            let epoch = self.told_epoch(from, true, cx);
+            return self.answer(from, Body::Accepted { matched: self.commit, epoch }, cx);
         }
         if self.log.term_at(prev.index) != Some(prev.term) {
             mark!("append_rejected");
@@ -39,7 +40,8 @@ impl Group {
         }
         self.commit = commit;
         self.too_far_behind = false;
-        self.answer(from, Body::Accepted { matched }, cx);
+        let epoch = self.told_epoch(from, true, cx);
+        self.answer(from, Body::Accepted { matched, epoch }, cx);
     }
 
     /// Logs entries, the commit index that came with them first (R5).
@@ -103,6 +105,7 @@ impl Group {
             to: line.from,
             term: self.term,
             applied: self.applied,
+            epoch: self.told_epoch(line.from, false, cx),
         }))
     }
 }

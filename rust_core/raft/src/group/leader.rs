@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use phantom_base::{LogIndex, Nanos, NodeId, ReplicaId, mark, mutant};
+use phantom_base::{LogIndex, Nanos, NodeId, ReplicaId, Timestamp, mark, mutant};
 
 use super::{Context, Group, Role};
 use crate::progress::{Progress, State};
@@ -14,7 +14,7 @@ use crate::{Body, Entries, Entry, Event, Line, LineAnswer, LostWhy, Position, Re
 #[derive(Debug)]
 pub struct Leader {
     /// The first entry of this term; commit by counting begins here (R4).
-    term_start: LogIndex,
+    pub(super) term_start: LogIndex,
     pub(super) followers: Vec<Progress>,
     /// Entries of this leadership that are not committed, with their sizes.
     uncommitted: VecDeque<(LogIndex, usize)>,
@@ -23,6 +23,8 @@ pub struct Leader {
     unsent: bool,
     /// Since when it proposes nothing, to hand over.
     pub(super) leaving_since: Option<Nanos>,
+    /// Up to when a majority supports it, as far as was known (R12).
+    pub(super) expiry: Timestamp,
 }
 
 impl Leader {
@@ -44,6 +46,7 @@ impl Group {
         let all_have = self.all_have();
         let progress = |member| Progress::new(member, all_have, next, cx.now);
         let followers = self.others().map(progress).collect();
+        self.fortified = None; // Its own majority has passed what was promised to others.
         self.leader = Some(self.me.replica);
         self.role = Role::Leader(Box::new(Leader {
             term_start: next,
@@ -52,6 +55,7 @@ impl Group {
             uncommitted_bytes: 0,
             unsent: true,
             leaving_since: None,
+            expiry: Timestamp::MIN,
         }));
         cx.out.events.push(Event::BecameLeader { gid: self.gid, term: self.term });
         // Without an entry of its own term it could commit nothing and open no barrier.
@@ -101,12 +105,19 @@ impl Group {
         Ok(index)
     }
 
-    pub(super) fn on_accepted(&mut self, from: ReplicaId, matched: LogIndex, cx: &mut Context<'_>) {
+    pub(super) fn on_accepted(
+        &mut self,
+        from: ReplicaId,
+        matched: LogIndex,
+        epoch: u64,
+        cx: &mut Context<'_>,
+    ) {
         let last = self.log.last();
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(follower) = leader.follower(from) else { return };
         assert!(matched <= last, "{from} matches {matched}, the log ends at {last}");
         follower.heard_at = cx.now;
+        follower.epoch = follower.epoch.max(epoch);
         let news = follower.accepted(matched, cx.now);
         leader.unsent = true;
         if news {
@@ -268,6 +279,7 @@ impl Group {
         let Some(follower) = leader.follower(line.from) else { return };
         follower.heard_at = cx.now;
         follower.applied = follower.applied.max(line.applied);
+        follower.epoch = follower.epoch.max(line.epoch);
         follower.short_of_room = Some(short_of_room);
         follower.suspect_loss(cx.now, cx.limits);
         leader.unsent = true;

@@ -2,7 +2,7 @@
 //!
 //! The files below each hold one part of it: `election` (campaigns, votes, timers), `leader`
 //! (proposals, appends, commit), `follower` (what a leader says), `belief` (what cannot be true of
-//! it), `barrier` (reads), `room` (full disks), `handover` (leaders that leave), `check` (what must
+//! it), `barrier` (reads), `lease` (reads that ask nobody), `room` (full disks), `handover` (leaders that leave), `check` (what must
 //! always be true). All of them act on the outside through `Context` alone.
 
 mod barrier;
@@ -12,6 +12,7 @@ mod election;
 mod follower;
 mod handover;
 mod leader;
+mod lease;
 mod room;
 mod status;
 
@@ -21,13 +22,15 @@ use phantom_base::{GroupId, LogIndex, Map, Nanos, NodeId, Random, ReplicaId, Set
 
 use crate::entries::GroupLog;
 use crate::machine::{Act, Batch, Out};
+use crate::support::Support;
 use crate::{
     Body, Contradiction, Done, Entries, HardState, Identity, Limits, LogRecord, LostWhy, Member,
-    Message, Outcome, Parcel, Refused, Restored, Room, Token,
+    Message, Outcome, Parcel, Parting, Refused, Restored, Room, Token,
 };
 
 use barrier::Barriers;
 use leader::Leader;
+use lease::Fortified;
 
 pub use status::{GroupStatus, MemberStatus, RoleName};
 
@@ -41,6 +44,9 @@ pub struct Context<'a> {
     /// The last number given to a round or a question of this node.
     pub contexts: &'a mut u64,
     pub room: Room,
+    pub support: &'a Support,
+    /// How far clocks of other nodes may be ahead of this one's, in milliseconds.
+    pub uncertainty_ms: u64,
     pub out: &'a mut Out,
 }
 
@@ -88,6 +94,10 @@ pub struct Group {
     applied: LogIndex,
     /// All members hold entries up to here durably.
     all_have: LogIndex,
+    /// Whom it has promised to help alone.
+    fortified: Option<Fortified>,
+    /// The word of the leader that made it the heir, while it stands for that.
+    permit: Parting,
     /// When the leader of this term was last heard.
     heard_at: Option<Nanos>,
     /// When it voted in this term, in this life.
@@ -136,6 +146,8 @@ impl Group {
             handed: applied,
             applied,
             all_have: LogIndex(0),
+            fortified: None,
+            permit: Parting::default(),
             heard_at: None,
             voted_at: None,
             deadline: 0,
@@ -147,8 +159,18 @@ impl Group {
             too_far_behind: false,
             spares_full,
         };
-        group.reset_deadline(cx);
+        group.fortified = group.restored_promise(hard.lead, hard.lead_epoch);
+        if group.is_alone() {
+            group.deadline = cx.now; // It waits for nobody.
+        } else {
+            group.reset_deadline(cx);
+        }
         group
+    }
+
+    /// Whether this replica is the only one.
+    pub fn is_alone(&self) -> bool {
+        self.members.len() == 1
     }
 
     pub fn is_leader(&self) -> bool {
@@ -193,13 +215,22 @@ impl Group {
     fn step_believed(&mut self, from: ReplicaId, term: Term, body: Body, cx: &mut Context<'_>) {
         match body {
             Body::PreVote { last } => return self.on_pre_vote(from, term, last, cx),
-            Body::PreVoteAnswer { granted: true } => {
-                return self.on_pre_vote_granted(from, term, cx);
+            Body::PreVoteAnswer { granted, parting } => {
+                self.part_from(from, parting);
+                if granted {
+                    return self.on_pre_vote_granted(from, term, cx);
+                }
             }
-            Body::Vote { .. } if term > self.term && self.hears_leader(cx) => {
-                // A rival's term is not adopted: nobody may end a leadership that works (R10).
-                phantom_base::mark!("candidate_ignored_while_leader_is_heard");
-                return;
+            Body::Vote { permit, .. } => {
+                self.on_permit(permit, cx);
+                if self.ignores(from, term, cx) {
+                    // A rival's term is not adopted: nobody may end a leadership that works (R10).
+                    phantom_base::mark!("candidate_ignored_while_leader_is_heard");
+                    return;
+                }
+            }
+            Body::Farewell { served } | Body::Handover { served, .. } => {
+                self.part_from(from, Parting { term, served });
             }
             _ => {}
         }
@@ -214,11 +245,11 @@ impl Group {
 
     fn step_in_term(&mut self, from: ReplicaId, body: Body, cx: &mut Context<'_>) {
         match body {
-            Body::PreVote { .. } | Body::PreVoteAnswer { granted: true } => {
+            Body::PreVote { .. } | Body::PreVoteAnswer { granted: true, .. } => {
                 unreachable!("pre-votes are handled before terms are compared")
             }
-            Body::PreVoteAnswer { granted: false } => self.on_pre_vote_refused(from),
-            Body::Vote { last } => self.on_vote(from, last, cx),
+            Body::PreVoteAnswer { granted: false, .. } => self.on_pre_vote_refused(from),
+            Body::Vote { last, .. } => self.on_vote(from, last, cx),
             Body::VoteAnswer { granted } => self.on_vote_answer(from, granted, cx),
             Body::Append { prev, commit, entries } => {
                 self.follow(from, cx);
@@ -228,8 +259,8 @@ impl Group {
                 self.follow(from, cx);
                 self.learn_commit(index);
             }
-            Body::Farewell => self.on_farewell(from, cx),
-            Body::Handover { heir } => self.on_handover(from, heir, cx),
+            Body::Farewell { .. } => self.on_farewell(from, cx),
+            Body::Handover { heir, served } => self.on_handover(from, heir, served, cx),
             Body::TooFarBehind { first } => {
                 self.follow(from, cx);
                 self.on_too_far_behind(first, cx);
@@ -238,7 +269,7 @@ impl Group {
                 self.follow(from, cx);
                 self.send(from, self.term, Body::RoundAnswer { context }, cx);
             }
-            Body::Accepted { matched } => self.on_accepted(from, matched, cx),
+            Body::Accepted { matched, epoch } => self.on_accepted(from, matched, epoch, cx),
             Body::Rejected { prev, hint } => self.on_rejected(from, prev, hint, cx),
             Body::RoundAnswer { context } => self.on_round_answer(from, context, cx),
             Body::Ask { request } => self.on_ask(from, request, cx),
@@ -300,8 +331,8 @@ impl Group {
             term: self.term,
             vote: self.vote.unwrap_or(none),
             commit,
-            lead: self.leader.unwrap_or(none),
-            lead_epoch: 0,
+            lead: self.fortified.map(|it| it.leader).or(self.leader).unwrap_or(none),
+            lead_epoch: self.fortified.map_or(0, |it| it.epoch),
         };
         self.commit_saved = commit;
         cx.out.record(LogRecord::State { gid: self.gid, state });

@@ -1,6 +1,6 @@
 //! What a replica tells about itself.
 
-use phantom_base::{GroupId, LogIndex, NodeId, ReplicaId, Term};
+use phantom_base::{GroupId, LogIndex, NodeId, ReplicaId, Term, Timestamp};
 
 use super::{Group, Role};
 use crate::progress::State;
@@ -45,6 +45,8 @@ pub struct GroupStatus {
     pub all_have: LogIndex,
     /// Whether it lacks entries that nobody keeps.
     pub too_far_behind: bool,
+    /// Up to when the leader of this term had a lease, as far as it was asked; `MIN` elsewhere.
+    pub lease_expiry: Timestamp,
     /// On the leader, every voter, itself among them; elsewhere empty.
     pub members: Vec<MemberStatus>,
 }
@@ -112,6 +114,7 @@ impl Group {
             durable: self.log.durable(),
             all_have: self.all_have(),
             too_far_behind: self.too_far_behind,
+            lease_expiry: self.lease_expiry(),
             members,
         }
     }

@@ -6,6 +6,7 @@
 //! *batch*: what relies on it is held back until the log address of its end is durable.
 
 mod out;
+mod support;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,10 +16,11 @@ use phantom_base::{GroupId, LogIndex, Lsn, Map, Nanos, NodeId, Random, Set, Time
 pub use out::{Act, Batch, Out};
 
 use crate::group::{Context, Group, GroupStatus};
+use crate::support::Support;
 use crate::types::Noop;
 use crate::{
     Committed, Contradiction, Entries, Event, Heartbeat, HeartbeatAnswer, Identity, Limits,
-    LostWhy, Message, Parcel, Ready, Refused, Restored, Room, Token,
+    LostWhy, Message, Parcel, Ready, Refused, Restored, Room, SupportState, Token,
 };
 
 /// How many bits of a context count within one start of the node.
@@ -42,15 +44,19 @@ pub struct Machine {
     next_tick: Nanos,
     next_heartbeat: Nanos,
     room: Room,
+    support: Support,
+    uncertainty_ms: u64,
     stopped: bool,
 }
 
 impl Machine {
-    /// A machine without groups. `noop` is the body of the entry with which a leader begins its
+    /// A machine without groups, of a node that has promised what `support` says in former lives.
+    /// `noop` is the body of the entry with which a leader begins its
     /// term; `random` spreads election timeouts.
     pub fn new(
         identity: Identity,
         limits: Limits,
+        support: &SupportState,
         noop: impl Into<Arc<[u8]>>,
         random: Box<dyn Random>,
     ) -> Self {
@@ -70,6 +76,8 @@ impl Machine {
             next_tick: 0,
             next_heartbeat: 0,
             room: Room::Enough,
+            support: Support::restore(identity.incarnation, limits.support_ns, support),
+            uncertainty_ms: 0,
             stopped: false,
         }
     }
@@ -78,8 +86,13 @@ impl Machine {
     pub fn add_group(&mut self, now: Nanos, restored: Restored, entries: &dyn Entries) {
         let gid = restored.gid;
         assert!(!self.groups.contains_key(&gid), "{gid} exists");
+        let peers = restored.members.iter().map(|member| member.node);
+        peers.filter(|peer| *peer != self.identity.node).for_each(|p| self.support.meet(p));
         let (mut cx, _) = self.split(now);
         let group = Group::restore(restored, entries, &mut cx);
+        if let Some((peer, epoch)) = group.promised() {
+            self.support.remember(peer, epoch);
+        }
         self.groups.insert(gid, group);
         self.touched.insert(gid);
         self.next_tick = now;
@@ -94,6 +107,8 @@ impl Machine {
             noop: &self.noop,
             contexts: &mut self.contexts,
             room: self.room,
+            support: &self.support,
+            uncertainty_ms: self.uncertainty_ms,
             out: &mut self.out,
         };
         (cx, &mut self.groups)
@@ -135,6 +150,15 @@ impl Machine {
                     }
                 }
                 self.touched.extend(answer.lines.iter().map(|line| line.gid));
+                Ok(())
+            }
+            Parcel::SupportAsked(wish) => {
+                let answer = self.support.on_asked(from, wish).map(Parcel::SupportGiven);
+                self.out.messages.extend(answer.map(|answer| (from, answer)));
+                Ok(())
+            }
+            Parcel::SupportGiven(promise) => {
+                self.support.on_given(from, promise);
                 Ok(())
             }
         }
@@ -228,6 +252,7 @@ impl Machine {
     /// Says how long logs take to be durable: elections are given that time.
     pub fn set_sync(&mut self, sync_ns: Nanos) {
         self.limits.sync_ns = sync_ns;
+        self.support.set_sync(sync_ns);
     }
 
     /// Whether a member with room is there that could lead a group in this node's place, now or
@@ -265,17 +290,26 @@ impl Machine {
 
     /// Lets time pass: timers, heartbeats, patience. Cheap when nothing is due.
     pub fn tick(&mut self, now: Nanos) {
+        self.mind_support(now);
         if self.stopped || now < self.next_tick.min(self.next_heartbeat) {
             return;
         }
         let heartbeat = now >= self.next_heartbeat;
+        if heartbeat {
+            self.ask_support();
+        }
         let (mut cx, groups) = self.split(now);
         let mut due = Vec::new();
         let mut next_tick = Nanos::MAX;
         let mut lines: Map<NodeId, Vec<_>> = Map::new();
         for (gid, group) in groups.iter_mut() {
             if group.tick(&mut cx) {
-                due.push(*gid);
+                if group.is_alone() {
+                    // Nobody has to be asked, nor can be in the way. Refused if it just stood.
+                    let _ = group.campaign(false, &mut cx);
+                } else {
+                    due.push(*gid);
+                }
             }
             if heartbeat {
                 for (peer, line) in group.lines() {
@@ -291,7 +325,7 @@ impl Machine {
             let beat = Heartbeat { incarnation: self.identity.incarnation, lines };
             self.out.messages.push((peer, Parcel::Heartbeat(beat)));
         }
-        self.next_tick = next_tick;
+        self.next_tick = next_tick.min(self.next_lapse(now));
         if heartbeat {
             self.next_heartbeat = now + self.limits.heartbeat_ns;
         }
@@ -377,6 +411,7 @@ impl Machine {
     fn act(&mut self, now: Nanos, act: Act) {
         match act {
             Act::Send { to, parcel } => self.out.messages.push((to, parcel)),
+            Act::Promises { bound } => self.support.durable(bound),
             Act::OwnVote { gid, term } => {
                 self.touched.insert(gid);
                 let (mut cx, groups) = self.split(now);
@@ -437,6 +472,7 @@ impl Machine {
     /// Broken invariants, in words; empty while all is well.
     pub fn check(&self) -> Vec<String> {
         let mut broken: Vec<String> = self.groups.values().flat_map(Group::check).collect();
+        broken.extend(self.support.check());
         let uncommitted: usize = self.groups.values().map(Group::uncommitted_bytes).sum();
         if uncommitted != self.out.uncommitted {
             broken.push(format!("uncommitted: {uncommitted} is not {}", self.out.uncommitted));

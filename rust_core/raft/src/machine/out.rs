@@ -1,6 +1,6 @@
 //! What the groups have produced and the caller has not yet taken, and what waits for the log.
 
-use phantom_base::{GroupId, Map, NodeId, Term};
+use phantom_base::{GroupId, Map, NodeId, Term, Timestamp};
 
 use crate::{BarrierAnswer, Done, Event, LogRecord, Parcel, Position};
 
@@ -21,6 +21,8 @@ pub enum Act {
     Send { to: NodeId, parcel: Parcel },
     /// The own vote counts (R2).
     OwnVote { gid: GroupId, term: Term },
+    /// Promises may last until then.
+    Promises { bound: Timestamp },
     /// Own entries count (R2).
     Durable { gid: GroupId, upto: Position },
 }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use phantom_base::bytes::Reader;
 use phantom_base::{
-    GroupId, LogIndex, Lsn, Map, Nanos, NodeId, ReplicaId, SeededRandom, Term, Timestamp,
+    GroupId, LogIndex, Lsn, Map, Nanos, NodeId, OFFSET_MAX_MS, ReplicaId, SeededRandom, Term,
+    Timestamp,
 };
 use phantom_raft::{
-    Body, Entries, Entry, Event, HardState, Identity, Limits, LogRecord, Machine, Member, Outcome,
-    Parcel, Ready, Restored, decode_parcel, encode_parcel,
+    BarrierOutcome, Body, Entries, Entry, Event, HardState, Identity, Limits, LogRecord, Machine,
+    Member, Outcome, Parcel, Parting, Promise, Ready, Restored, SupportState, decode_parcel,
+    encode_parcel,
 };
 
 pub const GROUP: GroupId = GroupId(1);
@@ -22,6 +24,7 @@ pub struct FakeLog {
     pub durable: usize,
     released: u64,
     state: HardState,
+    pub support: SupportState,
     entries: Vec<Entry>,
 }
 
@@ -36,6 +39,7 @@ impl FakeLog {
     pub fn take(&mut self, record: LogRecord) {
         match &record {
             LogRecord::State { state, .. } => self.state = *state,
+            LogRecord::Support(support) => self.support = support.clone(),
             LogRecord::Append { entries, .. } => {
                 let first = entries[0].index;
                 self.entries.retain(|entry| entry.index < first);
@@ -104,6 +108,10 @@ pub struct Node {
     pub machine: Option<Machine>,
     pub log: FakeLog,
     pub incarnation: u32,
+    /// Its hybrid clock; stamps of a former life are below.
+    pub hlc: Timestamp,
+    /// How far its physical clock is ahead of the slowest.
+    pub ahead_ms: u64,
     /// What was handed out to be applied and is not.
     pub to_apply: VecDeque<u64>,
     /// What was applied, by index from 1.
@@ -121,6 +129,11 @@ pub struct Seen {
     pub superseded: Vec<(u64, Arc<[u8]>)>,
     /// By token: what had been acknowledged when the barrier was asked for.
     pub barriers: Map<u64, u64>,
+    /// The first and the last stamp that was read by lease in each term, and how many were.
+    leases: Map<Term, (Timestamp, Timestamp)>,
+    pub lease_reads: u64,
+    /// What a node's life counted on of each other.
+    held: Map<(u32, u32, u32), Promise>,
     pub proposals: Map<u64, (u64, Arc<[u8]>)>,
 }
 
@@ -132,6 +145,8 @@ pub struct Cluster {
     /// Pairs of nodes whose messages are lost.
     pub cuts: Vec<(u32, u32)>,
     pub seen: Seen,
+    /// Whether machines are told the time, so that they count on each other.
+    pub has_clocks: bool,
     pub seed: u64,
     stamp: u64,
 }
@@ -143,6 +158,8 @@ impl Cluster {
             machine: None,
             log: FakeLog::default(),
             incarnation: 0,
+            hlc: Timestamp::MIN,
+            ahead_ms: 0,
             to_apply: VecDeque::new(),
             applied: Vec::new(),
         };
@@ -154,6 +171,7 @@ impl Cluster {
             links: Map::new(),
             cuts: Vec::new(),
             seen: Seen::default(),
+            has_clocks: false,
             seed,
             stamp: 0,
         }
@@ -164,7 +182,34 @@ impl Cluster {
     }
 
     pub fn machine(&mut self, n: u32) -> &mut Machine {
+        self.look(n);
         self.node(n).machine.as_mut().expect("a running node")
+    }
+
+    /// Folds physical time into a node's clock, and tells its machine.
+    fn look(&mut self, n: u32) {
+        if !self.has_clocks {
+            return;
+        }
+        let now_ms = self.now / 1_000_000;
+        let node = self.node(n);
+        node.hlc = node.hlc.max(Timestamp::from_ms(now_ms + node.ahead_ms));
+        let hlc = node.hlc;
+        if let Some(machine) = &mut node.machine {
+            machine.look(hlc, OFFSET_MAX_MS);
+        }
+    }
+
+    /// A fresh stamp of a node; without clocks one counts for all.
+    fn tick_stamp(&mut self, n: u32) -> Timestamp {
+        self.look(n);
+        self.stamp += 1;
+        if !self.has_clocks {
+            return Timestamp(self.stamp);
+        }
+        let node = self.node(n);
+        node.hlc = node.hlc.next();
+        node.hlc
     }
 
     pub fn is_up(&self, n: u32) -> bool {
@@ -181,7 +226,8 @@ impl Cluster {
         node.incarnation += 1;
         let identity = Identity { node: node.id, incarnation: node.incarnation };
         let random = SeededRandom::new(seed).fork(u64::from(n) << 32 | u64::from(node.incarnation));
-        let mut machine = Machine::new(identity, limits, *b"noop", Box::new(random));
+        let mut machine =
+            Machine::new(identity, limits, &node.log.support, *b"noop", Box::new(random));
         let applied = LogIndex(flushed);
         let hard = node.log.state();
         let restored =
@@ -201,8 +247,7 @@ impl Cluster {
 
     /// Takes and carries out what a node has ready, but for syncing and applying.
     pub fn pump(&mut self, n: u32) {
-        self.stamp += 1;
-        let (now, stamp) = (self.now, Timestamp(self.stamp));
+        let (now, stamp) = (self.now, self.tick_stamp(n));
         let node = &mut self.nodes[n as usize - 1];
         let Some(machine) = node.machine.as_mut() else { return };
         let ready = machine.ready(now, stamp, &node.log);
@@ -246,12 +291,50 @@ impl Cluster {
             if lost {
                 continue;
             }
-            let mut bytes = Vec::new();
+            let shown = if self.has_clocks && self.shows_stamp(&parcel) { stamp.0 } else { 0 };
+            let mut bytes = shown.to_le_bytes().to_vec();
             encode_parcel(&parcel, &mut bytes);
             self.links.entry((n, to.0)).or_default().push_back(bytes);
         }
         let broken = self.machine(n).check();
         assert!(broken.is_empty(), "{broken:#?}");
+        if self.has_clocks {
+            self.judge_promises(n);
+        }
+    }
+
+    /// Signs of life and parting words may leave while the clock may not be shown.
+    fn shows_stamp(&self, parcel: &Parcel) -> bool {
+        let needs_none = match parcel {
+            Parcel::Group(m) => matches!(m.body, Body::Farewell { .. } | Body::Handover { .. }),
+            _ => true,
+        };
+        !needs_none || self.stamp.is_multiple_of(2)
+    }
+
+    /// What one node counts on, the other has not withdrawn, or its clock has passed it.
+    fn judge_promises(&mut self, n: u32) {
+        let (id, incarnation) = (NodeId(n), self.node(n).incarnation);
+        for other in self.nodes.iter().filter(|other| other.id != id) {
+            let Some(peer) = &other.machine else { continue };
+            let held = self.nodes[n as usize - 1].machine.as_ref().expect("it runs").held(other.id);
+            let is_withdrawn = peer.withdrawn(id) >= held.epoch;
+            assert!(
+                !is_withdrawn || other.hlc > held.until,
+                "{} withdrew early from n{n}: {held:?} at {:?}",
+                other.id,
+                other.hlc
+            );
+            let before = self.seen.held.insert((n, other.id.0, incarnation), held);
+            // A withdrawal may be told and then lost in a crash: the time was over all the same.
+            let now_ms = self.nodes[n as usize - 1].hlc.ms() + OFFSET_MAX_MS;
+            let holds = |before: Promise| before.epoch < held.epoch && before.until.ms() > now_ms;
+            assert!(
+                !before.is_some_and(holds),
+                "n{n} gave up what {} had promised: {before:?}",
+                other.id
+            );
+        }
     }
 
     /// Delivers the message at `at` of a link; a node that is down loses it.
@@ -260,7 +343,11 @@ impl Cluster {
             return;
         };
         if self.is_up(to) {
-            let parcel = decode_parcel(&mut Reader::new(&bytes)).expect("our own bytes");
+            let (shown, bytes) = bytes.split_at(8);
+            let shown = Timestamp(u64::from_le_bytes(shown.try_into().expect("a stamp")));
+            let node = self.node(to);
+            node.hlc = node.hlc.max(shown);
+            let parcel = decode_parcel(&mut Reader::new(bytes)).expect("our own bytes");
             let now = self.now;
             let taken = self.machine(to).step(now, NodeId(from), parcel);
             taken.expect("nobody lies here");
@@ -312,6 +399,20 @@ impl Cluster {
         }
         self.pump(n);
         answer.is_ok()
+    }
+
+    /// A read by lease, if the node has one; whether it had.
+    pub fn lease(&mut self, n: u32) -> bool {
+        if !self.has_clocks {
+            return false;
+        }
+        let (now, stamp) = (self.now, self.tick_stamp(n));
+        let opened = self.machine(n).lease(now, GROUP, stamp);
+        if let Some(BarrierOutcome::Open { applied, stamp, term }) = opened {
+            self.seen.lines.push(format!("n{n} reads by lease: {applied} {term}"));
+            self.seen.judge_lease(applied, stamp, term);
+        }
+        opened.is_some()
     }
 
     pub fn barrier(&mut self, n: u32, token: u64) {
@@ -377,6 +478,23 @@ impl Seen {
         }
     }
 
+    /// It sees all that was acknowledged, and no other term was read by lease at its stamp.
+    fn judge_lease(&mut self, applied: LogIndex, stamp: Timestamp, term: Term) {
+        let newest = self.acknowledged;
+        assert!(applied.0 >= newest, "stale lease: {applied}, acknowledged {newest}");
+        self.lease_reads += 1;
+        let own = self.leases.entry(term).or_insert((stamp, stamp));
+        *own = (own.0.min(stamp), own.1.max(stamp));
+        for (other, (first, last)) in &self.leases {
+            let is_apart = match other.cmp(&term) {
+                std::cmp::Ordering::Less => *last < stamp,
+                std::cmp::Ordering::Greater => stamp < *first,
+                std::cmp::Ordering::Equal => true,
+            };
+            assert!(is_apart, "{stamp:?} in {term}, {first:?} to {last:?} in {other}");
+        }
+    }
+
     fn judge_applied(&mut self, entry: &Entry) {
         let known = self.committed.entry(entry.index.0).or_insert_with(|| entry.clone());
         assert_eq!(known, entry, "committed entries never change");
@@ -397,8 +515,14 @@ impl Seen {
 pub fn show_record(record: &LogRecord) -> String {
     match record {
         LogRecord::State { state, .. } => {
-            let HardState { term, vote, commit, lead, .. } = state;
-            format!("state {term} vote={vote} commit={commit} lead={lead}")
+            let HardState { term, vote, commit, lead, lead_epoch } = state;
+            let epoch = show_epoch(*lead_epoch);
+            format!("state {term} vote={vote} commit={commit} lead={lead}{epoch}")
+        }
+        LogRecord::Support(state) => {
+            let withdrawn: Vec<_> =
+                state.withdrawn.iter().map(|(n, e)| format!(" {n}:{}", show_numbers(*e))).collect();
+            format!("promises bound={} withdrawn={withdrawn:?}", state.bound.ms())
         }
         LogRecord::Append { entries, .. } => format!("append {entries:?}"),
     }
@@ -417,6 +541,18 @@ pub fn show_parcel(parcel: &Parcel) -> String {
                 Body::Answer { request, index, stamp } => {
                     format!("Answer {} {index} {stamp:?}", show_context(*request))
                 }
+                Body::PreVote { last } => format!("PreVote {{ last: {last:?} }}"),
+                Body::Vote { last, permit } if *permit == Parting::default() => {
+                    format!("Vote {{ last: {last:?} }}")
+                }
+                Body::PreVoteAnswer { granted, .. } => {
+                    format!("PreVoteAnswer {{ granted: {granted} }}")
+                }
+                Body::Farewell { .. } => "Farewell".to_owned(),
+                Body::Handover { heir, .. } => format!("Handover {{ heir: {heir:?} }}"),
+                Body::Accepted { matched, epoch } => {
+                    format!("Accepted {{ matched: {matched:?} }}{}", show_epoch(*epoch))
+                }
                 other => format!("{other:?}"),
             };
             format!("{} {text}", message.term)
@@ -427,9 +563,28 @@ pub fn show_parcel(parcel: &Parcel) -> String {
         }
         Parcel::HeartbeatAnswer(answer) => {
             let line = answer.lines[0];
-            format!("{} HeartbeatAnswer applied={}", line.term, line.applied)
+            let epoch = show_epoch(line.epoch);
+            format!("{} HeartbeatAnswer applied={}{epoch}", line.term, line.applied)
         }
+        Parcel::SupportAsked(wish) => format!("SupportAsked {}", show_promise(*wish)),
+        Parcel::SupportGiven(given) => format!("SupportGiven {}", show_promise(*given)),
     }
+}
+
+/// An epoch: incarnation and number.
+fn show_numbers(epoch: u64) -> String {
+    format!("{}.{}", epoch >> 32, epoch & u64::from(u32::MAX))
+}
+
+/// Nothing for none.
+fn show_epoch(epoch: u64) -> String {
+    if epoch == 0 { String::new() } else { format!(" epoch={}", show_numbers(epoch)) }
+}
+
+fn show_promise(promise: Promise) -> String {
+    let until = promise.until.ms();
+    let epoch = show_numbers(promise.epoch);
+    if until == 0 { format!("withdrawn={epoch}") } else { format!("epoch={epoch} until={until}") }
 }
 
 /// Incarnation and number.

@@ -63,7 +63,7 @@ fn entries_that_are_not_there_are_counted_by_nobody() {
     let far = LogIndex(1_000);
     // To the leader by a follower, to a follower by its leader, and by one that would lead next.
     let lies = [
-        (2, 1, message(2, 1, term, Body::Accepted { matched: far })),
+        (2, 1, message(2, 1, term, Body::Accepted { matched: far, epoch: 0 })),
         (1, 2, message(1, 2, term, Body::Commit { index: far })),
         (1, 2, line(1, 2, term, far.0)),
         (3, 2, message(3, 2, term + 1, Body::Commit { index: far })),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use phantom_base::{LogIndex, Random, SeededRandom};
+use phantom_base::{LogIndex, OFFSET_MAX_MS, Random, SeededRandom};
 use phantom_raft::{Limits, RoleName, Room};
 
 use crate::cluster::{Cluster, GROUP};
@@ -40,6 +40,7 @@ impl Chaos {
             ..Limits::default()
         };
         let mut cluster = Cluster::new(nodes, limits, seed);
+        cluster.has_clocks = random.one_in(2);
         (1..=nodes).for_each(|n| cluster.start(n, 0));
         let flushed = vec![0; nodes as usize];
         Self { cluster, random, token: 0, flushed, lose, repeat, reorder, crash, stormy }
@@ -104,12 +105,22 @@ impl Chaos {
                 let data = format!("{:.<1$}", self.token, 1 + self.random.below(60) as usize);
                 self.cluster.propose(n, self.token, data.as_bytes());
             }
-            36 | 37 => {
+            36 | 37 if !self.cluster.lease(n) => {
                 self.token += 1;
                 self.cluster.barrier(n, self.token);
             }
+            36 | 37 => self.step_clock(n),
             38 => self.decide(n),
             _ => self.flush_and_release(n),
+        }
+    }
+
+    /// A clock steps forward, so far that the others still believe it.
+    fn step_clock(&mut self, n: u32) {
+        if self.random.one_in(4) {
+            let ahead_ms = self.random.below(OFFSET_MAX_MS);
+            let node = self.cluster.node(n);
+            node.ahead_ms = node.ahead_ms.max(ahead_ms);
         }
     }
 
@@ -272,7 +283,7 @@ fn falling_leaders(seed: u64) {
     chaos.cluster.seen.judge_superseded();
 }
 
-fn run(seed: u64) -> (u64, u64) {
+fn run(seed: u64) -> [u64; 3] {
     let mut chaos = Chaos::new(seed);
     for _ in 0..3_000 {
         chaos.step();
@@ -288,7 +299,7 @@ fn run(seed: u64) -> (u64, u64) {
         assert_eq!(applied, all, "{} applied something else", node.id);
     }
     assert!(world.acknowledged <= all.len() as u64, "acknowledged entries survive");
-    (world.acknowledged, world.superseded.len() as u64)
+    [world.acknowledged, world.superseded.len() as u64, world.lease_reads]
 }
 
 fn seeds(most: u64) -> std::ops::Range<u64> {
@@ -315,14 +326,16 @@ fn leaders_that_fall_while_they_replicate_lose_nothing() {
 #[test]
 fn nothing_acknowledged_is_lost_whatever_happens() {
     let seeds = seeds(500);
-    let (mut acknowledged, mut superseded) = (0, 0);
+    let mut total = [0; 3];
     for seed in seeds.clone() {
-        let (more, lost) = caught(seed, || run(seed));
-        acknowledged += more;
-        superseded += lost;
+        let counts = caught(seed, || run(seed));
+        total = std::array::from_fn(|i| total[i] + counts[i]);
     }
+    let [acknowledged, superseded, lease_reads] = total;
+    println!("acknowledged, superseded, read by lease: {total:?}");
     if seeds.end - seeds.start >= 100 {
         assert!(acknowledged > 1_000, "only {acknowledged} proposals went through");
         assert!(superseded > 10, "only {superseded} proposals were superseded");
+        assert!(lease_reads > 1_000, "only {lease_reads} reads were by lease");
     }
 }

@@ -5,7 +5,7 @@ use phantom_base::{
 };
 use phantom_raft::{
     BarrierOutcome, Body, Entry, Event, Identity, Limits, Machine, Member, Message, Outcome,
-    Parcel, Position, Refused, Restored, RoleName,
+    Parcel, Position, Refused, Restored, RoleName, SupportState,
 };
 
 use crate::cluster::{Cluster, FakeLog, GROUP};
@@ -78,7 +78,7 @@ fn stopping_answers_everything_that_waits() {
     assert_eq!(ready.done.len(), 1);
     assert_eq!(ready.done[0].outcome, Outcome::Unknown);
     assert_eq!(ready.barriers.len(), 1);
-    let farewell = |(_, parcel): &(NodeId, Parcel)| matches!(parcel, Parcel::Group(message) if message.body == Body::Farewell);
+    let farewell = |(_, parcel): &(NodeId, Parcel)| matches!(parcel, Parcel::Group(message) if matches!(message.body, Body::Farewell { .. }));
     assert_eq!(ready.messages.iter().filter(|m| farewell(m)).count(), 2);
 }
 
@@ -111,7 +111,8 @@ fn an_entry_that_was_cut_and_comes_again_is_durable_only_with_its_second_record(
     let identity = Identity { node: me.node, incarnation: 1 };
     let random = Box::new(SeededRandom::new(1));
     let (mut log, stamp) = (FakeLog::default(), Timestamp(1));
-    let mut machine = Machine::new(identity, Limits::default(), *b"noop", random);
+    let mut machine =
+        Machine::new(identity, Limits::default(), &SupportState::default(), *b"noop", random);
     machine.add_group(0, restored, &log);
     let entry = |index, term| Entry { index: LogIndex(index), term: Term(term), data: [].into() };
     let appends = [(1, 1, vec![entry(1, 1)]), (2, 2, vec![entry(1, 2)])];
@@ -142,13 +143,13 @@ fn messages_of_another_replica_change_nothing() {
     marks::reset();
     let (old, new) = (ReplicaId(2), ReplicaId(7));
     for (from, to) in [(ReplicaId(1), new), (new, old), (ReplicaId(3), old), (old, old)] {
-        let body = Body::Farewell;
+        let body = Body::Farewell { served: Timestamp::MIN };
         let message = Message { gid: GROUP, from, to, term: Term(99), body };
         let taken = cluster.machine(2).step(now, NodeId(1), Parcel::Group(message));
         assert_eq!(taken, Ok(()));
     }
     assert_eq!(marks::count("message_of_another_replica_dropped"), 4);
-    let body = Body::Farewell;
+    let body = Body::Farewell { served: Timestamp::MIN };
     let (from, to) = (ReplicaId(1), ReplicaId(2));
     let message = Message { gid: GroupId(9), from, to, term: Term(99), body };
     assert_eq!(cluster.machine(2).step(now, NodeId(1), Parcel::Group(message)), Ok(()));
@@ -165,7 +166,13 @@ fn all_groups_share_one_heartbeat_to_a_peer() {
         .map(|n| {
             let identity = Identity { node: NodeId(n), incarnation: 1 };
             let random = Box::new(SeededRandom::new(1));
-            let mut machine = Machine::new(identity, Limits::default(), *b"noop", random);
+            let mut machine = Machine::new(
+                identity,
+                Limits::default(),
+                &SupportState::default(),
+                *b"noop",
+                random,
+            );
             for gid in (1..=GROUPS).map(GroupId) {
                 let (me, members) = (member(n), vec![member(1), member(2)]);
                 let (hard, applied) = Default::default();

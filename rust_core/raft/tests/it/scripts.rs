@@ -10,9 +10,12 @@
 //! deliver a->b [COUNT]        drop a->b        sync n      apply n
 //! run [held n..]              until all is quiet, printing everything
 //! settle [held n..]           the same, printing events and answers only
+//! live MS [n..]               time passes, and all is delivered and done in each 50 ms of it
 //! tick MS [n..]               time passes, printing events and answers only; tock prints all
 //! cut a b  heal               connected a b    release n INDEX        status n   show n
 //! large n BYTES               proposes an entry of that size
+//! clocks                      machines are told the time; ahead n MS lets a clock step forward
+//! lease n                     a read by lease; silent n yes|no: its disk is late, it asks nobody
 //! room n none|short|enough    what is left on its disk; heirs n says who could lead instead
 //! ```
 
@@ -86,7 +89,7 @@ impl Script {
             "deliver" | "drop" => self.deliver(words[0], words[1], words.get(2)),
             "sync" => self.cluster.sync(number(1)),
             "apply" => self.cluster.apply(number(1), usize::MAX),
-            "tick" | "tock" => self.tick(&words),
+            "tick" | "tock" | "live" => self.tick(&words),
             "run" | "settle" => self.settle(&words),
             "cut" => self.cuts.push((number(1), number(2))),
             "heal" => self.cuts.clear(),
@@ -99,6 +102,10 @@ impl Script {
                 self.cluster.node(number(1)).log.release(upto);
                 self.cluster.machine(number(1)).released(GROUP, upto);
             }
+            "clocks" => self.cluster.has_clocks = true,
+            "ahead" => self.cluster.node(number(1)).ahead_ms = u64::from(number(2)),
+            "silent" => self.cluster.machine(number(1)).set_silent(words[2] == "yes"),
+            "lease" => self.print_lease(number(1)),
             "room" => self.cluster.machine(number(1)).set_room(room(words[2])),
             "heirs" => self.print_heirs(number(1)),
             "status" => self.print_status(number(1)),
@@ -110,6 +117,12 @@ impl Script {
                 self.cluster.seen.lines.push(line);
             }
             other => panic!("unknown command {other}"),
+        }
+    }
+
+    fn print_lease(&mut self, n: u32) {
+        if !self.cluster.lease(n) {
+            self.cluster.seen.lines.push(format!("n{n} has no lease"));
         }
     }
 
@@ -190,8 +203,12 @@ impl Script {
             for n in &chosen {
                 self.cluster.tick(*n);
             }
+            if words[0] == "live" {
+                self.apply_cuts();
+                self.cluster.settle(&[]);
+            }
         }
-        if words[0] == "tick" {
+        if words[0] != "tock" {
             self.keep_answers(before);
         }
     }

@@ -203,6 +203,24 @@ impl Stamps {
         self.hlc.merge(stamp, physical_ms)
     }
 
+    /// The clock now, physical time folded in; not for anybody else's eyes.
+    pub fn now(&mut self, clock: &dyn Clock) -> Timestamp {
+        let physical_ms = self.physical_ms(clock);
+        self.hlc.look(physical_ms)
+    }
+
+    /// How far the clocks of other nodes may be ahead of this one: as was measured, and as far as one
+    /// may step without being refused by the next.
+    pub fn uncertainty_ms(&self, clock: &dyn Clock) -> u64 {
+        OFFSET_MAX_MS + self.peers.ahead_at_most(clock.monotonic_ns()).div_ceil(MS)
+    }
+
+    /// The bound of a life that ends here, with nothing more to be stamped; `None` if it has stamped
+    /// nothing, and the bound that was found holds on.
+    pub fn last_bound(&self) -> Option<Bound> {
+        self.is_settled().then(|| Bound { at: self.hlc.last(), slack_ms: 0 })
+    }
+
     /// The newest stamp issued, merged or looked at.
     pub fn last(&self) -> Timestamp {
         self.hlc.last()

@@ -139,6 +139,16 @@ impl PeerClocks {
         told.map_or(i64::MIN, |told| signed(told.at_least(now)) - signed(own))
     }
 
+    /// How far clocks of peers that were heard lately may be ahead of ours, at most.
+    pub fn ahead_at_most(&self, now: Nanos) -> Nanos {
+        let counts = |told: &&Told| told.is_fresh(now) && told.newest.is_settled && told.knows_us();
+        let ahead = |told: &Told| {
+            let closer = closer_after(now.saturating_sub(told.newest_at));
+            closer.saturating_add_signed(told.newest.ahead_ns.saturating_neg())
+        };
+        self.told.values().filter(counts).map(ahead).max().unwrap_or_default()
+    }
+
     /// The time that a majority has reached, at least, as far as settled peers tell.
     pub fn reached(&self, own: Nanos, now: Nanos) -> Option<Nanos> {
         let fresh = self.told.values().filter(|told| told.is_fresh(now));

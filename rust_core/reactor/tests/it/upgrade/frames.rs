@@ -9,7 +9,7 @@ use phantom_node::gateway::wire;
 use phantom_node::leader::work::{Call, FlowId, Fragment, Query, Reply, RowPut, RowSpan, Rows};
 use phantom_node::leader::work::{ToLeader, Work};
 use phantom_raft::{Body, Entry, Heartbeat, HeartbeatAnswer, Line, LineAnswer, Message, Parcel};
-use phantom_raft::{Position, decode_parcel, encode_parcel};
+use phantom_raft::{Parting, Position, decode_parcel, encode_parcel};
 use phantom_types::{DateOrder, DateOutput, Datum, EvalContext, SessionFormat};
 
 const ROUTE: Route = Route { cluster: 0xC0FF_EE01, from: NodeId(2), to: NodeId(1), incarnation: 7 };
@@ -29,21 +29,21 @@ fn parcels() -> Vec<Parcel> {
     let (gid, from, to) = (GroupId(1), ReplicaId(2), ReplicaId(1));
     let (term, commit, all_have) = (Term(5), LogIndex(8), LogIndex(7));
     let line = Line { gid, from, to, term, commit, all_have };
-    let answer = LineAnswer { gid, from, to, term, applied: LogIndex(6) };
+    let answer = LineAnswer { gid, from, to, term, applied: LogIndex(6), epoch: 0 };
     vec![
         group(Body::PreVote { last }),
-        group(Body::PreVoteAnswer { granted: true }),
-        group(Body::Vote { last }),
+        group(Body::PreVoteAnswer { granted: true, parting: Parting::default() }),
+        group(Body::Vote { last, permit: Parting::default() }),
         group(Body::VoteAnswer { granted: false }),
         group(Body::Append {
             prev: last,
             commit: LogIndex(9),
             entries: vec![entry(10, b""), entry(11, b"eleven")],
         }),
-        group(Body::Accepted { matched: LogIndex(11) }),
+        group(Body::Accepted { matched: LogIndex(11), epoch: 0 }),
         group(Body::Rejected { prev: LogIndex(9), hint: last }),
         group(Body::Commit { index: LogIndex(11) }),
-        group(Body::Farewell),
+        group(Body::Farewell { served: Timestamp::MIN }),
         group(Body::TooFarBehind { first: LogIndex(3) }),
         Parcel::Heartbeat(Heartbeat { incarnation: 7, lines: vec![line, line] }),
         Parcel::HeartbeatAnswer(HeartbeatAnswer { short_of_room: false, lines: vec![answer] }),
@@ -180,7 +180,7 @@ pub fn decode(bytes: &[u8]) -> Vec<String> {
     while let Some(frame) = decoder.next(&ROUTE).unwrap() {
         for (section, content) in frame.sections {
             match section {
-                Section::Raft | Section::Barriers => {
+                Section::Raft | Section::Support | Section::Barriers => {
                     let mut reader = phantom_base::bytes::Reader::new(&content);
                     while !reader.is_empty() {
                         let parcel = decode_parcel(&mut reader).unwrap();
