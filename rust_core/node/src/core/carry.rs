@@ -39,6 +39,7 @@ impl NodeCore {
         match effect {
             leader::Effect::Barrier(group, request) => match replication.barrier(group, request) {
                 Ok(None) => {}
+                // A lease answers at once.
                 Ok(Some(outcome)) => self.barrier_ended(group, request, outcome),
                 Err(refused) => {
                     let input = Input::Refused(request, refusal(replication, group, refused));
