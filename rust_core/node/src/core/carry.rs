@@ -3,8 +3,8 @@
 //! Leaders go first: what a step wants of replication is done before the next step of any leader, so
 //! that what it has looked at is still so.
 
-use phantom_base::{Nanos, NodeId};
-use phantom_raft::{BarrierAnswer, BarrierOutcome, Done, Event};
+use phantom_base::{GroupId, Nanos, NodeId};
+use phantom_raft::{BarrierOutcome, Done, Event};
 
 use super::below::refusal;
 use super::{NodeCore, Purpose};
@@ -12,7 +12,7 @@ use crate::control;
 use crate::frame::Section;
 use crate::gateway::{self, News, Owner, wire};
 use crate::leader::work::{FlowId, Origin, Reply, ToLeader};
-use crate::leader::{self, Input};
+use crate::leader::{self, Input, RequestId};
 use crate::link::STREAM_BULK;
 use crate::replication::entry::EntryKind;
 use crate::replication::{Received, Refused};
@@ -37,20 +37,15 @@ impl NodeCore {
     fn carry_of_leader(&mut self, now: Nanos, effect: leader::Effect) {
         let replication = &mut self.replication;
         match effect {
-            leader::Effect::Barrier(group, request) => {
-                match replication.barrier(group, request) {
-                    Ok(None) => {}
-                    Ok(Some(outcome)) => {
-                        // A lease answers at once.
-                        let gid = group;
-                        self.barrier_ended(&BarrierAnswer { token: request, gid, outcome });
-                    }
-                    Err(refused) => {
-                        let input = Input::Refused(request, refusal(replication, group, refused));
-                        self.leaders.step(replication, group, input);
-                    }
+            leader::Effect::Barrier(group, request) => match replication.barrier(group, request) {
+                Ok(None) => {}
+                // A lease answers at once.
+                Ok(Some(outcome)) => self.barrier_ended(group, request, outcome),
+                Err(refused) => {
+                    let input = Input::Refused(request, refusal(replication, group, refused));
+                    self.leaders.step(replication, group, input);
                 }
-            }
+            },
             leader::Effect::Propose(group, request, body) => {
                 let proposed = replication.propose(group, EntryKind::Batch, &body, request);
                 if let Err(refused) = proposed {
@@ -117,16 +112,20 @@ impl NodeCore {
     }
 
     /// Takes the end of a barrier that a request has asked for.
-    pub(super) fn barrier_ended(&mut self, answer: &BarrierAnswer) {
-        let BarrierAnswer { token, gid, outcome } = *answer;
+    pub(super) fn barrier_ended(
+        &mut self,
+        group: GroupId,
+        request: RequestId,
+        outcome: BarrierOutcome,
+    ) {
         let input = match outcome {
-            BarrierOutcome::Open { stamp, term, .. } => Input::Open(token, stamp, term),
+            BarrierOutcome::Open { stamp, term, .. } => Input::Open(request, stamp, term),
             BarrierOutcome::Refused(refused) => {
-                let refusal = refusal(&mut self.replication, gid, Refused::Raft(refused));
-                Input::Refused(token, refusal)
+                let refusal = refusal(&mut self.replication, group, Refused::Raft(refused));
+                Input::Refused(request, refusal)
             }
         };
-        self.leaders.step(&mut self.replication, gid, input);
+        self.leaders.step(&mut self.replication, group, input);
     }
 
     /// Takes the end of a proposal.

@@ -199,7 +199,7 @@ impl NodeCore {
                     self.barriers.answered(&barrier);
                     self.tell_of_barriers();
                 } else {
-                    self.barrier_ended(&barrier);
+                    self.barrier_ended(barrier.gid, barrier.token, barrier.outcome);
                 }
                 self.carry(start);
             }
