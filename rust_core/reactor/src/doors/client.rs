@@ -2,11 +2,11 @@
 
 use std::io;
 
-use phantom_node::session::SessionId;
+use phantom_node::session::{Door, SessionId};
 use phantom_wire::pg::Refusal;
 
 use super::socket::Socket;
-use super::{Fate, Hands, WRITE_BYTES_A_TURN};
+use super::{Fate, Hands, Part, WRITE_BYTES_A_TURN};
 use crate::traffic::Event;
 
 /// How much is taken of a session at once, in bytes.
@@ -24,6 +24,28 @@ enum Phase {
     Misspoken,
     /// It has been told, and is read until it hangs up.
     Lingering,
+}
+
+/// Reads a client that has said nothing yet. With its first bytes it gets a session, or is told why
+/// not: who has gone before has taken nobody's place. What it is then, and what becomes of it.
+pub fn greet(socket: &mut Socket, hands: &mut Hands<'_>) -> io::Result<Option<(Part, Fate)>> {
+    let Some(count) = socket.recv(hands.net, hands.buffer)? else { return Ok(None) };
+    let Some(core) = hands.core.as_deref_mut().filter(|_| count > 0) else {
+        return Ok(Some((Part::Arrived, Fate::Closes(String::new()))));
+    };
+    match core.open_session(Door::Pg) {
+        Ok(session) => {
+            hands.opened = Some(session);
+            let mut client = Client::new(session);
+            let fate = client.feed(count, socket, hands)?;
+            Ok(Some((Part::Client(client), fate)))
+        }
+        Err(error) => {
+            let mut refused = Refused::new(Refusal::new(error));
+            let fate = refused.hear(count, socket, hands)?;
+            Ok(Some((Part::Refused(refused), fate)))
+        }
+    }
 }
 
 /// A client that has a session.
@@ -60,6 +82,16 @@ impl Client {
         if self.phase == Phase::Lingering {
             return Ok(if count == 0 { Fate::Closes(String::new()) } else { Fate::Stays });
         }
+        self.feed(count, socket, hands)
+    }
+
+    /// Feeds the session with what was read; nothing is the end.
+    fn feed(
+        &mut self,
+        count: usize,
+        socket: &mut Socket,
+        hands: &mut Hands<'_>,
+    ) -> io::Result<Fate> {
         let Some(core) = hands.core.as_deref_mut() else { return Ok(Fate::Closes(String::new())) };
         let bytes = hands.buffer.get(..count).unwrap_or_default();
         if bytes.is_empty() {
@@ -144,6 +176,15 @@ impl Refused {
     /// Reads its first message, answers it, and then whatever it says until it hangs up.
     pub fn read(&mut self, socket: &mut Socket, hands: &mut Hands<'_>) -> io::Result<Fate> {
         let Some(count) = socket.recv(hands.net, hands.buffer)? else { return Ok(Fate::Stays) };
+        self.hear(count, socket, hands)
+    }
+
+    fn hear(
+        &mut self,
+        count: usize,
+        socket: &mut Socket,
+        hands: &mut Hands<'_>,
+    ) -> io::Result<Fate> {
         if count == 0 {
             return Ok(Fate::Closes(String::new()));
         }

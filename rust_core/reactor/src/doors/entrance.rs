@@ -3,10 +3,7 @@
 use std::io;
 
 use phantom_base::{Error, Nanos};
-use phantom_node::session;
-use phantom_wire::pg::Refusal;
 
-use super::client::{Client, Refused};
 use super::greeting::Greeting;
 use super::socket::Socket;
 use super::{Conn, Doors, Limits, Part, broken_door};
@@ -178,7 +175,7 @@ impl Doors {
                         self.entrance.room(kind).taken += 1;
                         let filter = self.security.filter(kind);
                         let socket = Socket::new(id, Some(listener), from, filter);
-                        self.admit(net, socket, kind, now);
+                        self.admit(socket, kind, now);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         self.entrance.door(listener).is_wanted = false;
@@ -200,7 +197,7 @@ impl Doors {
         Ok(moved)
     }
 
-    fn admit(&mut self, net: &mut dyn Net, mut socket: Socket, kind: Kind, now: Nanos) {
+    fn admit(&mut self, mut socket: Socket, kind: Kind, now: Nanos) {
         let id = socket.id;
         // Nothing tells that a new connection can be written to but the word that comes once.
         let part = if kind == Kind::Peers {
@@ -208,17 +205,7 @@ impl Doors {
             Part::Greeting(Greeting::new(None))
         } else {
             socket.deadline = Some(now + self.limits.startup_ns);
-            let Some(core) = &mut self.core else {
-                self.entrance.left(socket.door.expect("it came in at one"));
-                return net.close(id);
-            };
-            match core.open_session(session::Door::Pg) {
-                Ok(session) => {
-                    self.sessions.insert(session, id);
-                    Part::Client(Client::new(session))
-                }
-                Err(error) => Part::Refused(Refused::new(Refusal::new(error))),
-            }
+            Part::Arrived
         };
         self.conns.put(id, Conn { socket, part, is_queued: false });
         self.queue(id);

@@ -94,6 +94,8 @@ impl Default for Limits {
 
 #[derive(Debug)]
 enum Part {
+    /// A client that has said nothing yet.
+    Arrived,
     Client(Client),
     Refused(Refused),
     Greeting(Greeting),
@@ -139,6 +141,8 @@ struct Hands<'a> {
     is_draining: bool,
     /// Something went into the core.
     stirred: bool,
+    /// The session that the connection has now.
+    opened: Option<SessionId>,
 }
 
 /// All connections of a node.
@@ -294,6 +298,7 @@ impl Doors {
             now,
             is_draining: self.drain_until.is_some(),
             stirred: false,
+            opened: None,
         };
         (&mut self.conns, hands)
     }
@@ -309,8 +314,11 @@ impl Doors {
         let (conns, mut hands) = self.split(net, now);
         let Some(conn) = conns.get_mut(id) else { return };
         let fate = step(conn, &mut hands).unwrap_or_else(|gone| Fate::Closes(gone.to_string()));
-        let stirred = hands.stirred;
+        let (stirred, opened) = (hands.stirred, hands.opened);
         self.stirred |= stirred;
+        if let Some(session) = opened {
+            self.sessions.insert(session, id);
+        }
         match fate {
             Fate::Closes(why) => self.close(net, id, &why, now),
             Fate::Ended => self.stream_ended(net, id, now),
@@ -323,7 +331,7 @@ impl Doors {
         let Some(Conn { socket, part, is_queued }) = self.conns.get_mut(id) else { return };
         let wants_bytes = match part {
             Part::Client(client) => client.wants_bytes(),
-            Part::Refused(_) => true,
+            Part::Arrived | Part::Refused(_) => true,
             Part::Greeting(greeting) => greeting.wants_bytes(),
             Part::Stream(stream) => {
                 if stream.holds() {
@@ -334,7 +342,7 @@ impl Doors {
         };
         if socket.has_to_read() && wants_bytes && !*is_queued {
             *is_queued = true;
-            let is_clients = matches!(part, Part::Client(_) | Part::Refused(_));
+            let is_clients = matches!(part, Part::Arrived | Part::Client(_) | Part::Refused(_));
             let queue =
                 if is_clients { &mut self.clients_to_read } else { &mut self.peers_to_read };
             queue.push_back(id);
@@ -394,6 +402,13 @@ impl Doors {
             self.step(net, now, id, |Conn { socket, part, is_queued }, hands| {
                 *is_queued = false;
                 match part {
+                    Part::Arrived => {
+                        let Some((what, fate)) = client::greet(socket, hands)? else {
+                            return Ok(Fate::Stays);
+                        };
+                        *part = what;
+                        Ok(fate)
+                    }
                     Part::Client(client) => client.read(socket, hands),
                     Part::Refused(refused) => refused.read(socket, hands),
                     Part::Greeting(greeting) => greeting.read(socket, hands),
@@ -436,6 +451,7 @@ impl Doors {
     fn serve(&mut self, net: &mut dyn Net, id: ConnId, now: Nanos) {
         self.step(net, now, id, |Conn { socket, part, .. }, hands| match part {
             Part::Client(client) => client.serve(socket, hands),
+            Part::Arrived if hands.is_draining => Ok(Fate::Closes(String::new())),
             _ => Ok(Fate::Stays),
         });
     }
@@ -455,6 +471,11 @@ impl Doors {
         let mut has_more = false;
         self.step(net, now, id, |Conn { socket, part, .. }, hands| match part {
             Part::Client(client) => client.serve(socket, hands),
+            Part::Arrived => {
+                // What a filter has to say for itself.
+                socket.flush(hands.net, &mut WRITE_BYTES_A_TURN.clone())?;
+                Ok(Fate::Stays)
+            }
             Part::Refused(refused) => refused.write(socket, hands),
             Part::Greeting(greeting) => greeting.write(socket, hands),
             Part::Stream(stream) => {
@@ -504,7 +525,7 @@ impl Doors {
     fn clients(&self) -> Vec<ConnId> {
         let is_client = |id: &ConnId| {
             let part = self.conns.get(*id).map(|conn| &conn.part);
-            matches!(part, Some(Part::Client(_) | Part::Refused(_)))
+            matches!(part, Some(Part::Arrived | Part::Client(_) | Part::Refused(_)))
         };
         self.conns.ids().into_iter().filter(is_client).collect()
     }
@@ -546,7 +567,7 @@ impl Doors {
                     self.events.push_back(Event::LinkDown(peer, link, why.to_owned()));
                 }
             }
-            Part::Refused(_) | Part::Greeting(_) => {}
+            Part::Arrived | Part::Refused(_) | Part::Greeting(_) => {}
         }
     }
 

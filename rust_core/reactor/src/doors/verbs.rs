@@ -30,7 +30,7 @@ impl Doors {
             Verb::Close(id) => {
                 let is_client = matches!(
                     self.conns.get(id),
-                    Some(Conn { part: Part::Client(_) | Part::Refused(_), .. })
+                    Some(Conn { part: Part::Arrived | Part::Client(_) | Part::Refused(_), .. })
                 );
                 if !is_client {
                     self.close(net, id, "the control plane does not want it", now);

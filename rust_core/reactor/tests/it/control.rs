@@ -165,7 +165,11 @@ impl Control {
                 self.dials.retain(|_, (_, said)| said.link != *link);
             }
             Event::LinkDown(peer, link, _) => {
-                let peer = peer.0 as usize - 1;
+                // What nobody could be was asked for by a message that a fault has made.
+                let peer = (peer.0 as usize).wrapping_sub(1);
+                if peer >= self.nodes {
+                    return;
+                }
                 self.linked[peer].take_if(|linked| linked == link);
                 let wait = if peer < self.node { HIGHER_DIALS_AFTER } else { 0 };
                 self.came_to_nothing(now, peer, *link);

@@ -135,6 +135,23 @@ fn a_door_lets_in_as_many_as_it_has_slots_and_the_rest_in_turn() {
 }
 
 #[test]
+fn those_who_left_while_they_waited_take_nobodys_place() {
+    let plan = Plan { slots: 4, sessions: 2, ..Plan::of(1) };
+    let mut cluster = Cluster::serving(plan);
+    let mut inside: Vec<_> = (0..2).map(|_| Client::connect(&cluster, 0)).collect();
+    for client in &mut inside {
+        cluster.until_ready(client, 1);
+    }
+    let mut waiting: Vec<_> = (0..40).map(|_| Client::dial(&cluster, 0, PG)).collect();
+    cluster.steps(100);
+    let mut last = Client::connect(&cluster, 0);
+    waiting.drain(..).for_each(Client::close);
+    inside.drain(..).for_each(Client::close);
+    cluster.until_ready(&mut last, 1);
+    assert_eq!(counts(&mut cluster), (1, 1, 0));
+}
+
+#[test]
 fn one_client_too_many_hears_it_after_its_first_message() {
     let mut cluster = Cluster::serving(Plan { sessions: 1, ..Plan::of(1) });
     let mut first = Client::connect(&cluster, 0);
@@ -267,7 +284,7 @@ fn thousands_of_idle_connections_cost_no_turns() {
     let plan = Plan { slots: 10_000, sessions: 10_000, ..Plan::of(1) };
     let mut cluster = Cluster::serving(plan);
     let mut clients: Vec<_> = (0..5_000).map(|_| Client::connect(&cluster, 0)).collect();
-    cluster.until("all are in", |cluster| counts(cluster).1 == clients.len());
+    cluster.until("all are in", |cluster| counts(cluster).0 == clients.len());
     for client in &mut clients {
         cluster.until_ready(client, 1);
     }
