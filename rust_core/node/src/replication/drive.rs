@@ -6,11 +6,10 @@ use phantom_lsm::Engine;
 use phantom_raft::{LogRecord, Ready};
 
 use super::apply::{Mark, Report};
-use super::clock::ClockNews;
+use super::clock::{ClockNews, encode_support};
 use super::error::Result;
 use super::formation::{encode_bound, encode_hard_state, group_slot, node_slot};
 use super::log_view::LogView;
-use super::support::encode_support;
 use super::{Effects, Replication};
 use crate::link::{Link, STREAM_BULK, STREAM_CONTROL};
 use crate::runtime::Pool;
