@@ -33,6 +33,9 @@ class NodeCore:
     def identity(self) -> bytes:
         """Return CBOR [cluster, node, incarnation, [[node, name, address]..], charter]."""
 
+    def placement(self) -> bytes:
+        """Return where rows are, as CBOR: [[colocation set, [[group, [node..]]..]]..]."""
+
 @final
 class Reactor:
     """The sockets of a node and the thread that serves them.

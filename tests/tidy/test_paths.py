@@ -4,7 +4,7 @@ A path stands in backticks and begins with a folder of ours. Functions stand in 
 in the same parentheses or with "in" between:
 
     `rust_core/raft/src/machine/mod.rs` (`Machine::propose`, `Machine::ready`)
-    `Flows::reply` in `rust_core/node/src/request/gateway.rs`
+    `Gateway::reply` in `rust_core/node/src/gateway/flows.rs`
     (`rust_core/mvcc/src/reader.rs`, `Reader::new`)
 """
 

@@ -9,8 +9,8 @@ use std::ops::Bound;
 
 use phantom_base::{Map, Set, Timestamp};
 
-/// The caller's name for a request.
-pub type Ticket = u64;
+/// The caller's number of a request.
+pub type RequestId = u64;
 
 /// What a read touches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,9 +25,9 @@ pub enum Reads {
 #[derive(Debug, Default)]
 pub struct Admissions {
     /// Of each key the writes that want it; the first holds its latch.
-    queues: Map<Vec<u8>, VecDeque<Ticket>>,
-    writes: Map<Ticket, Write>,
-    reads: Map<Ticket, usize>,
+    queues: Map<Vec<u8>, VecDeque<RequestId>>,
+    writes: Map<RequestId, Write>,
+    reads: Map<RequestId, usize>,
 }
 
 #[derive(Debug)]
@@ -38,40 +38,40 @@ struct Write {
     /// Set when it is proposed.
     commit: Option<Timestamp>,
     /// Reads that wait for its end.
-    readers: Vec<Ticket>,
+    readers: Vec<RequestId>,
 }
 
 impl Admissions {
     /// Queues a write for its keys; true if it holds all their latches now.
-    pub fn write(&mut self, ticket: Ticket, mut keys: Vec<Vec<u8>>) -> bool {
-        assert!(!self.writes.contains_key(&ticket), "ticket {ticket} is in use");
-        assert!(!self.reads.contains_key(&ticket), "ticket {ticket} is a read's");
+    pub fn write(&mut self, request: RequestId, mut keys: Vec<Vec<u8>>) -> bool {
+        assert!(!self.writes.contains_key(&request), "request {request} is in use");
+        assert!(!self.reads.contains_key(&request), "request {request} is a read's");
         keys.sort_unstable();
         keys.dedup();
         let mut missing = 0;
         for key in &keys {
             let queue = self.queues.entry(key.clone()).or_default();
             missing += usize::from(!queue.is_empty());
-            queue.push_back(ticket);
+            queue.push_back(request);
         }
-        self.writes.insert(ticket, Write { keys, missing, commit: None, readers: Vec::new() });
+        self.writes.insert(request, Write { keys, missing, commit: None, readers: Vec::new() });
         missing == 0
     }
 
     /// Notes that a write which holds its latches was proposed with a commit timestamp.
-    pub fn proposed(&mut self, ticket: Ticket, commit: Timestamp) {
-        let write = self.writes.get_mut(&ticket).expect("only admitted writes are proposed");
-        assert_eq!(write.missing, 0, "write {ticket} was proposed before it held its latches");
-        assert!(write.commit.is_none(), "write {ticket} was proposed twice");
+    pub fn proposed(&mut self, request: RequestId, commit: Timestamp) {
+        let write = self.writes.get_mut(&request).expect("only admitted writes are proposed");
+        assert_eq!(write.missing, 0, "write {request} was proposed before it held its latches");
+        assert!(write.commit.is_none(), "write {request} was proposed twice");
         write.commit = Some(commit);
     }
 
     /// Admits a read at `r`; true if nothing in flight at or below `r` touches what it reads.
-    pub fn read(&mut self, ticket: Ticket, reads: &Reads, r: Timestamp) -> bool {
-        assert!(!self.writes.contains_key(&ticket), "ticket {ticket} is a write's");
-        assert!(!self.reads.contains_key(&ticket), "ticket {ticket} is in use");
-        let mut in_the_way: Set<Ticket> = Set::new();
-        let mut look = |queue: &VecDeque<Ticket>| {
+    pub fn read(&mut self, request: RequestId, reads: &Reads, r: Timestamp) -> bool {
+        assert!(!self.writes.contains_key(&request), "request {request} is a write's");
+        assert!(!self.reads.contains_key(&request), "request {request} is in use");
+        let mut in_the_way: Set<RequestId> = Set::new();
+        let mut look = |queue: &VecDeque<RequestId>| {
             let holder = *queue.front().expect("an empty queue is removed");
             let write = self.writes.get(&holder).expect("queues name admitted writes");
             if write.commit.is_some_and(|commit| commit <= r) {
@@ -91,26 +91,26 @@ impl Admissions {
         if in_the_way.is_empty() {
             return true;
         }
-        self.reads.insert(ticket, in_the_way.len());
+        self.reads.insert(request, in_the_way.len());
         for holder in in_the_way {
             let write = self.writes.get_mut(&holder).expect("looked up above");
-            write.readers.push(ticket);
+            write.readers.push(request);
         }
         false
     }
 
     /// Ends a write, whether applied, refused or given up, and returns the requests that may go on
     /// now: writes that hold all their latches, reads that wait for nothing more.
-    pub fn finish(&mut self, ticket: Ticket) -> Vec<Ticket> {
-        let write = self.writes.remove(&ticket).expect("only admitted writes are finished");
+    pub fn finish(&mut self, request: RequestId) -> Vec<RequestId> {
+        let write = self.writes.remove(&request).expect("only admitted writes are finished");
         let mut ready = Vec::new();
         for key in &write.keys {
             let queue = self.queues.get_mut(key).expect("a write stands in its queues");
-            let held = queue.front() == Some(&ticket);
+            let held = queue.front() == Some(&request);
             if held {
                 queue.pop_front(); // Nothing is searched behind a key that thousands want.
             } else {
-                queue.retain(|waiting| *waiting != ticket);
+                queue.retain(|waiting| *waiting != request);
             }
             match queue.front() {
                 None => {
@@ -139,8 +139,8 @@ impl Admissions {
     }
 
     /// Gives up a read that still waits; one that was admitted needs no end.
-    pub fn forget_read(&mut self, ticket: Ticket) {
-        self.reads.remove(&ticket);
+    pub fn forget_read(&mut self, request: RequestId) {
+        self.reads.remove(&request);
     }
 
     /// Whether a proposal that writes a key is in flight.
@@ -150,9 +150,9 @@ impl Admissions {
         write.is_some_and(|write| write.commit.is_some())
     }
 
-    /// Whether a ticket is a write's that has not ended.
-    pub fn is_writing(&self, ticket: Ticket) -> bool {
-        self.writes.contains_key(&ticket)
+    /// Whether a request is a write's that has not ended.
+    pub fn is_writing(&self, request: RequestId) -> bool {
+        self.writes.contains_key(&request)
     }
 
     /// How many requests have not ended: writes, and reads that wait.
@@ -168,16 +168,16 @@ impl Admissions {
     /// Broken invariants, in words; empty is well.
     pub fn check(&self) -> Vec<String> {
         let mut broken = Vec::new();
-        for (ticket, write) in &self.writes {
+        for (request, write) in &self.writes {
             let is_missing = |key: &&Vec<u8>| {
-                self.queues.get(*key).and_then(|queue| queue.front()) != Some(ticket)
+                self.queues.get(*key).and_then(|queue| queue.front()) != Some(request)
             };
             let missing = write.keys.iter().filter(is_missing).count();
             if missing != write.missing {
-                broken.push(format!("write {ticket} misses {missing}, counts {}", write.missing));
+                broken.push(format!("write {request} misses {missing}, counts {}", write.missing));
             }
             if missing > 0 && write.commit.is_some() {
-                broken.push(format!("write {ticket} is in flight without its latches"));
+                broken.push(format!("write {request} is in flight without its latches"));
             }
         }
         if self.queues.values().any(VecDeque::is_empty) {
@@ -197,18 +197,18 @@ mod tests {
     fn thousands_of_writes_hold_up_a_read_and_each_other_without_being_searched() {
         const MANY: u64 = 100_000;
         let mut latches = Admissions::default();
-        let key = |ticket: u64| vec![ticket.to_be_bytes().to_vec()];
-        for ticket in 1..=MANY {
-            assert!(latches.write(ticket, key(ticket)));
-            latches.proposed(ticket, Timestamp(ticket));
-            assert_eq!(latches.write(MANY + ticket, keys(&["hot"])), ticket == 1);
+        let key = |request: u64| vec![request.to_be_bytes().to_vec()];
+        for request in 1..=MANY {
+            assert!(latches.write(request, key(request)));
+            latches.proposed(request, Timestamp(request));
+            assert_eq!(latches.write(MANY + request, keys(&["hot"])), request == 1);
         }
         let all = Reads::Span(0_u64.to_be_bytes().to_vec(), u64::MAX.to_be_bytes().to_vec());
         assert!(!latches.read(0, &all, Timestamp(MANY)));
-        for ticket in 1..=MANY {
-            let (last, next) = (ticket == MANY, MANY + ticket + 1);
-            assert_eq!(latches.finish(ticket), if last { vec![0] } else { vec![] });
-            assert_eq!(latches.finish(MANY + ticket), if last { vec![] } else { vec![next] });
+        for request in 1..=MANY {
+            let (last, next) = (request == MANY, MANY + request + 1);
+            assert_eq!(latches.finish(request), if last { vec![0] } else { vec![] });
+            assert_eq!(latches.finish(MANY + request), if last { vec![] } else { vec![next] });
         }
         assert!(latches.is_empty());
     }
@@ -226,7 +226,7 @@ mod tests {
         assert!(latches.write(4, keys(&["d"])));
         assert_eq!(latches.finish(1), [2]);
         assert_eq!(latches.finish(2), [3]);
-        assert_eq!(latches.finish(3), Vec::<Ticket>::new());
+        assert_eq!(latches.finish(3), Vec::<RequestId>::new());
         latches.finish(4);
         assert!(latches.is_empty());
     }
@@ -264,10 +264,10 @@ mod tests {
         for seed in 0..200 {
             let mut random = SeededRandom::new(seed);
             let mut latches = Admissions::default();
-            let mut holding: Map<Ticket, (Set<Vec<u8>>, Option<Timestamp>)> = Map::new();
-            let mut waiting: Map<Ticket, Set<Vec<u8>>> = Map::new();
+            let mut holding: Map<RequestId, (Set<Vec<u8>>, Option<Timestamp>)> = Map::new();
+            let mut waiting: Map<RequestId, Set<Vec<u8>>> = Map::new();
             let mut clock = 1;
-            for ticket in 0..300 {
+            for request in 0..300 {
                 clock += 1;
                 let (end, propose) = (random.one_in(3), random.one_in(2));
                 if end && !holding.is_empty() {
@@ -290,10 +290,10 @@ mod tests {
                 } else {
                     let keys: Set<Vec<u8>> =
                         (0..=random.below(3)).map(|_| vec![random.below(6) as u8]).collect();
-                    if latches.write(ticket, keys.iter().cloned().collect()) {
-                        holding.insert(ticket, (keys, None));
+                    if latches.write(request, keys.iter().cloned().collect()) {
+                        holding.insert(request, (keys, None));
                     } else {
-                        waiting.insert(ticket, keys);
+                        waiting.insert(request, keys);
                     }
                 }
                 assert_eq!(latches.check(), Vec::<String>::new(), "seed {seed}");
@@ -305,9 +305,9 @@ mod tests {
                 let blocked = holding.values().any(|(keys, commit)| {
                     keys.contains(&key) && commit.is_some_and(|commit| commit <= r)
                 });
-                let free = latches.read(1_000_000 + ticket, &Reads::Keys(vec![key]), r);
+                let free = latches.read(1_000_000 + request, &Reads::Keys(vec![key]), r);
                 assert_eq!(free, !blocked, "seed {seed}");
-                latches.forget_read(1_000_000 + ticket);
+                latches.forget_read(1_000_000 + request);
             }
             while let Some(ended) = holding.keys().next().copied() {
                 holding.remove(&ended);

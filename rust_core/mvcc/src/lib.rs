@@ -15,5 +15,5 @@ mod admission;
 pub mod key;
 mod reader;
 
-pub use admission::{Admissions, Reads, Ticket};
+pub use admission::{Admissions, Reads, RequestId};
 pub use reader::{Entry, Reader, Row, RowIter};

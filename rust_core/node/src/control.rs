@@ -5,8 +5,8 @@ use phantom_base::{Error, NodeId, sqlstate};
 use phantom_raft::{Event, Room};
 use phantom_types::{Datum, codec};
 
+use crate::leader::work::{RowPut, RowSpan};
 use crate::replication::{ClockNews, DiskReport, Formation, FormedMember, Status};
-use crate::request::message::{RowPut, RowSpan};
 
 pub(crate) const WRITES: &str = "a Vec takes every write";
 

@@ -49,6 +49,13 @@ impl NodeCore {
         let core = core.ok_or_else(|| CoreError::new_err(("55000", "a reactor has this node")))?;
         Ok((core, Arc::clone(&self.runtime)))
     }
+
+    fn ask(&self, question: impl FnOnce(&core::NodeCore) -> Vec<u8>) -> PyResult<Vec<u8>> {
+        match self.core.lock().as_ref() {
+            Some(core) => Ok(question(core)),
+            None => Err(CoreError::new_err(("55000", "a reactor has this node"))),
+        }
+    }
 }
 
 #[pymethods]
@@ -87,9 +94,10 @@ impl NodeCore {
     }
 
     fn identity(&self) -> PyResult<Vec<u8>> {
-        match self.core.lock().as_ref() {
-            Some(core) => Ok(core.identity()),
-            None => Err(CoreError::new_err(("55000", "a reactor has this node"))),
-        }
+        self.ask(core::NodeCore::identity)
+    }
+
+    fn placement(&self) -> PyResult<Vec<u8>> {
+        self.ask(core::NodeCore::placement)
     }
 }

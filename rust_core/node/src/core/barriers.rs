@@ -7,11 +7,11 @@
 use std::collections::VecDeque;
 
 use phantom_base::{Error, GroupId, Map, Nanos, sqlstate};
-use phantom_mvcc::Ticket;
 use phantom_raft::{BarrierAnswer, BarrierOutcome};
 
+use crate::gateway::LEADER_WAIT_NS;
+use crate::leader::RequestId;
 use crate::replication::{Refused, Replication};
-use crate::request::gateway::LEADER_WAIT_NS;
 use crate::session::CatalogWait;
 
 /// Tokens of these barriers begin here; requests have theirs below.
@@ -26,7 +26,7 @@ pub enum Purpose {
     /// Sessions that want the newest catalog.
     Catalog(CatalogWait),
     /// A request at a group that this node leads, which was bound to a newer catalog.
-    Request(Ticket),
+    Request(GroupId, RequestId),
 }
 
 struct Barrier {

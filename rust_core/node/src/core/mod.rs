@@ -1,15 +1,21 @@
 //! NodeCore: one node behind one object, without a thread or a socket of its own.
 //!
 //! Called by one thread only. `poll` drives everything that is ready and never waits; bytes and verbs
-//! go in between. A turn is: what replication has, then requests at groups led here, then flows,
-//! then sessions, again until nothing moves.
+//! go in between. A turn is: what replication has, then what the leaders of groups and the gateway make
+//! of it, then sessions, again until nothing moves.
 //!
 //! ```text
-//! barriers    those that the node asks for on its own account
-//! verbs       what goes in between two turns
+//! verbs      what goes in between two turns
+//! carry      what the gateway and the leaders want done
+//! leaders    the leaders of groups, by group
+//! below      what they may ask of replication at once
+//! barriers   those that the node asks for on its own account
 //! ```
 
 mod barriers;
+mod below;
+mod carry;
+mod leaders;
 mod verbs;
 
 use std::path::Path;
@@ -21,16 +27,15 @@ use phantom_types::{Account, QueryMemory};
 use phantom_vfs::{Pending, Vfs, WatchedFs};
 
 use self::barriers::{ASK_AGAIN_NS, OwnBarriers, Purpose};
-use crate::catalog::Catalog;
+use self::leaders::Leaders;
+use crate::catalog::{Catalog, Placement};
 use crate::control::{self, NodeSettings};
-use crate::frame::Section;
-use crate::replication::{self, Received, Replication};
-use crate::request::Requests;
-use crate::request::gateway::{FlowEvent, Flows, Owner};
-use crate::request::message::{ToGateway, ToLeader};
+use crate::gateway::{self, Gateway, Parts};
+use crate::leader::{Input, Shared};
+use crate::replication::{self, Replication};
 use crate::runtime::real::trim;
 use crate::runtime::{Pool, Runtime};
-use crate::session::{Engine, SessionId, Sessions};
+use crate::session::{Below, SessionId, Sessions};
 
 /// What one query may take where nothing can spill yet, in bytes.
 const QUERY_MEMORY_BYTES: usize = 256 << 20;
@@ -69,8 +74,9 @@ pub struct Effects {
 /// One node.
 pub struct NodeCore {
     replication: Replication,
-    requests: Requests,
-    flows: Flows,
+    leaders: Leaders,
+    gateway: Gateway,
+    parts: Parts,
     sessions: Sessions,
     catalog: Catalog,
     runtime: Arc<Runtime>,
@@ -118,17 +124,21 @@ impl NodeCore {
         .map_err(|error| answer(&error))?;
         let node = replication.node();
         let engine = Arc::clone(replication.engine());
+        let members: Vec<NodeId> =
+            replication.formation().members.iter().map(|member| member.node).collect();
+        catalog.place(Placement::of(replication.groups(), &members));
         catalog.load(&engine)?;
-        let shared = Arc::clone(&runtime);
         let memory = Account::new(settings.sql_memory_bytes);
         let account = Some(Arc::clone(&memory));
         let of_query = QueryMemory { bytes: QUERY_MEMORY_BYTES, account };
-        let flows = Flows::new(node, of_query.clone());
+        let shared = Shared::new(node, engine, catalog.clone(), of_query.clone());
+        let worked = runtime.mailbox();
         let workers = Arc::clone(&runtime);
         Ok(Self {
-            requests: Requests::new(node, engine, catalog.clone(), workers, of_query),
-            flows,
-            sessions: Sessions::new(node.0, settings.sessions_max, catalog.clone(), shared),
+            leaders: Leaders::new(shared, worked),
+            parts: Parts::new(of_query.share()),
+            gateway: Gateway::new(node, of_query),
+            sessions: Sessions::new(node.0, settings.sessions_max, catalog.clone(), workers),
             replication,
             catalog,
             runtime,
@@ -173,7 +183,8 @@ impl NodeCore {
                     }
                     event => self.pending.events.push(control::encode_event(event)),
                 }
-                self.requests.event(&mut self.replication, &event);
+                self.heed(&event);
+                self.carry(start);
             }
             let clock = effects.clock.into_iter().map(control::encode_clock);
             self.pending.events.extend(clock);
@@ -188,13 +199,15 @@ impl NodeCore {
                     self.barriers.answered(&barrier);
                     self.tell_of_barriers();
                 } else {
-                    self.requests.barrier(&mut self.replication, &barrier);
+                    self.barrier_ended(&barrier);
                 }
+                self.carry(start);
             }
             for done in effects.done {
-                self.requests.done(&mut self.replication, &done);
+                self.proposal_ended(&done);
+                self.carry(start);
             }
-            moved |= self.requests.take_worked(&mut self.replication);
+            moved |= self.take_worked();
             let (now, went_on, wake) = self.upper_half();
             moved |= went_on;
             // What statements have just asked of replication is replication's work now.
@@ -213,125 +226,38 @@ impl NodeCore {
 
     /// Whether something above replication can go on at once.
     fn has_more(&self) -> bool {
-        self.requests.has_more() || self.flows.has_events() || self.sessions.has_ready()
+        self.leaders.has_effects() || self.gateway.has_effects() || self.sessions.has_ready()
     }
 
-    /// Replies, flows and sessions. The time, whether anything moved, and when to wake.
+    /// Leaders, the gateway and sessions. The time, whether anything moved, and when to wake.
     fn upper_half(&mut self) -> (Nanos, bool, Option<Nanos>) {
         let now = self.clock.monotonic_ns();
-        let mut moved = false;
-        while let Some((gateway, reply)) = self.requests.take_reply() {
-            moved = true;
-            if gateway == self.replication.node() {
-                self.flow_reply(now, gateway, reply);
-            } else {
-                self.flows.send_reply(gateway, &reply);
-            }
-        }
-        let look = self.flows.look(&mut self.replication, &mut self.requests, now);
-        while let Some((owner, flow, event)) = self.flows.next_event() {
-            moved = true;
-            match owner {
-                Owner::Session(id) => {
-                    let (sessions, mut engine) = self.split(now);
-                    sessions.flow_event(&mut engine, id, flow, event);
-                }
-                Owner::Control(token) => self.control_event(token, event),
-            }
-        }
-        let (sessions, mut engine) = self.split(now);
-        moved |= sessions.turn(&mut engine);
-        let deadline = self.sessions.next_deadline();
+        let context = gateway::Context { leaders: &self.replication, now };
+        self.gateway.step(gateway::Input::Time, context);
+        let mut moved = self.carry(now);
+        let (sessions, mut below) = self.split(now);
+        moved |= sessions.turn(&mut below);
         for wait in self.sessions.take_catalog_waits() {
             moved = true;
-            self.ask_barrier(GroupId::SYSTEM, now, Purpose::Catalog(wait));
-        }
-        for ticket in self.requests.take_catalog_waits() {
-            moved = true;
-            self.ask_barrier(GroupId::SYSTEM, now, Purpose::Request(ticket));
+            self.ask_catalog_barrier(now, Purpose::Catalog(wait));
         }
         self.barriers.ask_again(&mut self.replication, now);
         self.tell_of_barriers();
-        let parts_wait = self.flows.flush(&mut self.replication);
+        moved |= self.carry(now);
+        let parts_wait = self.flush();
         let retry = (parts_wait || self.barriers.has_waiting()).then_some(now + ASK_AGAIN_NS);
-        let wake = [look, deadline, retry].into_iter().flatten().min();
-        (now, moved, wake)
+        let wake = [self.gateway.next_look(), self.sessions.next_deadline(), retry];
+        (now, moved, wake.into_iter().flatten().min())
     }
 
-    fn split(&mut self, now: Nanos) -> (&mut Sessions, Engine<'_>) {
+    fn split(&mut self, now: Nanos) -> (&mut Sessions, Below<'_>) {
         let wall_us = i64::try_from(self.clock.wall_ns() / 1_000).unwrap_or(i64::MAX) - EPOCH_US;
-        let engine = Engine {
-            replication: &mut self.replication,
-            requests: &mut self.requests,
-            flows: &mut self.flows,
-            now,
-            wall_us,
-        };
-        (&mut self.sessions, engine)
+        let below = Below { gateway: &mut self.gateway, leaders: &self.replication, now, wall_us };
+        (&mut self.sessions, below)
     }
 
-    fn flow_reply(&mut self, now: Nanos, from: NodeId, reply: ToGateway) {
-        self.flows.reply(&mut self.replication, &mut self.requests, now, from, reply);
-    }
-
-    fn receive(&mut self, received: Received) {
-        let Received { from, section, bytes } = received;
-        if section == Section::Control {
-            self.pending.control.push((from, bytes));
-            return;
-        }
-        let whole = match self.flows.receive(from, section, &bytes) {
-            Ok(Some(whole)) => whole,
-            Ok(None) => return,
-            Err(_) => {
-                // Its next bytes find the link closed; flows to it are settled now.
-                phantom_base::mark!("parts_of_a_message_did_not_fit");
-                self.disconnected(from);
-                return;
-            }
-        };
-        let now = self.clock.monotonic_ns();
-        if section == Section::Requests {
-            match ToLeader::decode(&whole) {
-                Ok(ToLeader::Run(run)) => self.requests.run(&mut self.replication, from, run),
-                Ok(ToLeader::Credit(dispatch, bytes)) => {
-                    self.requests.credit(from, dispatch, bytes);
-                }
-                Ok(ToLeader::Cancel(dispatch)) => {
-                    self.requests.cancel(&mut self.replication, from, dispatch);
-                }
-                Err(_) => {
-                    phantom_base::mark!("a_request_did_not_decode");
-                    self.disconnected(from);
-                }
-            }
-        } else if let Ok(reply) = ToGateway::decode(&whole) {
-            self.flow_reply(now, from, reply);
-        } else {
-            phantom_base::mark!("a_reply_did_not_decode");
-            self.disconnected(from);
-        }
-    }
-
-    fn control_event(&mut self, token: u64, event: FlowEvent) {
-        let outcome = match event {
-            FlowEvent::Finished(_, commit) => {
-                control::encode_ok(|out| out.u64(commit.0).map(|_| ()))
-            }
-            FlowEvent::SystemRows(spans) => control::encode_ok(|out| {
-                out.array(spans.len() as u64)?;
-                for rows in &spans {
-                    out.array(rows.len() as u64)?;
-                    for (value, version) in rows {
-                        out.array(2)?.bytes(value)?.u64(*version)?;
-                    }
-                }
-                Ok(())
-            }),
-            FlowEvent::Failed(error) => control::encode_failed(&error),
-            FlowEvent::Rows(..) => return,
-        };
-        self.pending.rows.push((token, outcome));
+    fn ask_catalog_barrier(&mut self, now: Nanos, purpose: Purpose) {
+        self.ask_barrier(GroupId::SYSTEM, now, purpose);
     }
 
     fn ask_barrier(&mut self, group: GroupId, now: Nanos, purpose: Purpose) {
@@ -350,11 +276,12 @@ impl NodeCore {
                     self.pending.rows.push((token, outcome));
                 }
                 Purpose::Catalog(wait) => {
-                    let (sessions, mut engine) = self.split(self.clock.monotonic_ns());
-                    sessions.catalog_is_new(&mut engine, wait, result);
+                    let (sessions, mut below) = self.split(self.clock.monotonic_ns());
+                    sessions.catalog_is_new(&mut below, wait, result);
                 }
-                Purpose::Request(ticket) => {
-                    self.requests.catalog_is_new(&mut self.replication, ticket, result);
+                Purpose::Request(group, request) => {
+                    let input = Input::CatalogIsNew(request, result);
+                    self.leaders.step(&mut self.replication, group, input);
                 }
             }
         }

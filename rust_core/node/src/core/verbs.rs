@@ -10,11 +10,11 @@ use super::NodeCore;
 use super::barriers::Purpose;
 use crate::control;
 use crate::frame::{BadFrame, Section};
+use crate::gateway::{self, Owner, Start};
+use crate::leader::work::Work;
 use crate::link::STREAM_CONTROL;
 use crate::replication::{Formation, Replication};
-use crate::request::gateway::{Owner, Start};
-use crate::request::message::Work;
-use crate::session::{SessionEvent, SessionId};
+use crate::session::{Door, SessionEvent, SessionId};
 
 impl NodeCore {
     // Peers.
@@ -35,8 +35,11 @@ impl NodeCore {
     /// The link to a peer is down.
     pub fn disconnected(&mut self, peer: NodeId) {
         self.replication.disconnected(peer);
-        self.requests.gateway_gone(&mut self.replication, peer);
-        self.flows.peer_gone(self.clock.monotonic_ns(), peer);
+        self.parts.forget(peer);
+        self.leaders.gateway_gone(&mut self.replication, peer);
+        let context =
+            gateway::Context { leaders: &self.replication, now: self.clock.monotonic_ns() };
+        self.gateway.step(gateway::Input::PeerGone(peer), context);
     }
 
     /// Takes bytes of a peer; returns how many.
@@ -84,6 +87,11 @@ impl NodeCore {
         )
     }
 
+    /// Where rows are: sets, their groups and the replicas of those, as CBOR.
+    pub fn placement(&self) -> Vec<u8> {
+        self.catalog.encode_placement()
+    }
+
     /// Status of all groups as CBOR.
     pub fn status(&self) -> Vec<u8> {
         let groups: Vec<GroupId> = self.replication.groups().collect();
@@ -95,7 +103,7 @@ impl NodeCore {
     /// Counters and sizes as CBOR.
     pub fn stats(&self) -> Vec<u8> {
         let engine = self.replication.engine().stats();
-        let (requests, repeats) = self.requests.counts();
+        let (requests, repeats) = self.leaders.counts();
         let (sessions, statements) = self.sessions.counts();
         let disk = self.replication.disk();
         control::encode_numbers(&[
@@ -124,7 +132,7 @@ impl NodeCore {
             ("statement_repeats", repeats),
             ("sessions", sessions as u64),
             ("statements", statements),
-            ("flows", self.flows.len() as u64),
+            ("flows", self.gateway.len() as u64),
             ("catalog_version", self.catalog.snapshot().version()),
         ])
     }
@@ -142,7 +150,7 @@ impl NodeCore {
     /// `22023` for spans that do not decode.
     pub fn read_rows(&mut self, token: u64, group: GroupId, spans: &[u8]) -> Result<(), Error> {
         let work = Work::ReadRows(control::decode_spans(spans)?);
-        self.control_flow(token, group, work, false);
+        self.give(token, group, work);
         Ok(())
     }
 
@@ -152,21 +160,16 @@ impl NodeCore {
     /// `22023` for writes that do not decode.
     pub fn write_rows(&mut self, token: u64, group: GroupId, puts: &[u8]) -> Result<(), Error> {
         let work = Work::WriteRows(control::decode_puts(puts)?);
-        self.control_flow(token, group, work, true);
+        self.give(token, group, work);
         Ok(())
     }
 
-    fn control_flow(&mut self, token: u64, group: GroupId, work: Work, is_write: bool) {
-        let now = self.clock.monotonic_ns();
-        let start = Start {
-            owner: Owner::Control(token),
-            group,
-            catalog_version: self.catalog.snapshot().version(),
-            work,
-            is_write,
-            types: Vec::new(),
-        };
-        self.flows.start(&mut self.replication, &mut self.requests, now, start);
+    fn give(&mut self, token: u64, group: GroupId, work: Work) {
+        let catalog_version = self.catalog.snapshot().version();
+        let start = Start { owner: Owner::Control(token), group, catalog_version, work };
+        let context =
+            gateway::Context { leaders: &self.replication, now: self.clock.monotonic_ns() };
+        self.gateway.step(gateway::Input::Start(start), context);
     }
 
     /// Asks for a read barrier in a group; the end is in `Effects::rows`.
@@ -177,28 +180,28 @@ impl NodeCore {
 
     // Sessions.
 
-    /// A new session of PostgreSQL's protocol.
+    /// A new session behind a door.
     ///
     /// # Errors
     /// `53300` beyond the limit.
-    pub fn open_session(&mut self) -> Result<SessionId, Error> {
+    pub fn open_session(&mut self, door: Door) -> Result<SessionId, Error> {
         let secret = (self.random.next_u64() >> 32) as u32;
-        self.sessions.open(secret)
+        self.sessions.open(door, secret)
     }
 
     /// Takes bytes of a client and begins with them; returns how many. What many clients have sent
     /// goes to the groups together, with the next `poll`.
     pub fn feed_session(&mut self, id: SessionId, bytes: &[u8]) -> usize {
         let now = self.clock.monotonic_ns();
-        let (sessions, mut engine) = self.split(now);
-        sessions.feed(&mut engine, id, bytes)
+        let (sessions, mut below) = self.split(now);
+        sessions.feed(&mut below, id, bytes)
     }
 
     /// Bytes for a client.
     pub fn take_session_out(&mut self, id: SessionId, max: usize) -> Option<Vec<u8>> {
         let now = self.clock.monotonic_ns();
-        let (sessions, mut engine) = self.split(now);
-        sessions.take_out(&mut engine, id, max)
+        let (sessions, mut below) = self.split(now);
+        sessions.take_out(&mut below, id, max)
     }
 
     /// Whether a connection is to be closed once its output is sent.
@@ -227,35 +230,35 @@ impl NodeCore {
         outcome: &[u8],
     ) -> Result<(), Error> {
         let now = self.clock.monotonic_ns();
-        let (sessions, mut engine) = self.split(now);
-        sessions.answer(&mut engine, id, event, outcome)
+        let (sessions, mut below) = self.split(now);
+        sessions.answer(&mut below, id, event, outcome)
     }
 
     /// Ends the running statement with an error; a FATAL one ends the session.
     pub fn cancel_session(&mut self, id: SessionId, error: Error) {
         let now = self.clock.monotonic_ns();
-        let (sessions, mut engine) = self.split(now);
-        sessions.cancel(&mut engine, id, error);
+        let (sessions, mut below) = self.split(now);
+        sessions.cancel(&mut below, id, error);
     }
 
     /// Ends a session with 57P01 if no statement runs in it.
     pub fn end_idle_session(&mut self, id: SessionId) {
         let now = self.clock.monotonic_ns();
-        let (sessions, mut engine) = self.split(now);
-        sessions.end_if_idle(&mut engine, id);
+        let (sessions, mut below) = self.split(now);
+        sessions.end_if_idle(&mut below, id);
     }
 
     /// Ends the running statement of the session with that pid, if the secret is right.
     pub fn cancel_by_key(&mut self, pid: u32, secret: u32) -> bool {
         let now = self.clock.monotonic_ns();
-        let (sessions, mut engine) = self.split(now);
-        sessions.cancel_by_key(&mut engine, pid, secret)
+        let (sessions, mut below) = self.split(now);
+        sessions.cancel_by_key(&mut below, pid, secret)
     }
 
     /// Forgets a session and what it runs.
     pub fn close_session(&mut self, id: SessionId) {
         let now = self.clock.monotonic_ns();
-        let (sessions, mut engine) = self.split(now);
-        sessions.close(&mut engine, id);
+        let (sessions, mut below) = self.split(now);
+        sessions.close(&mut below, id);
     }
 }

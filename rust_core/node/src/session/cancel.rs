@@ -10,47 +10,50 @@ use phantom_base::{Error, Nanos, Severity, sqlstate};
 use phantom_sql::statement::Body;
 use phantom_wire::pg::Identity;
 
-use super::{Engine, Running, SessionEvent, SessionId, Sessions};
+use super::state::Running;
+use super::{Below, SessionEvent, SessionId, Sessions};
+use crate::gateway::{Input, Owner};
 
 /// How long is waited for what has become of a change that was asked to end.
 const TOLD_NS: Nanos = 2_000_000_000;
 
 impl Sessions {
     /// Ends the running statement with an error; a FATAL one ends the session.
-    pub fn cancel(&mut self, engine: &mut Engine<'_>, id: SessionId, error: Error) {
+    pub fn cancel(&mut self, below: &mut Below<'_>, id: SessionId, error: Error) {
         let Some(session) = self.live.get_mut(&id) else { return };
         // Who asks again waits no longer for it.
         let is_asked = session.running.as_ref().is_some_and(|running| running.cancelled.is_some());
         if error.severity != Severity::Fatal
             && let Some(running) = session.running.as_mut()
-            && let Some(flow) = running.flow
-            && engine.flows.ask_to_cancel(engine.replication, engine.requests, flow)
+            && running.is_given
+            && below.gateway.is_write_at_leader(Owner::Session(id, running.number))
         {
+            below.tell(Input::AskToCancel(Owner::Session(id, running.number)));
             // It may be too late: how it ends is told as what it was.
             running.cancelled.get_or_insert(error);
-            self.wait_to_be_told(id, engine.now, is_asked);
+            self.wait_to_be_told(id, below.now, is_asked);
             return;
         }
         if error.severity != Severity::Fatal && self.withdraw(id, &error) {
-            self.wait_to_be_told(id, engine.now, is_asked);
+            self.wait_to_be_told(id, below.now, is_asked);
             return;
         }
         let Some(session) = self.live.get_mut(&id) else { return };
         session.pg.cancel(error);
-        self.advance(engine, id);
+        self.advance(below, id);
     }
 
     /// Ends a session with 57P01 if no statement runs in it.
-    pub fn end_if_idle(&mut self, engine: &mut Engine<'_>, id: SessionId) {
+    pub fn end_if_idle(&mut self, below: &mut Below<'_>, id: SessionId) {
         if self.live.get(&id).is_some_and(|session| session.pg.is_idle()) {
             let message = "terminating connection due to administrator command";
             let error = Error::new(sqlstate::ADMIN_SHUTDOWN, message);
-            self.cancel(engine, id, error.with_severity(Severity::Fatal));
+            self.cancel(below, id, error.with_severity(Severity::Fatal));
         }
     }
 
     /// Ends the running statement of the session with that pid, if the secret is right.
-    pub fn cancel_by_key(&mut self, engine: &mut Engine<'_>, pid: u32, secret: u32) -> bool {
+    pub fn cancel_by_key(&mut self, below: &mut Below<'_>, pid: u32, secret: u32) -> bool {
         let wanted = Identity { pid, secret };
         let Some(id) = self.by_pid.get(&pid).copied() else { return false };
         if self.live.get(&id).is_none_or(|session| session.pg.identity() != wanted) {
@@ -58,7 +61,7 @@ impl Sessions {
         }
         let message = "canceling statement due to user request";
         let error = Error::new(sqlstate::QUERY_CANCELED, message);
-        self.cancel(engine, id, error.with_routine("ProcessInterrupts"));
+        self.cancel(below, id, error.with_routine("ProcessInterrupts"));
         true
     }
 
@@ -95,14 +98,14 @@ impl Sessions {
     }
 
     /// Nobody has told what has become of a change that was asked to end.
-    fn was_not_told(&mut self, engine: &mut Engine<'_>, id: SessionId, why: &Error) {
+    fn was_not_told(&mut self, below: &mut Below<'_>, id: SessionId, why: &Error) {
         phantom_base::mark!("a_cancelled_write_was_not_told");
         let message = format!("{}, and what has become of it is unknown", why.message);
         let error = Error::new(sqlstate::STATEMENT_COMPLETION_UNKNOWN, message)
             .with_hint("Look whether it took effect before you send it again.");
         let Some(session) = self.live.get_mut(&id) else { return };
         session.pg.cancel(error);
-        self.advance(engine, id);
+        self.advance(below, id);
     }
 
     /// When the next statement has used up its time.
@@ -122,33 +125,33 @@ impl Sessions {
         self.deadlines.insert((end, id));
     }
 
-    fn end_idle(&mut self, engine: &mut Engine<'_>, id: SessionId) {
+    fn end_idle(&mut self, below: &mut Below<'_>, id: SessionId) {
         let message = "terminating connection due to idle-session timeout";
         let error = Error::new(sqlstate::IDLE_SESSION_TIMEOUT, message);
         let Some(session) = self.live.get_mut(&id) else { return };
         session.idle_until = None;
         session.pg.cancel(error.with_severity(Severity::Fatal).with_routine("ProcessInterrupts"));
-        self.advance(engine, id);
+        self.advance(below, id);
     }
 
-    pub(super) fn pass_deadlines(&mut self, engine: &mut Engine<'_>) {
+    pub(super) fn pass_deadlines(&mut self, below: &mut Below<'_>) {
         while let Some((deadline, id)) = self.deadlines.first().copied() {
-            if deadline > engine.now {
+            if deadline > below.now {
                 break;
             }
             self.deadlines.remove(&(deadline, id));
             if self.live.get(&id).is_some_and(|session| session.idle_until == Some(deadline)) {
-                self.end_idle(engine, id);
+                self.end_idle(below, id);
                 continue;
             }
             let running = self.live.get(&id).and_then(|session| session.running.as_ref());
             if let Some(why) = running.and_then(|running| running.cancelled.clone()) {
-                self.was_not_told(engine, id, &why);
+                self.was_not_told(below, id, &why);
                 continue;
             }
             let message = "canceling statement due to statement timeout";
             let error = Error::new(sqlstate::QUERY_CANCELED, message);
-            self.cancel(engine, id, error.with_routine("ProcessInterrupts"));
+            self.cancel(below, id, error.with_routine("ProcessInterrupts"));
         }
     }
 }
@@ -172,15 +175,15 @@ mod tests {
     use crate::catalog::Catalog;
     use crate::runtime::Runtime;
     use crate::runtime::real::RealSpawner;
-    use crate::session::SLOTS;
+    use crate::session::{Door, SLOTS};
 
     #[test]
     fn a_session_keeps_its_pid_for_itself_when_pids_come_round() {
         let runtime = Runtime::inline(Arc::new(RealSpawner), SeededRandom::new(1));
         let mut sessions = Sessions::new(3, 100, Catalog::default(), Arc::new(runtime));
-        let first = sessions.open(7).expect("there is room");
+        let first = sessions.open(Door::Pg, 7).expect("there is room");
         sessions.next = first + SLOTS as u64;
-        let second = sessions.open(7).expect("there is room");
+        let second = sessions.open(Door::Pg, 7).expect("there is room");
         let pid = |id| sessions.live.get(&id).expect("it is open").pg.identity().pid;
         assert_ne!(pid(first), pid(second));
         for id in [first, second] {

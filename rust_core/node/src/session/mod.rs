@@ -1,29 +1,34 @@
-//! Sessions of this node: the driver of PostgreSQL's sans-IO sessions.
+//! Sessions of this node: what drives the sans-IO sessions behind its doors.
 //!
 //! A session asks for one thing at a time. Texts are parsed and bound on the parse pool, unless the
 //! plan cache has them; statements by key become flows at once; what needs a planner or the catalog
 //! is an event for the control plane, which answers with `resume`. Everything here happens on the
-//! node's thread, in the turns of `Sessions::turn`.
+//! node's thread, in the turns of `Sessions::turn`. A session knows protocols and its gateway; of groups
+//! it knows only their names.
+//!
+//! ```text
+//! state   one session and its statement     plans   texts to statements; the plan cache
+//! run     statements that run               texts   what the parse pool does with a text
+//! cancel  their end before their end        asked   what the control plane is asked and answers
+//! ```
 
+mod asked;
 mod cancel;
 mod plans;
 mod run;
+mod state;
+mod texts;
 
-use std::collections::VecDeque;
-
-use phantom_base::sync::{Arc, AtomicBool, Ordering};
+use phantom_base::sync::{Arc, Ordering};
 use phantom_base::{Error, Map, Nanos, Set, Severity, sqlstate};
 use phantom_sql::catalog::CatalogSnapshot;
-use phantom_sql::statement::Prepared;
-use phantom_types::{Datum, QueryMemory, Share};
-use phantom_wire::pg::{Identity, Outcome, PgSession, Progress, Request};
+use phantom_wire::pg::{Identity, Outcome, Progress, Request};
 
 use crate::catalog::Catalog;
-use crate::replication::Replication;
-use crate::request::Requests;
-use crate::request::gateway::{Delivery, FlowEvent, FlowId, Flows};
+use crate::gateway::{self, Delivery, Gateway, Leaders, News, Owner};
 use crate::runtime::{Mailbox, Runtime};
 use plans::PlanCache;
+use state::{Running, Session};
 
 /// Bits of a pid that name the session; the rest names the node.
 const SLOT_BITS: u32 = 21;
@@ -35,31 +40,33 @@ const STEPS_A_TURN: u32 = 256;
 /// A session's number on this node.
 pub type SessionId = u64;
 
+/// What a client comes in by: the protocol that its session speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// PostgreSQL's.
+    Pg,
+}
+
+pub use asked::SessionEvent;
 pub use plans::CatalogWait;
 
-/// What the sessions work with.
-pub struct Engine<'a> {
-    /// Groups.
-    pub replication: &'a mut Replication,
-    /// Work at groups led here.
-    pub requests: &'a mut Requests,
+/// What the sessions stand on.
+pub struct Below<'a> {
     /// Work given out.
-    pub flows: &'a mut Flows,
+    pub gateway: &'a mut Gateway,
+    /// Who leads what.
+    pub leaders: &'a dyn Leaders,
     /// Monotonic time.
     pub now: Nanos,
     /// Wall time in microseconds since 2000-01-01 UTC.
     pub wall_us: i64,
 }
 
-/// Something for the control plane to decide.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionEvent {
-    /// Its number; the answer names it.
-    pub id: u64,
-    /// `plan`, `create_table`, `drop_table` or `cancel`.
-    pub kind: &'static str,
-    /// What it is about, as CBOR.
-    pub body: Vec<u8>,
+impl Below<'_> {
+    /// Says something to the gateway.
+    fn tell(&mut self, input: gateway::Input) {
+        self.gateway.step(input, gateway::Context { leaders: self.leaders, now: self.now });
+    }
 }
 
 /// All sessions of a node.
@@ -76,7 +83,7 @@ pub struct Sessions {
     by_pid: Map<u32, SessionId>,
     next: SessionId,
     next_event: u64,
-    next_run: u64,
+    next_statement: u64,
     ready: Set<SessionId>,
     /// Sessions that have something for their connection.
     notify: Set<SessionId>,
@@ -84,70 +91,6 @@ pub struct Sessions {
     statements: u64,
     /// Texts that wait for a barrier on the system group.
     catalog_waits: Vec<CatalogWait>,
-}
-
-struct Session {
-    pg: PgSession,
-    /// The statement that runs.
-    running: Option<Running>,
-    /// The number of the request that the parse pool works on.
-    preparing: u64,
-    /// Tells the parse pool that it need not go on with it.
-    given_up: Arc<AtomicBool>,
-    /// A statement that is bound again, with its values.
-    again: Option<Again>,
-    event: Option<SessionEvent>,
-    /// When it ends if its client begins nothing until then.
-    idle_until: Option<Nanos>,
-    /// The event that waits for its answer.
-    asked: Option<u64>,
-    closing: bool,
-    /// For a large message that has not been read yet.
-    arriving: Share,
-}
-
-/// A statement that runs.
-struct Running {
-    /// No other run of this node has it.
-    number: u64,
-    statement: Arc<Prepared>,
-    parameters: Vec<Datum>,
-    flow: Option<FlowId>,
-    /// Ends the worker that runs it.
-    worker: Option<Arc<AtomicBool>>,
-    /// Rows that the session has not taken.
-    batches: VecDeque<Delivery>,
-    /// The part of the node's memory of those that it has taken last.
-    in_hand: Share,
-    end: Option<Outcome>,
-    /// Whether the session waits for rows or the end.
-    wanted: bool,
-    deadline: Option<Nanos>,
-    /// Why its change was asked to end; who carries it out decides whether it still can.
-    cancelled: Option<Error>,
-    /// How often it was bound again for a schema that had changed.
-    rebound: u32,
-}
-
-impl Session {
-    /// Holds what has come of a large message. It ends where there is no room: half a message leaves
-    /// nothing that could be read after it.
-    fn hold_arriving(&mut self, memory: &QueryMemory) {
-        let bytes = self.pg.arriving_bytes();
-        if bytes > 0 && !self.arriving.is_counted() {
-            self.arriving = memory.share();
-        }
-        if let Err(error) = self.arriving.resize(bytes) {
-            self.pg.cancel(error.with_severity(Severity::Fatal));
-        }
-    }
-}
-
-/// Why a text is bound again.
-struct Again {
-    statement: Arc<Prepared>,
-    parameters: Vec<Datum>,
-    rebound: u32,
 }
 
 impl Sessions {
@@ -166,7 +109,7 @@ impl Sessions {
             by_pid: Map::new(),
             next: 1,
             next_event: 1,
-            next_run: 1,
+            next_statement: 1,
             ready: Set::new(),
             notify: Set::new(),
             deadlines: Set::new(),
@@ -180,11 +123,11 @@ impl Sessions {
         (self.live.len(), self.statements)
     }
 
-    /// A new session. `secret` proves a cancel request.
+    /// A new session behind a door. `secret` proves a cancel request.
     ///
     /// # Errors
     /// `53300` beyond the limit.
-    pub fn open(&mut self, secret: u32) -> Result<SessionId, Error> {
+    pub fn open(&mut self, door: Door, secret: u32) -> Result<SessionId, Error> {
         if self.live.len() >= self.limit {
             let message = "sorry, too many clients already";
             return Err(
@@ -199,18 +142,7 @@ impl Sessions {
         self.next += 1;
         let pid = self.pid(id);
         self.by_pid.insert(pid, id);
-        let session = Session {
-            pg: PgSession::new(Identity { pid, secret }),
-            running: None,
-            preparing: 0,
-            given_up: Arc::default(),
-            again: None,
-            event: None,
-            idle_until: None,
-            asked: None,
-            closing: false,
-            arriving: Share::default(),
-        };
+        let session = Session::new(door, Identity { pid, secret });
         self.live.insert(id, session);
         Ok(id)
     }
@@ -221,28 +153,28 @@ impl Sessions {
     }
 
     /// Takes bytes of a client and works through them.
-    pub fn feed(&mut self, engine: &mut Engine<'_>, id: SessionId, bytes: &[u8]) -> usize {
+    pub fn feed(&mut self, below: &mut Below<'_>, id: SessionId, bytes: &[u8]) -> usize {
         let Some(session) = self.live.get_mut(&id) else { return bytes.len() };
         if let Some(end) = session.idle_until.take() {
             self.deadlines.remove(&(end, id));
         }
         let taken = session.pg.feed(bytes);
-        session.hold_arriving(engine.requests.memory());
-        self.advance(engine, id);
+        session.hold_arriving(below.gateway.memory());
+        self.advance(below, id);
         taken
     }
 
     /// Bytes for a client.
     pub fn take_out(
         &mut self,
-        engine: &mut Engine<'_>,
+        below: &mut Below<'_>,
         id: SessionId,
         max: usize,
     ) -> Option<Vec<u8>> {
         let out = self.live.get_mut(&id)?.pg.take_out(max);
         if out.is_some() {
             // There is room again for a session that had stopped for it.
-            self.advance(engine, id);
+            self.advance(below, id);
         }
         out
     }
@@ -268,8 +200,8 @@ impl Sessions {
     }
 
     /// Forgets a session and what it runs.
-    pub fn close(&mut self, engine: &mut Engine<'_>, id: SessionId) {
-        self.stop(engine, id);
+    pub fn close(&mut self, below: &mut Below<'_>, id: SessionId) {
+        self.stop(below, id);
         if let Some(end) = self.live.get(&id).and_then(|session| session.idle_until) {
             self.deadlines.remove(&(end, id));
         }
@@ -282,21 +214,21 @@ impl Sessions {
 
     /// One turn: what flows, the parse pool and timers have; then every session that can go on.
     /// Returns whether anything moved.
-    pub fn turn(&mut self, engine: &mut Engine<'_>) -> bool {
+    pub fn turn(&mut self, below: &mut Below<'_>) -> bool {
         let mut moved = false;
         for prepared in self.prepared.take() {
             moved = true;
-            self.was_prepared(engine, prepared);
+            self.was_prepared(below, prepared);
         }
         for local in self.local.take() {
             moved = true;
-            self.was_run_here(engine, local);
+            self.was_run_here(below, local);
         }
-        self.pass_deadlines(engine);
+        self.pass_deadlines(below);
         // One round: a session that is ready again has its next turn after the others.
         for id in std::mem::take(&mut self.ready) {
             moved = true;
-            self.advance(engine, id);
+            self.advance(below, id);
         }
         moved
     }
@@ -306,44 +238,37 @@ impl Sessions {
         !(self.ready.is_empty() && self.catalog_waits.is_empty())
     }
 
-    /// What a flow of a session has.
-    pub fn flow_event(
-        &mut self,
-        engine: &mut Engine<'_>,
-        id: SessionId,
-        flow: FlowId,
-        event: FlowEvent,
-    ) {
+    /// What a statement of a session has from its leader.
+    pub fn news(&mut self, below: &mut Below<'_>, id: SessionId, statement: u64, news: News) {
         let Some(session) = self.live.get_mut(&id) else { return };
-        let Some(running) = session.running.as_mut().filter(|run| run.flow == Some(flow)) else {
-            return;
-        };
-        match event {
-            FlowEvent::Rows(rows) => running.batches.push_back(rows),
-            FlowEvent::Finished(count, _) => {
-                running.flow = None;
+        let is_of = |running: &&mut Running| running.number == statement && running.is_given;
+        let Some(running) = session.running.as_mut().filter(is_of) else { return };
+        match news {
+            News::Rows(rows) => running.batches.push_back(rows),
+            News::Finished(count, _) => {
+                running.is_given = false;
                 running.end = Some(Outcome::Done { rows: count, notices: Vec::new() });
             }
-            FlowEvent::Failed(error) => {
-                if self.bind_again_for(engine, id, &error) {
+            News::Failed(error) => {
+                if self.bind_again_for(below, id, &error) {
                     return;
                 }
                 let session = self.live.get_mut(&id).expect("looked up above");
                 let running = session.running.as_mut().expect("looked up above");
-                running.flow = None;
+                running.is_given = false;
                 running.end = Some(Outcome::Failed(running.failure(error)));
             }
-            FlowEvent::SystemRows(_) => {
-                running.flow = None;
+            News::SystemRows(_) => {
+                running.is_given = false;
                 let error = Error::internal("a leader answered a query with system rows");
                 running.end = Some(Outcome::Failed(error));
             }
         }
-        self.hand_over(engine, id);
+        self.hand_over(below, id);
     }
 
     /// Gives a session rows or the end of its statement, if it waits for them.
-    fn hand_over(&mut self, engine: &mut Engine<'_>, id: SessionId) {
+    fn hand_over(&mut self, below: &mut Below<'_>, id: SessionId) {
         let Some(session) = self.live.get_mut(&id) else { return };
         let Some(running) = session.running.as_mut().filter(|running| running.wanted) else {
             return;
@@ -351,8 +276,8 @@ impl Sessions {
         if let Some(Delivery { batch, credit, memory }) = running.batches.pop_front() {
             running.wanted = false;
             running.in_hand = memory;
-            if let Some(flow) = running.flow {
-                engine.flows.taken(engine.requests, flow, credit);
+            if running.is_given {
+                below.tell(gateway::Input::Taken(Owner::Session(id, running.number), credit));
             }
             session.pg.resume(Outcome::Rows(batch));
         } else if let Some(end) = running.end.take() {
@@ -369,19 +294,19 @@ impl Sessions {
     }
 
     /// Steps a session as far as it goes.
-    fn advance(&mut self, engine: &mut Engine<'_>, id: SessionId) {
+    fn advance(&mut self, below: &mut Below<'_>, id: SessionId) {
         for _ in 0..STEPS_A_TURN {
             let catalog_version = self.snapshot().version();
             let Some(session) = self.live.get_mut(&id) else { return };
             session.pg.catalog_is(catalog_version);
-            let progress = session.pg.step(engine.wall_us);
+            let progress = session.pg.step(below.wall_us);
             session.arriving.count(session.pg.arriving_bytes().min(session.arriving.held()));
             let mut asked = false;
             while let Some(request) =
                 self.live.get_mut(&id).and_then(|session| session.pg.next_request())
             {
                 asked = true;
-                self.request(engine, id, request);
+                self.request(below, id, request);
             }
             let Some(session) = self.live.get_mut(&id) else { return };
             match progress {
@@ -389,7 +314,7 @@ impl Sessions {
                 // An answer may have come at once.
                 Progress::Waiting if asked || self.ready.remove(&id) => {}
                 Progress::Waiting | Progress::Idle | Progress::Flooded => {
-                    self.watch_idleness(engine.now, id);
+                    self.watch_idleness(below.now, id);
                     self.notify.insert(id);
                     return;
                 }
@@ -404,37 +329,31 @@ impl Sessions {
         self.notify.insert(id);
     }
 
-    fn request(&mut self, engine: &mut Engine<'_>, id: SessionId, request: Request) {
+    fn request(&mut self, below: &mut Below<'_>, id: SessionId, request: Request) {
         match request {
             Request::Split(text) => self.split(id, text),
             Request::Prepare { text, parameter_types } => self.prepare(id, text, parameter_types),
             Request::Renew(statement) => self.renew(id, statement),
             Request::Run { statement, parameters } => {
                 self.statements += 1;
-                self.begin(engine, id, statement, parameters, 0);
+                self.begin(below, id, statement, parameters.into(), 0);
             }
             Request::More => {
                 let session = self.live.get_mut(&id).expect("it has just asked");
                 if let Some(running) = session.running.as_mut() {
                     running.wanted = true;
                 }
-                self.hand_over(engine, id);
+                self.hand_over(below, id);
             }
-            Request::Stop => self.stop(engine, id),
+            Request::Stop => self.stop(below, id),
             Request::Cancel { pid, secret } => {
-                let mut body = Vec::new();
-                let mut out = minicbor::Encoder::new(&mut body);
-                out.array(2)
-                    .and_then(|out| out.u32(pid))
-                    .and_then(|out| out.u32(secret))
-                    .expect("a Vec takes every write");
-                self.ask(id, "cancel", body);
+                self.ask(id, "cancel", asked::encode_cancel(pid, secret));
             }
         }
     }
 
     /// Gives up what a session runs.
-    fn stop(&mut self, engine: &mut Engine<'_>, id: SessionId) {
+    fn stop(&mut self, below: &mut Below<'_>, id: SessionId) {
         let Some(session) = self.live.get_mut(&id) else { return };
         session.again = None;
         // What the parse pool or the catalog still have for it is of a request that is gone.
@@ -449,8 +368,8 @@ impl Sessions {
         if let Some(worker) = running.worker {
             worker.store(true, Ordering::Relaxed);
         }
-        if let Some(flow) = running.flow {
-            engine.flows.cancel(engine.replication, engine.requests, flow);
+        if running.is_given {
+            below.tell(gateway::Input::Cancel(Owner::Session(id, running.number)));
         }
     }
 

@@ -9,17 +9,16 @@
 
 use phantom_base::sync::{Arc, AtomicBool, Ordering};
 use phantom_base::{Error, sqlstate};
-use phantom_sql::bind::{self, Splitter};
+use phantom_sql::bind::Splitter;
 use phantom_sql::catalog::CatalogSnapshot;
 use phantom_sql::parse::CHUNK_BYTES;
-use phantom_sql::settings::Settings;
 use phantom_sql::statement::{self, Body};
-use phantom_types::EvalContext;
 use phantom_wire::pg::{Outcome, Piece};
 
+use super::texts::{Bound, Stepped, Task, TextWork, bound_anew, declared_types};
 use super::{SessionId, Sessions};
 use crate::kept::{Bounds, Kept};
-use crate::request::PLAN_BYTES_MAX;
+use crate::leader::PLAN_BYTES_MAX;
 
 /// Statements that a node keeps, by the size of their trees and texts.
 const BOUNDS: Bounds = Bounds { count: 8_192, bytes: 8 << 20, largest: PLAN_BYTES_MAX };
@@ -49,7 +48,8 @@ impl Default for PlanCache {
 /// What the parse pool has done.
 pub(super) struct Prepared {
     session: SessionId,
-    request: u64,
+    /// The number of what the session wants prepared.
+    preparing: u64,
     wanted: Wanted,
     result: Result<Bound, Error>,
     /// The catalog that it was bound to.
@@ -66,83 +66,6 @@ pub(super) enum Wanted {
     /// A statement whose tables are no longer those that it was bound to.
     Renewed(Arc<statement::Prepared>),
     Again,
-}
-
-enum Bound {
-    Pieces(Vec<Piece>),
-    Statement(Arc<statement::Prepared>),
-}
-
-/// What is still to be done with a text.
-enum TextWork {
-    Split(Splitter),
-    Prepare(Arc<str>, Vec<u32>),
-}
-
-enum Stepped {
-    Done(Bound),
-    More(TextWork),
-}
-
-/// What the parse pool needs of a session.
-struct Task {
-    catalog: Arc<CatalogSnapshot>,
-    settings: Settings,
-    role: String,
-    eval: EvalContext,
-}
-
-impl Task {
-    fn prepare(&self, text: &str, types: &[u32]) -> Result<Arc<statement::Prepared>, Error> {
-        let context = bind::Context {
-            catalog: &self.catalog,
-            settings: &self.settings,
-            role: &self.role,
-            eval: &self.eval,
-        };
-        bind::prepare(text, types, context).map(Arc::new)
-    }
-
-    fn step(&self, work: TextWork) -> Result<Stepped, Error> {
-        Ok(match work {
-            TextWork::Prepare(text, types) => {
-                Stepped::Done(Bound::Statement(self.prepare(&text, &types)?))
-            }
-            TextWork::Split(mut splitter) => {
-                if splitter.step()? {
-                    Stepped::More(TextWork::Split(splitter))
-                } else {
-                    Stepped::Done(Bound::Pieces(self.pieces(splitter.finish())?))
-                }
-            }
-        })
-    }
-
-    fn pieces(&self, pieces: Vec<bind::Piece>) -> Result<Vec<Piece>, Error> {
-        let is_one = pieces.len() == 1;
-        let mut split = Vec::with_capacity(pieces.len());
-        for piece in pieces {
-            let prepared = if is_one {
-                let bound = self.prepare(&piece.text, &[]);
-                Some(bound.map_err(|error| moved(error, piece.offset))?)
-            } else {
-                None
-            };
-            split.push(Piece {
-                text: Arc::from(piece.text),
-                offset: piece.offset,
-                is_write: piece.is_write,
-                prepared,
-            });
-        }
-        Ok(split)
-    }
-}
-
-/// An error of a piece, placed in the whole text.
-fn moved(error: Error, offset: u32) -> Error {
-    let position = error.position;
-    if position == 0 { error } else { error.with_position(position + offset) }
 }
 
 impl Sessions {
@@ -215,7 +138,7 @@ impl Sessions {
         let prepared = self.prepared.clone();
         let session = self.live.get_mut(&id).expect("it has just asked");
         session.preparing += 1;
-        let request = session.preparing;
+        let preparing = session.preparing;
         let task = Task {
             catalog,
             settings: session.pg.settings().clone(),
@@ -251,7 +174,7 @@ impl Sessions {
             let catalog_version = task.catalog.version();
             prepared.post(Prepared {
                 session: id,
-                request,
+                preparing,
                 wanted,
                 result,
                 catalog_version,
@@ -262,10 +185,10 @@ impl Sessions {
         self.runtime.submit_steps(Box::new(steps), is_long);
     }
 
-    pub(super) fn was_prepared(&mut self, engine: &mut super::Engine<'_>, prepared: Prepared) {
+    pub(super) fn was_prepared(&mut self, below: &mut super::Below<'_>, prepared: Prepared) {
         let id = prepared.session;
         let Some(session) = self.live.get(&id) else { return };
-        if session.preparing != prepared.request {
+        if session.preparing != prepared.preparing {
             return; // The session has given it up.
         }
         let unknown = matches!(&prepared.result, Err(error)
@@ -276,9 +199,9 @@ impl Sessions {
         }
         match (prepared.wanted, prepared.result) {
             (Wanted::Again, Ok(Bound::Statement(statement))) => {
-                self.run_again(engine, id, statement);
+                self.run_again(below, id, statement);
             }
-            (Wanted::Again, Err(error)) => self.fail_running(engine, id, error),
+            (Wanted::Again, Err(error)) => self.fail_running(below, id, error),
             (wanted, Ok(bound)) => {
                 let version = prepared.catalog_version;
                 self.keep(id, &wanted, &bound, version);
@@ -325,8 +248,8 @@ impl Sessions {
 
     /// Waits until this node has applied what the system group had committed, then binds again.
     pub(super) fn wait_for_catalog(&mut self, id: SessionId, wanted: Wanted) {
-        let request = self.live.get(&id).map_or(0, |session| session.preparing);
-        self.catalog_waits.push(CatalogWait { session: id, request, wanted });
+        let preparing = self.live.get(&id).map_or(0, |session| session.preparing);
+        self.catalog_waits.push(CatalogWait { session: id, preparing, wanted });
     }
 
     /// The texts that wait for the catalog; whoever takes them asks for a barrier first.
@@ -337,32 +260,22 @@ impl Sessions {
     /// The barrier has opened, or failed with an error.
     pub fn catalog_is_new(
         &mut self,
-        engine: &mut super::Engine<'_>,
+        below: &mut super::Below<'_>,
         wait: CatalogWait,
         result: Result<(), Error>,
     ) {
         let Some(session) = self.live.get(&wait.session) else { return };
-        if session.preparing != wait.request {
+        if session.preparing != wait.preparing {
             return; // The session has given it up.
         }
         match result {
             Ok(()) => self.submit(wait.session, wait.wanted, true),
             Err(error) if matches!(wait.wanted, Wanted::Again) => {
-                self.fail_running(engine, wait.session, error);
+                self.fail_running(below, wait.session, error);
             }
             Err(error) => self.resume(wait.session, Outcome::Failed(error)),
         }
     }
-}
-
-/// The work of binding a statement's text anew.
-fn bound_anew(old: &statement::Prepared) -> (Arc<str>, TextWork) {
-    (old.text.clone(), TextWork::Prepare(old.text.clone(), declared_types(old)))
-}
-
-/// The types of a statement's parameters as a client would declare them: they do not change.
-fn declared_types(statement: &statement::Prepared) -> Vec<u32> {
-    statement.parameters.iter().map(|ty| ty.0).collect()
 }
 
 /// What becomes of a statement that was bound anew.
@@ -387,8 +300,8 @@ pub(super) fn other_result() -> Error {
 /// A text whose tables this node does not know yet.
 pub struct CatalogWait {
     session: SessionId,
-    /// The session's request that waits.
-    request: u64,
+    /// The number of what the session wants prepared.
+    preparing: u64,
     wanted: Wanted,
 }
 

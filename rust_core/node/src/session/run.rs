@@ -2,31 +2,29 @@
 
 use std::collections::VecDeque;
 
-use minicbor::{Decoder, Encoder};
 use phantom_base::sync::{Arc, AtomicBool};
-use phantom_base::{Error, GroupId, Severity, SqlState, sqlstate};
-use phantom_sql::bound::Command;
+use phantom_base::{Error, GroupId};
 use phantom_sql::execute::{Fragment, FragmentInput, Step, StepBudget, Storage};
 use phantom_sql::statement::{Body, Planned, Prepared};
-use phantom_types::{Datum, EvalContext, Meter, QueryMemory, Share, TypeId};
+use phantom_types::{Datum, EvalContext, Meter, QueryMemory, Share};
 use phantom_wire::pg::Outcome;
 
-use super::{Again, Engine, Running, SessionId, Sessions, plans};
-use crate::request::gateway::{Delivery, Owner, Start};
-use crate::request::message::{QueryWork, Work, encode_values};
-use crate::request::point::is_stale_schema;
+use super::asked::{Answer, decode_answer, encode_create, encode_drop, encode_query};
+use super::state::{Again, Running};
+use super::{Below, SessionId, Sessions, plans};
+use crate::gateway::{Delivery, Input, Owner, Start};
+use crate::leader::is_stale_schema;
+use crate::leader::work::{Call, Query, Work};
 use crate::runtime::Pool;
 
-/// The format of what the planner gets and gives.
-const PLAN_FORMAT: u32 = 1;
 /// How often a statement is bound again because the schema changed.
 const REBOUND_MAX: u32 = 8;
 
 /// A query without tables that a worker has run.
 pub(super) struct LocalRun {
     session: SessionId,
-    /// The run that it is of: the session may be at its next by now.
-    run: u64,
+    /// The session may be at its next by now.
+    statement: u64,
     result: Result<(Vec<Delivery>, u64), Error>,
 }
 
@@ -34,27 +32,27 @@ impl Sessions {
     /// Begins a statement with its values.
     pub(super) fn begin(
         &mut self,
-        engine: &mut Engine<'_>,
+        below: &mut Below<'_>,
         id: SessionId,
         statement: Arc<Prepared>,
-        parameters: Vec<Datum>,
+        parameters: Arc<[Datum]>,
         rebound: u32,
     ) {
         let is_current = plans::is_current(&statement, &self.snapshot());
         let session = self.live.get_mut(&id).expect("it has just asked");
         let timeout = session.pg.settings().statement_timeout_ms();
         debug_assert!(
-            session.running.as_ref().is_none_or(|running| running.flow.is_none()),
+            session.running.as_ref().is_none_or(|running| !running.is_given),
             "what ran before was stopped, or its flow would never end"
         );
         let kept = session.running.as_ref().and_then(|running| running.deadline);
-        let deadline = kept.or_else(|| (timeout > 0).then(|| engine.now + timeout * 1_000_000));
-        self.next_run += 1;
+        let deadline = kept.or_else(|| (timeout > 0).then(|| below.now + timeout * 1_000_000));
+        self.next_statement += 1;
         session.running = Some(Running {
-            number: self.next_run,
+            number: self.next_statement,
             statement: statement.clone(),
             parameters: parameters.clone(),
-            flow: None,
+            is_given: false,
             worker: None,
             batches: VecDeque::new(),
             in_hand: Share::default(),
@@ -74,7 +72,7 @@ impl Sessions {
             return;
         }
         match &statement.body {
-            Body::Query(planned) => self.begin_query(engine, id, planned, &parameters),
+            Body::Query(planned) => self.begin_query(below, id, planned, &parameters),
             Body::CreateTable(create) => {
                 let body = encode_create(create);
                 self.ask(id, "create_table", body);
@@ -89,7 +87,7 @@ impl Sessions {
 
     fn begin_query(
         &mut self,
-        engine: &mut Engine<'_>,
+        below: &mut Below<'_>,
         id: SessionId,
         planned: &Arc<Planned>,
         parameters: &[Datum],
@@ -101,11 +99,11 @@ impl Sessions {
                 let eval = EvalContext { meter: Meter::brief(), ..session.pg.eval() };
                 let effect = point.run(parameters, &eval).effect(&[], &|_| None);
                 if eval.meter.ran_out() {
-                    self.run_here(id, engine.requests.memory());
+                    self.run_here(id, below.gateway.memory());
                     return;
                 }
                 let running = session.running.as_mut().expect("it has just begun");
-                let mut memory = engine.requests.memory().share();
+                let mut memory = below.gateway.memory().share();
                 let effect = effect
                     .and_then(|effect| memory.resize(effect.rows.size_bytes()).map(|()| effect));
                 match effect {
@@ -119,11 +117,14 @@ impl Sessions {
                     }
                     Err(error) => running.end = Some(Outcome::Failed(error)),
                 }
-                self.hand_over(engine, id);
+                self.hand_over(below, id);
             }
             Some(point) => {
-                let colocation = point.table.as_ref().map_or(0, |table| table.colocation);
-                self.start_flow(engine, id, group_of(colocation), true);
+                let set = point.table.as_ref().map_or(0, |table| table.colocation);
+                match self.catalog.group_of(set) {
+                    Ok(group) => self.start_flow(below, id, group, true),
+                    Err(error) => self.fail_running(below, id, error),
+                }
             }
             None => {
                 let body = encode_query(planned);
@@ -133,38 +134,19 @@ impl Sessions {
     }
 
     /// Gives a session's query to the leader of a group.
-    fn start_flow(
-        &mut self,
-        engine: &mut Engine<'_>,
-        id: SessionId,
-        group: GroupId,
-        is_point: bool,
-    ) {
+    fn start_flow(&mut self, below: &mut Below<'_>, id: SessionId, group: GroupId, is_point: bool) {
         let catalog_version = self.snapshot().version();
         let session = self.live.get_mut(&id).expect("its statement runs");
         let running = session.running.as_mut().expect("its statement runs");
         let Body::Query(planned) = &running.statement.body else {
             unreachable!("only queries are given to leaders");
         };
-        let types: Vec<TypeId> =
-            planned.query.visible_targets().map(|target| target.expr.ty).collect();
-        let work = Work::Query(Box::new(QueryWork {
-            is_point,
-            hash: planned.hash,
-            tree: Some(planned.encoded.clone()),
-            parameters: encode_values(&running.parameters),
-            eval: session.pg.eval(),
-        }));
-        let start = Start {
-            owner: Owner::Session(id),
-            group,
-            catalog_version,
-            work,
-            is_write: planned.query.is_write(),
-            types,
-        };
-        let flow = engine.flows.start(engine.replication, engine.requests, engine.now, start);
-        running.flow = Some(flow);
+        let call = Call::Local { planned: planned.clone(), parameters: running.parameters.clone() };
+        let query = Query { is_point, call, eval: session.pg.eval() };
+        running.is_given = true;
+        let owner = Owner::Session(id, running.number);
+        let work = Work::Query(Box::new(query));
+        below.tell(Input::Start(Start { owner, group, catalog_version, work }));
     }
 
     /// The control plane's answer to an event.
@@ -173,7 +155,7 @@ impl Sessions {
     /// `XX000` for an answer that does not decode.
     pub fn answer(
         &mut self,
-        engine: &mut Engine<'_>,
+        below: &mut Below<'_>,
         id: SessionId,
         event: u64,
         outcome: &[u8],
@@ -186,28 +168,28 @@ impl Sessions {
         let answer = decode_answer(outcome)
             .map_err(|error| Error::internal(format!("an answer of the control plane: {error}")))?;
         match answer {
-            Answer::Plan(0) => self.run_here(id, engine.requests.memory()),
-            Answer::Plan(group) => self.start_flow(engine, id, GroupId(group), false),
+            Answer::Plan(0) => self.run_here(id, below.gateway.memory()),
+            Answer::Plan(group) => self.start_flow(below, id, GroupId(group), false),
             Answer::Done(notices) => {
                 let end = Outcome::Done { rows: 0, notices };
-                self.end_running(engine, id, end);
+                self.end_running(below, id, end);
             }
-            Answer::Failed(error) => self.fail_running(engine, id, error),
+            Answer::Failed(error) => self.fail_running(below, id, error),
         }
         Ok(())
     }
 
-    fn end_running(&mut self, engine: &mut Engine<'_>, id: SessionId, end: Outcome) {
+    fn end_running(&mut self, below: &mut Below<'_>, id: SessionId, end: Outcome) {
         if let Some(running) = self.live.get_mut(&id).and_then(|session| session.running.as_mut()) {
             running.end = Some(end);
-            self.hand_over(engine, id);
+            self.hand_over(below, id);
         }
     }
 
-    pub(super) fn fail_running(&mut self, engine: &mut Engine<'_>, id: SessionId, error: Error) {
+    pub(super) fn fail_running(&mut self, below: &mut Below<'_>, id: SessionId, error: Error) {
         if let Some(running) = self.live.get_mut(&id).and_then(|session| session.running.as_mut()) {
             let end = Outcome::Failed(running.failure(error));
-            self.end_running(engine, id, end);
+            self.end_running(below, id, end);
         }
     }
 
@@ -224,23 +206,25 @@ impl Sessions {
         let input = FragmentInput {
             query: planned.query.clone(),
             tables: Vec::new(),
-            parameters: running.parameters.clone(),
+            parameters: running.parameters.to_vec(),
             eval: EvalContext { meter, ..eval },
             hidden_keys: Vec::new(),
             memory: memory.clone(),
         };
-        let (local, run) = (self.local.clone(), running.number);
+        let (local, number) = (self.local.clone(), running.number);
         let job = move || {
             let result = run_without_tables(input);
-            local.post(LocalRun { session: id, run, result });
+            local.post(LocalRun { session: id, statement: number, result });
         };
         self.runtime.submit(Pool::Sql, Box::new(job));
     }
 
-    pub(super) fn was_run_here(&mut self, engine: &mut Engine<'_>, local: LocalRun) {
+    pub(super) fn was_run_here(&mut self, below: &mut Below<'_>, local: LocalRun) {
         let id = local.session;
         let running = self.live.get_mut(&id).and_then(|session| session.running.as_mut());
-        let Some(running) = running.filter(|running| running.number == local.run) else { return };
+        let Some(running) = running.filter(|running| running.number == local.statement) else {
+            return;
+        };
         match local.result {
             Ok((batches, rows)) => {
                 running.batches.extend(batches);
@@ -248,13 +232,13 @@ impl Sessions {
             }
             Err(error) => running.end = Some(Outcome::Failed(error)),
         }
-        self.hand_over(engine, id);
+        self.hand_over(below, id);
     }
 
     /// Binds the running statement again if its schema changed under it; whether it did.
     pub(super) fn bind_again_for(
         &mut self,
-        engine: &mut Engine<'_>,
+        below: &mut Below<'_>,
         id: SessionId,
         error: &Error,
     ) -> bool {
@@ -265,12 +249,12 @@ impl Sessions {
             return false;
         }
         if let Some(why) = running.cancelled.take() {
-            running.flow = None;
+            running.is_given = false;
             running.end = Some(Outcome::Failed(why));
-            self.hand_over(engine, id);
+            self.hand_over(below, id);
             return true;
         }
-        running.flow = None;
+        running.is_given = false;
         session.again = Some(Again {
             statement: running.statement.clone(),
             parameters: running.parameters.clone(),
@@ -283,27 +267,22 @@ impl Sessions {
     /// The statement was bound again: runs it, if its result looks as it was promised.
     pub(super) fn run_again(
         &mut self,
-        engine: &mut Engine<'_>,
+        below: &mut Below<'_>,
         id: SessionId,
         statement: Arc<Prepared>,
     ) {
         let session = self.live.get_mut(&id).expect("the caller looked it up");
         let Some(again) = session.again.take() else { return };
         if !statement.has_result_of(&again.statement) {
-            self.fail_running(engine, id, plans::other_result());
+            self.fail_running(below, id, plans::other_result());
             return;
         }
         if let Some(error) = statement.plan_error.clone() {
-            self.fail_running(engine, id, error);
+            self.fail_running(below, id, error);
             return;
         }
-        self.begin(engine, id, statement, again.parameters, again.rebound);
+        self.begin(below, id, statement, again.parameters, again.rebound);
     }
-}
-
-/// The group that holds the rows of a colocation set: the first set's is group 2.
-fn group_of(colocation: u32) -> GroupId {
-    GroupId(u64::from(colocation) + 1)
 }
 
 struct NoTables;
@@ -351,114 +330,4 @@ fn run_without_tables(input: FragmentInput) -> Result<(Vec<Delivery>, u64), Erro
             Step::Done(finished) => return Ok((batches, finished.count)),
         }
     }
-}
-
-enum Answer {
-    Plan(u64),
-    Done(Vec<Error>),
-    Failed(Error),
-}
-
-fn decode_answer(bytes: &[u8]) -> Result<Answer, minicbor::decode::Error> {
-    let mut input = Decoder::new(bytes);
-    input.array()?;
-    Ok(match input.u8()? {
-        0 => Answer::Plan(decode_plan(input.bytes()?)?),
-        1 => {
-            let mut notices = Vec::new();
-            for _ in 0..input.array()?.unwrap_or(0) {
-                notices.push(decode_error(&mut input)?.with_severity(Severity::Notice));
-            }
-            Answer::Done(notices)
-        }
-        2 => Answer::Failed(decode_error(&mut input)?),
-        other => {
-            return Err(minicbor::decode::Error::message(format!("an answer of kind {other}")));
-        }
-    })
-}
-
-/// The group of a plan's one fragment; 0 is this node.
-fn decode_plan(bytes: &[u8]) -> Result<u64, minicbor::decode::Error> {
-    let mut input = Decoder::new(bytes);
-    input.array()?;
-    let format = input.u32()?;
-    let fragments = input.array()?.unwrap_or(0);
-    if format != PLAN_FORMAT || fragments != 1 {
-        let message = format!("a plan of format {format} with {fragments} fragments");
-        return Err(minicbor::decode::Error::message(message));
-    }
-    input.array()?;
-    input.u64()
-}
-
-/// [SQLSTATE, message, hint]
-fn decode_error(input: &mut Decoder<'_>) -> Result<Error, minicbor::decode::Error> {
-    input.array()?;
-    let code = SqlState::parse(input.str()?).unwrap_or(sqlstate::INTERNAL_ERROR);
-    let message = input.str()?.to_owned();
-    Ok(Error::new(code, message).with_hint(input.str()?))
-}
-
-const WRITES: &str = "a Vec takes every write";
-
-type Written = Result<(), minicbor::encode::Error<std::convert::Infallible>>;
-
-/// [format, command, [[oid, version, colocation set, storage id]..]]
-fn encode_query(planned: &Planned) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut out = Encoder::new(&mut bytes);
-    let command = match planned.query.command {
-        Command::Select => 0,
-        Command::Insert(_) => 1,
-        Command::Update { .. } => 2,
-        Command::Delete => 3,
-    };
-    let mut write = || -> Written {
-        out.array(3)?.u32(PLAN_FORMAT)?.u8(command)?.array(planned.tables.len() as u64)?;
-        for table in &planned.tables {
-            out.array(4)?.u32(table.oid)?.u32(table.version)?;
-            out.u32(table.colocation)?.u32(table.storage_id)?;
-        }
-        Ok(())
-    };
-    write().expect(WRITES);
-    bytes
-}
-
-/// [schema, name, [[name, type, typmod, not null]..], [attnum..], key name, if not exists]
-fn encode_create(create: &phantom_sql::statement::CreateTable) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut out = Encoder::new(&mut bytes);
-    let mut write = || -> Written {
-        out.array(6)?.str(&create.schema)?.str(&create.name)?;
-        out.array(create.columns.len() as u64)?;
-        for column in &create.columns {
-            column.write(&mut out)?;
-        }
-        out.array(create.primary_key.len() as u64)?;
-        for attnum in &create.primary_key {
-            out.u16(*attnum)?;
-        }
-        out.str(&create.primary_key_name)?.bool(create.if_not_exists)?;
-        Ok(())
-    };
-    write().expect(WRITES);
-    bytes
-}
-
-/// [[[schema, name]..], if exists]
-fn encode_drop(drop: &phantom_sql::statement::DropTable) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut out = Encoder::new(&mut bytes);
-    let mut write = || -> Written {
-        out.array(2)?.array(drop.tables.len() as u64)?;
-        for (schema, name) in &drop.tables {
-            out.array(2)?.str(schema)?.str(name)?;
-        }
-        out.bool(drop.if_exists)?;
-        Ok(())
-    };
-    write().expect(WRITES);
-    bytes
 }

@@ -3,6 +3,7 @@
 use std::io;
 
 use phantom_base::{Error, Nanos};
+use phantom_node::session;
 use phantom_wire::pg::Refusal;
 
 use super::client::{Client, Refused};
@@ -209,7 +210,7 @@ impl Doors {
                 self.entrance.left(socket.door.expect("it came in at one"));
                 return net.close(id);
             };
-            match core.open_session() {
+            match core.open_session(session::Door::Pg) {
                 Ok(session) => {
                     self.sessions.insert(session, id);
                     Part::Client(Client::new(session))

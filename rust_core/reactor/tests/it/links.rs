@@ -139,3 +139,12 @@ fn links_that_finish_lose_nothing() {
     });
     assert!(heard);
 }
+
+#[test]
+fn every_node_tells_where_rows_are() {
+    let mut cluster = Cluster::new(1, 3);
+    (0..3).for_each(|n| cluster.start(n));
+    // The system's set is in group 1, the first of tables in group 2; all members have both.
+    let told = b"\x82\x82\x00\x81\x82\x01\x83\x01\x02\x03\x82\x01\x81\x82\x02\x83\x01\x02\x03";
+    (0..3).for_each(|n| assert_eq!(cluster.core(n).placement(), told));
+}

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use phantom_base::{Error, ErrorFields, GroupId, LogIndex, NodeId, Place, ReplicaId, Term};
 use phantom_base::{Timestamp, sqlstate};
 use phantom_node::frame::{Decoder, FrameBuilder, Route, Section};
-use phantom_node::request::message::{QueryWork, Run, ToGateway, ToLeader, Work, encode_values};
-use phantom_node::request::message::{RowPut, RowSpan};
+use phantom_node::gateway::wire;
+use phantom_node::leader::work::{Call, FlowId, Fragment, Query, Reply, RowPut, RowSpan, Rows};
+use phantom_node::leader::work::{ToLeader, Work};
 use phantom_raft::{Body, Entry, Heartbeat, HeartbeatAnswer, Line, LineAnswer, Message, Parcel};
 use phantom_raft::{Parting, Position, decode_parcel, encode_parcel};
 use phantom_types::{DateOrder, DateOutput, Datum, EvalContext, SessionFormat};
@@ -60,8 +61,8 @@ fn barriers() -> Vec<Parcel> {
 }
 
 fn run(work: Work) -> ToLeader {
-    let (dispatch, group, txn) = (40, GroupId(2), *b"transaction's id");
-    ToLeader::Run(Run { dispatch, group, txn, catalog_version: 9, work })
+    let fragment = Fragment::autocommit(GroupId(2), *b"transaction's id", 9, work);
+    ToLeader::Run(Fragment { flow: 40, ..fragment })
 }
 
 fn query(is_point: bool, tree: Option<&[u8]>) -> ToLeader {
@@ -78,9 +79,9 @@ fn query(is_point: bool, tree: Option<&[u8]>) -> ToLeader {
         server_version: Arc::from(phantom_sql::settings::version_text()),
         meter: phantom_types::Meter::default(),
     };
-    let parameters = encode_values(&[Datum::Int4(5), Datum::Null, Datum::text("five")]);
-    let tree = tree.map(Arc::from);
-    run(Work::Query(Box::new(QueryWork { is_point, hash: 0xABCD << 64, tree, parameters, eval })))
+    let parameters = wire::encode_values(&[Datum::Int4(5), Datum::Null, Datum::text("five")]);
+    let call = Call::Remote { hash: 0xABCD << 64, tree: tree.map(Arc::from), parameters };
+    run(Work::Query(Box::new(Query { is_point, call, eval })))
 }
 
 fn requests() -> Vec<ToLeader> {
@@ -101,7 +102,7 @@ fn requests() -> Vec<ToLeader> {
     ]
 }
 
-fn replies() -> Vec<ToGateway> {
+fn replies() -> Vec<(FlowId, Reply)> {
     let error = Error::new(sqlstate::UNIQUE_VIOLATION, "taken")
         .with_detail("Key (k)=(1) already exists.")
         .with_hint("a hint")
@@ -109,14 +110,16 @@ fn replies() -> Vec<ToGateway> {
     // Bytes of the first release do not say where an error was made.
     let fields = ErrorFields { place: Place::default(), ..error.fields().clone() };
     let error = Error::from_fields(fields);
-    vec![
-        ToGateway::Rows { dispatch: 40, count: 1, bytes: b"\x03\0\0\0row".to_vec() },
-        ToGateway::Finished { dispatch: 40, count: 1, commit: STAMP },
-        ToGateway::Failed { dispatch: 40, error },
-        ToGateway::NotLeader { dispatch: 40, leader: NodeId(3) },
-        ToGateway::NeedPlan(40),
-        ToGateway::SystemRows { dispatch: 40, rows: vec![vec![(b"value".to_vec(), 6)], vec![]] },
+    [
+        Reply::Rows(Rows::Remote { count: 1, bytes: b"\x03\0\0\0row".to_vec() }),
+        Reply::Finished { count: 1, commit: STAMP },
+        Reply::Failed(error),
+        Reply::NotLeader(NodeId(3)),
+        Reply::NeedPlan,
+        Reply::SystemRows(vec![vec![(b"value".to_vec(), 6)], vec![]]),
     ]
+    .map(|reply| (40, reply))
+    .to_vec()
 }
 
 /// A message of the control plane is Python's to read; a piece is the link's.
@@ -142,8 +145,10 @@ fn as_bytes(parcels: &[Parcel]) -> Vec<Vec<u8>> {
 
 /// All frames, one behind the other, as a peer sends them.
 pub fn encode() -> Vec<u8> {
-    let requests: Vec<_> = requests().iter().map(ToLeader::encode).collect();
-    let replies: Vec<_> = replies().iter().map(ToGateway::encode).collect();
+    let requests: Vec<_> =
+        requests().iter().map(|request| wire::encode_to_leader(request, true)).collect();
+    let replies: Vec<_> =
+        replies().iter().map(|(flow, reply)| wire::encode_reply(*flow, reply)).collect();
     [
         framed(Section::Raft, &as_bytes(&parcels())),
         framed(Section::Barriers, &as_bytes(&barriers())),
@@ -183,11 +188,11 @@ pub fn decode(bytes: &[u8]) -> Vec<String> {
                     }
                 }
                 Section::Requests => {
-                    let request = ToLeader::decode(&content).unwrap();
+                    let request = wire::decode_to_leader(&content).unwrap();
                     said.push(format!("{:?} {request:?}", frame.hlc));
                 }
                 Section::Replies => {
-                    let reply = ToGateway::decode(&content).unwrap();
+                    let reply = wire::decode_reply(&content).unwrap();
                     said.push(format!("{:?} {reply:?}", frame.hlc));
                 }
                 Section::Control | Section::Piece | Section::Clock => {

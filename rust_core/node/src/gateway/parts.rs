@@ -14,9 +14,10 @@ use std::collections::VecDeque;
 use phantom_base::{Map, NodeId};
 use phantom_types::Share;
 
+use super::flows::too_large;
+use super::wire;
 use crate::frame::Section;
-use crate::link::STREAM_BULK;
-use crate::replication::Replication;
+use crate::leader::work::{FlowId, Reply};
 
 /// A part of a message, in bytes.
 const PART_BYTES: usize = 256 << 10;
@@ -28,13 +29,13 @@ const LAST: u8 = 2;
 
 /// Parts that wait for room in the links' queues, and messages that have come in part.
 #[derive(Default)]
-pub struct Outbox {
+pub struct Parts {
     waiting: Map<NodeId, VecDeque<(Section, Vec<u8>)>>,
     arriving: Map<(NodeId, Section), Vec<u8>>,
     memory: Share,
 }
 
-impl Outbox {
+impl Parts {
     /// Nothing yet; what it will hold is counted in `memory`.
     pub fn new(memory: Share) -> Self {
         Self { memory, ..Self::default() }
@@ -56,19 +57,29 @@ impl Outbox {
         self.memory.count(self.memory.held() + message.len() + count);
     }
 
-    /// Hands over what the links have room for; whether anything still waits.
-    pub fn flush(&mut self, replication: &mut Replication) -> bool {
-        let mut sent = 0;
+    /// Queues a leader's reply; one that is too large to travel is replaced by its error (54000).
+    pub fn push_reply(&mut self, gateway: NodeId, flow: FlowId, reply: &Reply) {
+        let mut message = wire::encode_reply(flow, reply);
+        if message.len() > MESSAGE_BYTES_MAX {
+            let error = too_large("answer", message.len());
+            message = wire::encode_reply(flow, &Reply::Failed(error));
+        }
+        self.push(gateway, Section::Replies, &message);
+    }
+
+    /// Hands parts over as long as `send` takes them, peer by peer; whether anything still waits.
+    pub fn flush(&mut self, mut send: impl FnMut(NodeId, Section, Vec<u8>) -> bool) -> bool {
+        let mut bytes = 0;
         for (peer, queue) in &mut self.waiting {
-            while let Some((section, part)) = queue.pop_front() {
-                if replication.send(*peer, STREAM_BULK, section, part.clone()).is_err() {
-                    queue.push_front((section, part));
+            while let Some((section, part)) = queue.front() {
+                if !send(*peer, *section, part.clone()) {
                     break;
                 }
-                sent += part.len();
+                bytes += part.len();
+                queue.pop_front();
             }
         }
-        self.memory.count(self.memory.held() - sent);
+        self.memory.count(self.memory.held() - bytes);
         self.waiting.retain(|_, queue| !queue.is_empty());
         !self.waiting.is_empty()
     }
@@ -128,21 +139,22 @@ mod tests {
     use phantom_types::Account;
 
     use super::*;
+    use crate::leader::work::Rows;
 
     #[test]
     fn parts_make_the_message_and_a_first_part_drops_what_was_begun() {
         let peer = NodeId(2);
         let account = Account::new(0);
-        let mut outbox = Outbox::new(account.share());
+        let mut sender = Parts::new(account.share());
         let message: Vec<u8> = (0..PART_BYTES * 2 + 5).map(|i| i as u8).collect();
-        outbox.push(peer, Section::Requests, &message);
-        let parts = outbox.waiting(peer);
+        sender.push(peer, Section::Requests, &message);
+        let parts = sender.waiting(peer);
         assert_eq!(parts.len(), 3);
         assert_eq!(account.held(), message.len() + parts.len());
-        outbox.forget(peer);
+        sender.forget(peer);
         assert_eq!(account.held(), 0, "a link that ends takes along what waited for it");
-        let mut inbox = Outbox::new(account.share());
-        let mut take = |part: &[u8]| inbox.receive(peer, Section::Requests, part);
+        let mut receiver = Parts::new(account.share());
+        let mut take = |part: &[u8]| receiver.receive(peer, Section::Requests, part);
         assert_eq!(take(&parts[0]), Ok(None));
         assert_eq!(take(&parts[0]), Ok(None), "the link was cut in between");
         assert_eq!(take(&parts[1]), Ok(None));
@@ -151,5 +163,18 @@ mod tests {
         assert!(take(&parts[2]).is_err());
         assert!(take(&[]).is_err());
         assert_eq!(account.held(), 0);
+    }
+
+    #[test]
+    fn an_answer_that_is_too_large_to_travel_is_an_error_and_no_end_of_the_link() {
+        let (mut leader, mut gateway) = (Parts::default(), Parts::default());
+        let bytes = vec![0; MESSAGE_BYTES_MAX];
+        leader.push_reply(NodeId(2), 7, &Reply::Rows(Rows::Remote { count: 1, bytes }));
+        let parts = leader.waiting(NodeId(2));
+        let received = parts.iter().map(|part| gateway.receive(NodeId(1), Section::Replies, part));
+        let message = received.last().expect("a part").expect("it fits").expect("it is whole");
+        let (flow, reply) = wire::decode_reply(&message).expect("a reply");
+        let Reply::Failed(error) = reply else { panic!("{reply:?}") };
+        assert_eq!((flow, error.sqlstate), (7, phantom_base::sqlstate::PROGRAM_LIMIT_EXCEEDED));
     }
 }

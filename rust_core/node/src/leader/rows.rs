@@ -3,25 +3,21 @@
 use phantom_base::{Error, Result, Timestamp};
 use phantom_lsm::Cached;
 use phantom_mvcc::key::RelationId;
-use phantom_mvcc::{Reader, Reads, Ticket};
+use phantom_mvcc::{Reader, Reads};
 use phantom_sql::catalog::Table;
 use phantom_sql::execute::StoredRow;
 use phantom_types::codec::row::RowLayout;
 use phantom_types::{Batch, Column, Datum, Share, TypeId};
 
+use super::active::{Answer, Job};
 use super::commit::Put;
-use super::message::{RowPut, RowSpan, ToGateway};
-use super::{Answer, Job, Requests, Stage, Worked};
+use super::work::{Reply, RowPut, RowSpan, Rows, SystemRows};
+use super::{Context, GroupLeader, RequestId};
 use crate::catalog::{number_key, schema_row};
-use crate::replication::Replication;
-use crate::runtime::Pool;
 
 /// A part of a result is at least so large, in bytes, where another one follows it. It is larger by
 /// less than a row.
 const PART_BYTES: usize = 256 << 10;
-
-/// Values and versions, for each span.
-pub(super) type SystemRows = Vec<Vec<(Vec<u8>, u64)>>;
 
 /// More than this is copied by a worker: 16 MiB of rows take the node's thread some milliseconds.
 const HERE_BYTES_MAX: usize = 1 << 20;
@@ -94,9 +90,19 @@ pub(super) fn fetch(
     Ok(found)
 }
 
-/// Rows of a result as they travel, in parts with their numbers of rows: each row its length and the
-/// row codec's bytes.
-pub(super) fn encode_rows(batch: &Batch) -> Result<Vec<(u64, Vec<u8>)>> {
+/// Rows of a result, for this node's own gateway or as they travel.
+///
+/// # Errors
+/// `54000` for a row that is too large to travel.
+pub(super) fn rows_for(is_local: bool, batch: Batch) -> Result<Vec<Rows>> {
+    if batch.is_empty() {
+        return Ok(Vec::new());
+    }
+    if is_local { Ok(vec![Rows::Local(batch)]) } else { encode_rows(&batch) }
+}
+
+/// In parts: each row its length and the row codec's bytes.
+fn encode_rows(batch: &Batch) -> Result<Vec<Rows>> {
     let types: Vec<TypeId> = batch.columns().iter().map(Column::ty).collect();
     let layout = RowLayout::new(&types);
     let mut parts = Vec::new();
@@ -111,11 +117,12 @@ pub(super) fn encode_rows(batch: &Batch) -> Result<Vec<(u64, Vec<u8>)>> {
         out.extend_from_slice(&row);
         count += 1;
         if out.len() >= PART_BYTES {
-            parts.push((std::mem::take(&mut count), std::mem::take(&mut out)));
+            let (count, bytes) = (std::mem::take(&mut count), std::mem::take(&mut out));
+            parts.push(Rows::Remote { count, bytes });
         }
     }
     if count > 0 {
-        parts.push((count, out));
+        parts.push(Rows::Remote { count, bytes: out });
     }
     Ok(parts)
 }
@@ -173,36 +180,30 @@ pub(super) fn keys(puts: &[RowPut]) -> Vec<Vec<u8>> {
     puts.iter().map(|put| relation(put.relation).key(&put.key)).collect()
 }
 
-impl Requests {
-    pub(super) fn read_rows(&mut self, ticket: Ticket, reader: Reader) {
-        let active = self.get(ticket);
-        let Job::ReadRows(spans) = &active.job else { unreachable!("the caller matched the job") };
-        let spans = spans.clone();
-        active.stage = Stage::Working;
-        let worked = self.worked.clone();
-        let job = move || worked.post(Worked::SystemRows(ticket, scan(&reader, &spans)));
-        self.runtime.submit(Pool::Sql, Box::new(job));
-    }
-
-    pub(super) fn system_rows(&mut self, ticket: Ticket, rows: Result<SystemRows>) {
+impl GroupLeader {
+    pub(super) fn system_rows(
+        &mut self,
+        context: &mut Context<'_>,
+        request: RequestId,
+        rows: Result<SystemRows>,
+    ) {
         match rows {
             Ok(rows) => {
-                let active = self.end(ticket);
-                let dispatch = active.origin.dispatch;
-                self.reply(active.origin, ToGateway::SystemRows { dispatch, rows });
+                let active = self.end(request);
+                context.reply(active.origin, Reply::SystemRows(rows));
             }
-            Err(error) => self.fail(ticket, error),
+            Err(error) => self.fail(context, request, error),
         }
     }
 
     /// Compares versions with those that the writer saw, then writes.
     pub(super) fn rows_checked(
         &mut self,
-        replication: &mut Replication,
-        ticket: Ticket,
+        context: &mut Context<'_>,
+        request: RequestId,
         found: &[Option<StoredRow>],
     ) {
-        let Job::WriteRows(puts) = &self.get(ticket).job else {
+        let Job::WriteRows(puts) = &self.get(request).job else {
             unreachable!("the caller matched the job");
         };
         let differs = puts.iter().zip(found).any(|(put, found)| {
@@ -214,7 +215,7 @@ impl Requests {
                 phantom_base::sqlstate::SERIALIZATION_FAILURE,
                 "a system row was changed by somebody else",
             );
-            self.prove(replication, ticket, true, Err(error));
+            self.prove(context, request, true, Err(error));
             return;
         }
         let writes: Vec<Put> = puts
@@ -222,11 +223,15 @@ impl Requests {
             .map(|put| Put { key: relation(put.relation).key(&put.key), row: put.value.clone() })
             .collect();
         let answer = Answer { rows: Vec::new(), count: writes.len() as u64 };
-        self.propose(replication, ticket, &[], &writes, answer);
+        self.propose(context, request, &[], &writes, answer);
     }
 }
 
-fn scan(reader: &Reader, spans: &[RowSpan]) -> Result<SystemRows> {
+/// Reads system rows, waiting for the disk.
+///
+/// # Errors
+/// Those of storage.
+pub(super) fn scan(reader: &Reader, spans: &[RowSpan]) -> Result<SystemRows> {
     let mut all = Vec::with_capacity(spans.len());
     for span in spans {
         let (start, end) = bounds(span);
@@ -272,10 +277,14 @@ mod tests {
             column.push(&Datum::text(text));
         }
         let parts = encode_rows(&Batch::new(vec![column], texts.len())).unwrap();
-        let counts: Vec<u64> = parts.iter().map(|(count, _)| *count).collect();
+        let counted = |rows: &Rows| match rows {
+            Rows::Remote { count, .. } => *count,
+            Rows::Local(_) => panic!("it travels"),
+        };
+        let counts: Vec<u64> = parts.iter().map(counted).collect();
         assert_eq!(counts, [3, 2, 1]);
         let largest = texts.iter().map(String::len).max().unwrap();
-        assert!(parts.iter().all(|(_, bytes)| bytes.len() < PART_BYTES + largest + 64));
-        assert_eq!(encode_rows(&Batch::new(vec![], 0)).unwrap(), []);
+        assert!(parts.iter().all(|rows| rows.size_bytes() < PART_BYTES + largest + 64));
+        assert!(rows_for(false, Batch::new(vec![], 0)).unwrap().is_empty());
     }
 }

@@ -1,12 +1,14 @@
-//! The catalog as this node has applied it.
+//! The catalog as this node has applied it, and where rows are.
 //!
 //! Descriptors are rows of the system group, schema keys rows of the tables' groups. The apply
 //! worker tells `CatalogWatcher` of every batch; it decodes what concerns the catalog and puts a new
 //! snapshot in place before any proposal of that batch is answered. Readers take the snapshot of
 //! the moment and keep it as long as they like.
 
+mod placement;
+
 use phantom_base::sync::{Arc, Mutex, RwLock};
-use phantom_base::{GroupId, Map};
+use phantom_base::{Error, GroupId, Map};
 use phantom_lsm::{Engine, OpKind, Ops};
 use phantom_mvcc::Reader;
 use phantom_mvcc::key::{DATA, RelationId, row_of};
@@ -14,12 +16,15 @@ use phantom_sql::catalog::{CatalogSnapshot, Table};
 
 use crate::replication::{Applied, Observer};
 
+pub use placement::Placement;
+
 /// The newest applied catalog, shared between the apply worker and whoever binds.
 #[derive(Clone, Default)]
 pub struct Catalog {
     tables: Arc<RwLock<Arc<CatalogSnapshot>>>,
     /// Of each table its descriptor version, as its group's schema key says.
     schema: Arc<Mutex<Map<u32, u32>>>,
+    placement: Arc<RwLock<Placement>>,
 }
 
 impl Catalog {
@@ -33,7 +38,27 @@ impl Catalog {
         self.schema.lock().get(&oid).copied()
     }
 
-    /// Reads what the engine holds; once, between open and the first batch.
+    /// Says where rows are from now on.
+    pub fn place(&self, placement: Placement) {
+        *self.placement.write() = placement;
+    }
+
+    /// The group that holds the rows of a colocation set.
+    ///
+    /// # Errors
+    /// `XX000` for a set of which nobody has said where it is.
+    pub fn group_of(&self, set: u32) -> phantom_base::Result<GroupId> {
+        let group = self.placement.read().group_of(set);
+        group.ok_or_else(|| Error::internal(format!("colocation set {set} is in no group")))
+    }
+
+    /// Where rows are, as CBOR.
+    pub fn encode_placement(&self) -> Vec<u8> {
+        self.placement.read().encode()
+    }
+
+    /// Reads what the engine holds; once, between open and the first batch. Where rows are has been
+    /// said before.
     ///
     /// # Errors
     /// `XX001` for rows that do not decode.
@@ -49,15 +74,30 @@ impl Catalog {
         let version = engine.position(GroupId::SYSTEM.0).max(1);
         let loaded = CatalogSnapshot::default().with(version, changes);
         *self.tables.write() = Arc::new(loaded);
-        let relation = RelationId::schema(phantom_mvcc::key::FIRST_SET);
-        let mut rows = reader.scan(&relation.prefix(), &relation.end())?;
         let mut schema = self.schema.lock();
-        while let Some(entry) = rows.next()? {
-            if let Some((version, oid)) = schema_row(entry.row) {
-                schema.insert(oid, version);
+        for set in self.placement.read().sets() {
+            let relation = RelationId::schema(set);
+            let mut rows = reader.scan(&relation.prefix(), &relation.end())?;
+            while let Some(entry) = rows.next()? {
+                if let Some((version, oid)) = schema_row(entry.row) {
+                    schema.insert(oid, version);
+                }
             }
         }
         Ok(())
+    }
+
+    /// Shows a table's descriptor, as if its row had been applied.
+    #[cfg(test)]
+    pub fn show(&self, version: u64, oid: u32, table: Option<Table>) {
+        let shown = self.snapshot().with(version, vec![(oid, table)]);
+        *self.tables.write() = Arc::new(shown);
+    }
+
+    /// Shows what a table's schema key says.
+    #[cfg(test)]
+    pub fn show_schema(&self, oid: u32, version: u32) {
+        self.schema.lock().insert(oid, version);
     }
 
     /// What the apply worker tells.
