@@ -231,8 +231,7 @@ impl Replication {
             // Whatever the machine has waits for the clock.
             return LOOK_AGAIN_NS;
         }
-        let has_ready = self.machine.has_ready() && !mutant!("second_poll_has_work");
-        if self.has_more || has_ready {
+        if self.has_more || self.machine.has_ready() {
             return 0;
         }
         let now = self.clock.monotonic_ns();
