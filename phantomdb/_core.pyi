@@ -37,6 +37,25 @@ class NodeCore:
         """Return where rows are, as CBOR: [[colocation set, [[group, [node..]]..]]..]."""
 
 @final
+class Security:
+    """What is asked of connections, and what they are encrypted with."""
+
+    def __init__(
+        self,
+        *,
+        files: tuple[bytes, bytes, bytes] | None,
+        is_insecure: bool,
+        distrusts_loopback: bool,
+    ) -> None:
+        """`files` are node.crt, node.key and ca.crt. Raises `CoreError` if they will not do."""
+
+    def own(self) -> tuple[str, str, int] | None:
+        """Return the node and the cluster of the certificate, and when it ends (Unix time)."""
+
+    def left_s(self) -> int | None:
+        """Return how long the certificate is good yet, in seconds."""
+
+@final
 class Reactor:
     """The sockets of a node and the thread that serves them.
 
@@ -51,6 +70,7 @@ class Reactor:
         slots: tuple[int, int],
         startup_s: float,
         handshake_s: float,
+        security: Security,
         seed: int,
     ) -> Reactor:
         """Start the thread with listening sockets, by descriptor, which are its own from now on.
@@ -61,6 +81,9 @@ class Reactor:
     def attach(self, core: NodeCore) -> None:
         """Give it an open node."""
 
+    def secure(self, security: Security) -> None:
+        """Say what is asked of connections from now on."""
+
     def wakefd(self) -> int:
         """Return a file descriptor that is readable while there are events, or at the end."""
 
@@ -69,7 +92,8 @@ class Reactor:
 
         `core`, CBOR | `election_due`, groups | `control`, peer, message | `ended`, token, CBOR |
         `session`, session, event, kind, CBOR | `session_gone`, session | `first`, connection,
-        address, message | `answer`, token, connection, message | `dial_failed`, token, why |
+        address, certified, message | `answer`, token, connection, certified, message |
+        `dial_failed`, token, why |
         `link_up`, peer, link | `link_down`, peer, link, why | `door_full`, door | `accept_failed`,
         door, why | `clients_gone`. Doors are numbered peers first.
         """

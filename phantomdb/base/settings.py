@@ -88,6 +88,16 @@ class NodeSettings:
     listen_admin: Address
     #: A directory for a socket of the file system, or none.
     listen_unix: str | None = None
+    #: What others are told in place of the first address that a door listens on, or none.
+    advertise_pg: Address | None = None
+    advertise_peer: Address | None = None
+    advertise_admin: Address | None = None
+    #: The directory of node.crt, node.key and ca.crt, or none.
+    certs: str | None = None
+    #: Whoever reaches this node is trusted.
+    is_insecure: bool = False
+    #: Clients of this machine are asked for as much as others.
+    distrusts_loopback: bool = False
     limits: Limits = field(default_factory=Limits)
 
     #: As long as a label of a host's name may be.

@@ -147,6 +147,14 @@ class Network(Protocol):
         """
         ...
 
+    def is_own(self, host: str) -> bool:
+        """Whether a host, by name or number, is this machine."""
+        ...
+
+    def host_name(self) -> str:
+        """Return the name of this machine."""
+        ...
+
     async def resolve(self, address: Address) -> list[Address]:
         """Return the numeric addresses of a host; raises `OSError` if it has none."""
         ...

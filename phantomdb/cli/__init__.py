@@ -5,7 +5,7 @@ import importlib
 import click
 
 #: Verb to the module that has it: modules are imported when their verb is run.
-_VERBS = {"start": "start", "status": "status", "demo": "demo"}
+_VERBS = {"start": "start", "status": "status", "demo": "demo", "cert": "cert"}
 
 
 class _Verbs(click.Group):
@@ -34,6 +34,7 @@ _HELP = """PhantomDB: a distributed database that speaks PostgreSQL.
 phantomdb demo                      a whole cluster on real data, here
 phantomdb start --data ./node1      one node
 phantomdb status --address H:P      what a cluster is doing
+phantomdb cert authority            certificates of nodes and clients
 """
 
 

@@ -193,6 +193,42 @@ class _Addresses(click.ParamType[tuple[Address, ...]]):
     show_default=True,
     help="Where /liveness, /readiness, /cluster and /metrics are.",
 )
+@click.option(
+    "--advertise-pg",
+    type=_Address(),
+    default=None,
+    help="What others are told of --listen-pg.  [default: its first address, or the host's name]",
+)
+@click.option(
+    "--advertise-peer",
+    type=_Address(),
+    default=None,
+    help="What nodes are told of --listen-peer.  [default: its first address, or the --join entry]",
+)
+@click.option(
+    "--advertise-admin",
+    type=_Address(),
+    default=None,
+    help="What others are told of --listen-admin.  [default: that address, or the host's name]",
+)
+@click.option(
+    "--certs",
+    type=_Text(),
+    default=None,
+    help="A folder with node.crt, node.key and ca.crt; `phantomdb cert` makes them.",
+)
+@click.option(
+    "--insecure",
+    "is_insecure",
+    is_flag=True,
+    help="Trust whoever reaches this node, from anywhere, encrypted or not.",
+)
+@click.option(
+    "--distrust-loopback",
+    "distrusts_loopback",
+    is_flag=True,
+    help="Ask clients of this machine for a certificate too.",
+)
 def start(
     *,
     data: str,
@@ -204,6 +240,12 @@ def start(
     listen_unix: str | None,
     listen_peer: tuple[Address, ...],
     listen_admin: Address,
+    advertise_pg: Address | None,
+    advertise_peer: Address | None,
+    advertise_admin: Address | None,
+    certs: str | None,
+    is_insecure: bool,
+    distrusts_loopback: bool,
 ) -> None:
     """Run a node in the foreground, until SIGTERM or Ctrl-C.
 
@@ -228,6 +270,12 @@ def start(
         listen_peer=listen_peer,
         listen_admin=listen_admin,
         listen_unix=listen_unix,
+        advertise_pg=advertise_pg,
+        advertise_peer=advertise_peer,
+        advertise_admin=advertise_admin,
+        certs=certs,
+        is_insecure=is_insecure,
+        distrusts_loopback=distrusts_loopback,
     )
     cores, descriptors = RealWorld.cores(), RealWorld.descriptors()
     launcher = Launcher(settings, world, cores=cores, descriptors=descriptors)

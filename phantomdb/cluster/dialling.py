@@ -4,7 +4,7 @@ from phantomdb.base.world import Address, Network
 from phantomdb.core import NobodyAnswers, Reactor
 from phantomdb.core.events import Answered
 from phantomdb.wire import messages
-from phantomdb.wire.messages import Message
+from phantomdb.wire.messages import Candidate, MalformedMessage, Message
 
 
 class Dialler:
@@ -35,4 +35,8 @@ class Dialler:
         """
         answered = await self.dial(address, message)
         self._reactor.close(answered.connection)
-        return messages.decode(answered.message)
+        answer = messages.decode(answered.message)
+        certified = answered.certified
+        if isinstance(answer, Candidate) and certified not in (None, answer.name):
+            raise MalformedMessage(f"{answer.name} shows the certificate of {certified}")
+        return answer

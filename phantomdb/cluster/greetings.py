@@ -48,4 +48,4 @@ class Greetings:
         elif self._links is None:
             self._reactor.close(first.connection)  # Not formed yet: the peer dials again.
         else:
-            self._links.greeted(first.connection, message)
+            self._links.greeted(first.connection, message, first.certified)

@@ -13,6 +13,7 @@ older one, and another process with the same count of starts (TAKEN); the one th
 """
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import trio
@@ -45,6 +46,8 @@ class LinkRefused(Exception):
 class _Peer:
     """What is known of the link to a peer."""
 
+    #: Where it has said that it is.
+    told: Address | None = None
     #: The name of the link that is up.
     up: bytes | None = None
     #: Set, and replaced, whenever a link of this peer has come or gone.
@@ -66,6 +69,18 @@ class _Arriving:
     streams: set[int] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where nodes are, as far as others than their links tell."""
+
+    #: What peers are told of this node.
+    own: Address
+    #: Where a member has said in its row that it is.
+    in_rows: Callable[[int], Address | None]
+    #: The list that this node was started with.
+    join: Sequence[Address] = ()
+
+
 class Links:
     """All links of a node, whoever dialled them; at most one is up for each peer."""
 
@@ -77,6 +92,8 @@ class Links:
         random: Random,
         limits: Limits,
         software: str,
+        *,
+        where: Where,
     ) -> None:
         self._node = node
         self._reactor = reactor
@@ -84,6 +101,7 @@ class Links:
         self._random = random
         self._limits = limits
         self._software = software
+        self._where = where
         self._peers = {peer: _Peer() for peer in node.members if peer != node.id}
         self._arriving: dict[bytes, _Arriving] = {}
         #: Drawn by this process: no other has it, whatever directory it was given.
@@ -127,15 +145,17 @@ class Links:
             logger.debug("a link to peer %d has come to nothing: %s", event.peer, event.why)
             peer.change(peer.up)
 
-    def greeted(self, connection: int, hello: Hello) -> None:
+    def greeted(self, connection: int, hello: Hello, certified: str | None) -> None:
         """Take a stream that a peer has dialled, or tell it why not.
+
+        `certified` is the node that its certificate names, where links are encrypted.
 
         Raises `MalformedMessage` for a link without a name.
         """
         if self._is_finishing:
             self._reactor.close(connection)
             return
-        refusal = self._refusal(hello)
+        refusal = self._refusal(hello, certified)
         if refusal is None and hello.stream not in STREAMS:
             refusal = Refusal("WRONG_VERSION", f"there is no stream {hello.stream}")
         if refusal is None and len(hello.link) != NAME_BYTES:
@@ -155,6 +175,8 @@ class Links:
         is_same = (link.node, link.incarnation) == (hello.node, hello.incarnation)
         if hello.stream in link.streams or not is_same:
             return False
+        if hello.address:
+            self._peers[hello.node].told = Address.parse(hello.address)
         self._arriving[hello.link] = link
         link.streams.add(hello.stream)
         if len(link.streams) == len(STREAMS):
@@ -165,7 +187,7 @@ class Links:
 
     # Dialling.
 
-    async def keep(self, number: int, address: Address) -> None:
+    async def keep(self, number: int) -> None:
         """Keep a link to a peer up until this node finishes.
 
         Raises `IdentityTaken` if the peer knows another process as this node.
@@ -181,14 +203,30 @@ class Links:
             # One that the peer has dialled may be about to come up.
             await trio.sleep(retry_s * (0.5 + self._random.random()))
             retry_s = min(max(retry_s * 2, _RETRY_FIRST_S), _RETRY_MAX_S)
-            if number in self.connected or self._is_finishing:
-                continue
-            try:
-                await self._dial(number, peer, address)
-            except (OSError, trio.TooSlowError) as error:
-                logger.debug("peer %d: %r", number, error)
-            except (LinkRefused, MalformedMessage) as error:
-                logger.warning("peer %d: %s", number, error)
+            for address in self.addresses(number):
+                if number in self.connected or self._is_finishing:
+                    break
+                try:
+                    await self._dial(number, peer, address)
+                except (OSError, trio.TooSlowError) as error:
+                    logger.debug("peer %d at %s: %r", number, address, error)
+                except (LinkRefused, MalformedMessage) as error:
+                    logger.warning("peer %d at %s: %s", number, address, error)
+
+    def addresses(self, number: int) -> list[Address]:
+        """Where a peer may be, the newest news first.
+
+        Nodes come back elsewhere. Who has moved tells whom it dials; where all have moved, the list
+        that this node was started with may name where they are now.
+        """
+        charter = {n: Address.parse(text) for n, (_, text) in self._node.members.items()}
+        newest = [self._peers[number].told, self._where.in_rows(number), charter[number]]
+        others = {self._where.own, *(charter[n] for n in charter if n != number)}
+        others |= {
+            peer.told for n, peer in self._peers.items() if n != number and peer.told is not None
+        }
+        listed = [address for address in self._where.join if address not in others]
+        return list(dict.fromkeys([*(it for it in newest if it is not None), *listed]))
 
     async def _dial(self, number: int, peer: _Peer, address: Address) -> None:
         """Dial all streams of one link, and return once it is up or another is."""
@@ -199,7 +237,8 @@ class Links:
                 for stream in STREAMS:
                     answered = await self._dialler.dial(address, self._hello(name, stream))
                     taken.append(answered.connection)
-                    said = self._checked(messages.decode(answered.message), number)
+                    answer = messages.decode(answered.message)
+                    said = self._checked(answer, number, answered.certified)
                     # Of its own it says who it is; which link this is, we do.
                     hello = replace(said, link=name, stream=stream)
                     if not self._adopt(answered.connection, hello, None):
@@ -224,9 +263,10 @@ class Links:
             stream,
             node.hlc(),
             self._life,
+            str(self._where.own),
         )
 
-    def _checked(self, answer: Message, peer: int) -> Hello:
+    def _checked(self, answer: Message, peer: int, certified: str | None) -> Hello:
         if isinstance(answer, Refusal) and answer.code == "TAKEN":
             raise IdentityTaken(
                 f"node {peer} is linked with another process that is this node: {answer.detail}",
@@ -236,7 +276,7 @@ class Links:
             raise LinkRefused(f"{answer.code}: {answer.detail}")
         if not isinstance(answer, Hello):
             raise LinkRefused(f"it answers with {type(answer).__name__}")
-        refusal = self._refusal(answer)
+        refusal = self._refusal(answer, certified)
         if refusal is None and answer.node != peer:
             refusal = Refusal("NOT_MEMBER", f"node {answer.node} answers where {peer} should")
         if refusal is not None:
@@ -245,7 +285,7 @@ class Links:
 
     # Who may be a peer.
 
-    def _refusal(self, hello: Hello) -> Refusal | None:
+    def _refusal(self, hello: Hello, certified: str | None) -> Refusal | None:
         """Why a peer is not wanted, if so."""
         node = self._node
         if hello.cluster != node.cluster.to_bytes(8, "big"):
@@ -257,6 +297,10 @@ class Links:
             return Refusal("WRONG_VERSION", f"this node speaks protocol {spoken}")
         if hello.node not in self._peers:
             return Refusal("NOT_MEMBER", f"node {hello.node} is no other member of this cluster")
+        name, _ = node.members[hello.node]
+        if certified not in (None, name):
+            why = f"{certified} has shown its certificate, and node {hello.node} is {name}"
+            return Refusal("NOT_MEMBER", why)
         taken = self._taken(hello.node, hello.incarnation, hello.life)
         return Refusal("TAKEN", taken) if taken else None
 

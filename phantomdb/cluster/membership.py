@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import cbor2
 
+from phantomdb.base.world import Address
 from phantomdb.catalog.keys import NODES, SYSTEM_GROUP, Key
 from phantomdb.cluster.formation import Self
 from phantomdb.core import Node
@@ -53,6 +54,13 @@ class Membership:
     def is_complete(self) -> bool:
         """Whether every node has told where its doors are."""
         return all(member.pg for member in self._members.values())
+
+    def peer_address(self, number: int) -> Address | None:
+        """Return where a node's peer door is, as far as is known here."""
+        try:
+            return Address.parse(self._members[number].peer)
+        except ValueError:
+            return None  # A row may say anything.
 
     async def announce(self) -> None:
         """Write this node's own row; raises what `Node.write_rows` does."""

@@ -6,14 +6,19 @@ raised here as a `PhantomError`.
 
 from phantomdb.core.node import Node, claim
 from phantomdb.core.reactor import NobodyAnswers, Reactor, Stream
+from phantomdb.core.security import BadCertificates, Certified, Files, Security
 from phantomdb.core.status import GroupStatus, MemberStatus
 
 __all__ = [
+    "BadCertificates",
+    "Certified",
+    "Files",
     "GroupStatus",
     "MemberStatus",
     "NobodyAnswers",
     "Node",
     "Reactor",
+    "Security",
     "Stream",
     "claim",
 ]

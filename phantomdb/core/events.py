@@ -89,10 +89,14 @@ class SessionGone:
 
 @dataclass(frozen=True, slots=True)
 class FirstHeard:
-    """The first message of a connection at the peer door, not read yet, and whence it comes."""
+    """The first message of a connection at the peer door, not read yet, and whence it comes.
+
+    `certified` is the node that its certificate names; none where nothing is encrypted.
+    """
 
     connection: int
     whence: str
+    certified: str | None
     message: bytes
 
 
@@ -143,10 +147,14 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Who was dialled has answered; the connection waits for what becomes of it."""
+    """Who was dialled has answered; the connection waits for what becomes of it.
+
+    `certified` is the node that its certificate names; none where nothing is encrypted.
+    """
 
     token: int
     connection: int
+    certified: str | None
     message: bytes
 
 

@@ -26,6 +26,7 @@ from phantomdb.core.events import (
     decode_event,
 )
 from phantomdb.core.replies import Replies
+from phantomdb.core.security import Security
 
 
 class NobodyAnswers(OSError):
@@ -61,6 +62,7 @@ class Reactor:
         world: World,
         limits: Limits,
         slots: Slots,
+        security: Security,
         *,
         peers: Sequence[int],
         clients: Sequence[int],
@@ -70,9 +72,19 @@ class Reactor:
         room = (slots.peer, slots.pg)
         with answers():
             core = _core.Reactor.start(
-                list(peers), list(clients), room, limits.startup_s, limits.handshake_s, seed
+                list(peers),
+                list(clients),
+                room,
+                limits.startup_s,
+                limits.handshake_s,
+                security.core,
+                seed,
             )
         return cls(core, world)
+
+    def secure(self, security: Security) -> None:
+        """Ask this of connections from now on; those that are there keep what they have."""
+        self._core.secure(security.core)
 
     async def run(self) -> None:
         """Hand events on for ever; raises what has ended the node."""

@@ -30,7 +30,7 @@ from phantomdb.core.events import (
 )
 from phantomdb.node.clocks import ClockLog
 from phantomdb.node.disks import DiskLog
-from phantomdb.node.doors import Doors
+from phantomdb.node.doors.listening import Doors
 from phantomdb.node.stopping import Stopping
 from phantomdb.session.decisions import Decisions
 

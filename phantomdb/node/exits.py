@@ -8,7 +8,7 @@ from phantomdb.base.errors import (
     PhantomError,
     UsageError,
 )
-from phantomdb.node.doors import PortInUse
+from phantomdb.node.doors.listening import PortInUse
 
 #: The first class that an error is of has its code; 0 is "stopped", 3 what is of none.
 EXIT_CODES: tuple[tuple[type[PhantomError], int], ...] = (

@@ -22,13 +22,15 @@ from phantomdb.cluster.disks import Disks
 from phantomdb.cluster.formation import Self
 from phantomdb.cluster.greetings import Greetings
 from phantomdb.cluster.joining import Joining
-from phantomdb.cluster.links import Links
+from phantomdb.cluster.links import Links, Where
 from phantomdb.cluster.membership import Member, Membership
 from phantomdb.cluster.reports import Reports
 from phantomdb.consensus.elections import ElectionController
 from phantomdb.core import Node, Reactor
 from phantomdb.node.disks import DiskLog
-from phantomdb.node.doors import Doors, check_descriptors, check_loopback
+from phantomdb.node.doors.addresses import advertised, check_reachable
+from phantomdb.node.doors.certificates import Certificates
+from phantomdb.node.doors.listening import Doors, check_descriptors
 from phantomdb.node.events import DoorEvents, Events
 from phantomdb.node.health import NodeHealth, Starting
 from phantomdb.node.housekeeping import Housekeeper
@@ -59,13 +61,14 @@ class Launcher:
         self._node: Node | None = None
         self._links: Links | None = None
         self._health: Health
+        self._certificates: Certificates
 
     async def run(self, say_ready: Callable[[str], None]) -> None:
         """Run until a signal ends it; `say_ready` is called with the ready line."""
         settings = self._settings
-        for address in (*settings.listen_pg, *settings.listen_peer, settings.listen_admin):
-            check_loopback(address)
+        check_reachable(settings)
         check_descriptors(self._descriptors)
+        self._certificates = Certificates(settings)
         doors = await Doors.open(settings, self._world)
         try:
             await self._run(doors, say_ready)
@@ -78,6 +81,7 @@ class Launcher:
             self._world,
             self._settings.limits,
             self._slots,
+            self._certificates.security,
             peers=[door.detach() for door in doors.peers],
             clients=[door.detach() for door in doors.clients],
         )
@@ -85,7 +89,8 @@ class Launcher:
             with self._world.on_terminate() as terminated, self._world.on_request() as asked:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._stop_on, terminated, reactor, nursery.cancel_scope)
-                    nursery.start_soon(self._heed, asked)
+                    nursery.start_soon(self._heed, asked, reactor)
+                    nursery.start_soon(self._certificates.watch, reactor)
                     await self._start(nursery, doors, reactor, say_ready)
         finally:
             reactor.stop(self._stopping.patience_s())
@@ -100,8 +105,7 @@ class Launcher:
         say_ready: Callable[[str], None],
     ) -> None:
         settings, world = self._settings, self._world
-        peer, pg = (opened[0].address for opened in (doors.peers, doors.clients))
-        own = Self(b"", settings.name, peer, pg, doors.admin.address)
+        own = self._own(doors)
         dialler = Dialler(reactor, world.network)
         joining = self._joining = Joining(
             settings, world.random, lambda: self._open_core(reactor), dialler.ask
@@ -114,9 +118,13 @@ class Launcher:
         nursery.start_soon(self._serve_operators, doors)
 
         node = await joining.join(own)
-        links = Links(node, reactor, dialler, world.random, settings.limits, version("phantomdb"))
-        self._node, self._links = node, links
+        name, _ = node.members[node.id]
+        self._certificates.check_member(name)
         membership = Membership(node, own)
+        where = Where(own.peer, membership.peer_address, settings.join)
+        software = version("phantomdb")
+        links = Links(node, reactor, dialler, world.random, settings.limits, software, where=where)
+        self._node, self._links = node, links
         disks = Disks(node)
         reports = Reports(node, disks)
         cancels = Cancels(node)
@@ -152,6 +160,21 @@ class Launcher:
         health.is_serving = True
         self._say(membership.own, say_ready)
 
+    def _own(self, doors: Doors) -> Self:
+        """Return what others are told of this node."""
+        settings, network = self._settings, self._world.network
+
+        def told(bound: Address, advertise: Address | None) -> Address:
+            return advertised(bound, advertise, settings.join, network.is_own, network.host_name)
+
+        return Self(
+            b"",
+            settings.name,
+            told(doors.peers[0].address, settings.advertise_peer),
+            told(doors.clients[0].address, settings.advertise_pg),
+            told(doors.admin.address, settings.advertise_admin),
+        )
+
     def _open_core(self, reactor: Reactor) -> Node:
         settings = self._settings
         return Node.open(
@@ -175,9 +198,9 @@ class Launcher:
 
     def _link(self, nursery: trio.Nursery, node: Node, links: Links, greetings: Greetings) -> None:
         greetings.open_links(links)
-        for number, (_, address) in node.members.items():
+        for number in node.members:
             if number != node.id:
-                nursery.start_soon(links.keep, number, Address.parse(address))
+                nursery.start_soon(links.keep, number)
 
     async def _serve_operators(self, doors: Doors) -> None:
         """Serve the admin door to the end."""
@@ -195,11 +218,12 @@ class Launcher:
         sessions = self._slots.sessions(self._settings.limits)
         logger.info("serving at most %d sessions", sessions)
 
-    async def _heed(self, asked: Callable[[], Awaitable[Request]]) -> None:
+    async def _heed(self, asked: Callable[[], Awaitable[Request]], reactor: Reactor) -> None:
         """Do what an operator asks by a signal, for ever."""
         while True:
             if await asked() is Request.RELOAD:
-                logger.info("told to read again: nothing that this release reads can change")
+                logger.info("told to read again: certificates, and nothing else can change")
+                self._certificates.renew(reactor)
             elif self._node is None:
                 missing = self._joining.missing if self._joining else {}
                 logger.info("told to report: not formed yet; missing %s", missing)

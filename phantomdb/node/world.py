@@ -136,6 +136,14 @@ class RealNetwork:
             os.umask(mask)
         return RealDoor(listening, Address(str(path), 1), path)
 
+    def is_own(self, host: str) -> bool:
+        """Whether a host is this machine: a socket can be bound to one of its addresses."""
+        return any(_is_bindable(*found) for found in _look_up(Address(host, 0)))
+
+    def host_name(self) -> str:
+        """Return the name of this machine."""
+        return socket.gethostname()
+
     async def resolve(self, address: Address) -> list[Address]:
         """Return the numeric addresses of a host; raises `OSError` if it has none."""
         found = await trio.socket.getaddrinfo(
@@ -144,12 +152,42 @@ class RealNetwork:
         return [Address(str(place[0]), int(place[1])) for *_, place in found]
 
 
+#: Where a socket can be bound: its family, and an address as that has it.
+_Place = tuple[socket.AddressFamily, tuple[str | int | bytes, ...]]
+
+
+def _look_up(address: Address) -> list[_Place]:
+    """Return the families and places of an address here; none for a name that nobody knows."""
+    try:
+        found = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except (OSError, UnicodeError):
+        return []
+    return [(family, place) for family, _, _, _, place in found]
+
+
+def _is_bindable(family: socket.AddressFamily, place: tuple[str | int | bytes, ...]) -> bool:
+    with socket.socket(family, socket.SOCK_STREAM) as tried:
+        try:
+            tried.bind(place)
+        except OSError:
+            return False
+        return True
+
+
 def _listening(address: Address) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    found = _look_up(address)
+    if not found:
+        raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL), str(address))
+    family, place = found[0]
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((address.host, address.port))
+        if family == socket.AF_INET6:
+            # `[::]` is all addresses of both versions, whatever the machine thinks of it.
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listening.bind(place)
         listening.listen(_BACKLOG)
     except BaseException:
         listening.close()

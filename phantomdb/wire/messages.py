@@ -10,6 +10,8 @@ from typing import Any, ClassVar, TypeVar, cast, dataclass_transform, get_origin
 
 import cbor2
 
+from phantomdb.base.world import Address
+
 #: The newest version of the protocol between nodes that this release speaks, and the oldest.
 PROTOCOL_MAX = 2
 PROTOCOL_MIN = 2
@@ -174,6 +176,7 @@ class Hello(Message):
 
     `link` is drawn by the side that dials: the streams of one link carry the same. `life` is drawn
     by each process as it starts: two with one `incarnation` are two processes with one identity.
+    `address` is where the sender's peer door is now, or nothing.
     """
 
     protocol_min: int
@@ -186,11 +189,14 @@ class Hello(Message):
     stream: int
     hlc: int
     life: bytes = b""
+    address: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse numbers that no node has."""
+        """Refuse numbers and addresses that no node has."""
         if max(self.node, self.incarnation) > _KEY_MAX:
             raise ValueError("a node id and an incarnation have 32 bits")
+        if self.address:
+            Address.parse(self.address)
 
 
 @message(tag=6)

@@ -34,11 +34,15 @@ def command(verb: str) -> click.Command:
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_and_its_options_say_what_they_do(verb: str) -> None:
     shown = command(verb)
-    assert shown.help
-    for option in shown.params:
-        if isinstance(option, click.Option):
-            assert option.help, f"--{option.name}"
-            assert option.help.endswith((".", "]")), f"--{option.name}: a sentence"
+    below = list(shown.commands.values()) if isinstance(shown, click.Group) else []
+    for found in [shown, *below]:
+        assert found.help
+        assert found.epilog is not None
+        assert found.epilog.startswith(f"Example: phantomdb {verb}")
+        for option in found.params:
+            if isinstance(option, click.Option):
+                assert option.help, f"--{option.name}"
+                assert option.help.endswith((".", "]")), f"--{option.name}: a sentence"
 
 
 @pytest.mark.parametrize("verb", VERBS)

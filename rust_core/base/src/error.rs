@@ -228,6 +228,8 @@ pub mod sqlstate {
     pub const IO_ERROR: SqlState = SqlState(*b"58030");
     /// `72000`
     pub const SNAPSHOT_TOO_OLD: SqlState = SqlState(*b"72000");
+    /// `F0000`
+    pub const CONFIG_FILE_ERROR: SqlState = SqlState(*b"F0000");
     /// `XX000`
     pub const INTERNAL_ERROR: SqlState = SqlState(*b"XX000");
     /// `XX001`

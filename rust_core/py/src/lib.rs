@@ -5,6 +5,7 @@
 
 mod node;
 mod reactor;
+mod security;
 
 use pyo3::prelude::*;
 
@@ -24,6 +25,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
     module.add("CoreError", module.py().get_type::<CoreError>())?;
     module.add_class::<node::NodeCore>()?;
+    module.add_class::<security::Security>()?;
     module.add_class::<reactor::Reactor>()
 }
 

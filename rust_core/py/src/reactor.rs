@@ -16,6 +16,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use crate::node::NodeCore;
+use crate::security::Security;
 use crate::{CoreError, raise};
 
 /// What a process ends with whose disk has failed, and one whose data is damaged.
@@ -56,11 +57,11 @@ fn tuple_of(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
             ("session", session, number, kind, bytes(&body)).into_pyobject(py)
         }
         Event::SessionGone(session) => ("session_gone", session).into_pyobject(py),
-        Event::First { conn, from, message } => {
-            ("first", conn.number(), from, bytes(&message)).into_pyobject(py)
+        Event::First { conn, from, certified, message } => {
+            ("first", conn.number(), from, certified, bytes(&message)).into_pyobject(py)
         }
-        Event::Answer { token, conn, message } => {
-            ("answer", token, conn.number(), bytes(&message)).into_pyobject(py)
+        Event::Answer { token, conn, certified, message } => {
+            ("answer", token, conn.number(), certified, bytes(&message)).into_pyobject(py)
         }
         Event::DialFailed(token, why) => ("dial_failed", token, why).into_pyobject(py),
         Event::LinkUp(peer, link) => ("link_up", peer.0, bytes(&link)).into_pyobject(py),
@@ -82,6 +83,7 @@ impl Reactor {
         slots: (usize, usize),
         startup_s: f64,
         handshake_s: f64,
+        security: &Security,
         seed: u64,
     ) -> PyResult<Self> {
         let listening = |fds: Vec<RawFd>, kind| {
@@ -102,7 +104,7 @@ impl Reactor {
             random: Box::new(SeededRandom::new(seed)),
             end_process,
         };
-        thread::Reactor::start(listening, limits, world, &RealSpawner)
+        thread::Reactor::start(listening, limits, security.0.clone(), world, &RealSpawner)
             .map(Self)
             .map_err(|error| CoreError::new_err(("58030", format!("the reactor: {error}"))))
     }
@@ -111,6 +113,10 @@ impl Reactor {
         let (core, runtime) = core.take()?;
         self.0.attach(core, runtime);
         Ok(())
+    }
+
+    fn secure(&self, security: &Security) {
+        self.0.secure(security.0.clone());
     }
 
     fn wakefd(&self) -> i32 {

@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! doors      connections, links, back-pressure, the order of a turn; knows no socket
+//! filter     what stands between the wire and plain bytes: nothing, or TLS
 //! net        what the doors need of a network: the machine's, or one in a simulation
 //! thread     the loop around both, and the queues to and from the control plane
 //! traffic    what the control plane is told, and what it says
@@ -18,6 +19,7 @@
 //! It must never know: SQL, groups, rows, CBOR; where a query runs; who may be a peer.
 
 pub mod doors;
+pub mod filter;
 pub mod net;
 pub mod slots;
 pub mod thread;

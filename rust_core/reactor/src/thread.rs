@@ -17,7 +17,7 @@ use phantom_node::control;
 use phantom_node::core::NodeCore;
 use phantom_node::runtime::{Bell, Runtime};
 
-use crate::doors::{Doors, Kind, Limits};
+use crate::doors::{Doors, Kind, Limits, Security};
 use crate::net::real::RealNet;
 use crate::traffic::{Event, Verb};
 use crate::view::{Pace, View, Window};
@@ -39,6 +39,7 @@ pub struct Listening {
 struct Inbox {
     verbs: Vec<Verb>,
     core: Option<(NodeCore, Arc<Runtime>)>,
+    security: Option<Security>,
     /// How long the last sync may take.
     stop: Option<Duration>,
 }
@@ -85,11 +86,13 @@ impl Reactor {
     pub fn start(
         listening: Vec<Listening>,
         limits: Limits,
+        security: Security,
         world: World,
         spawner: &dyn Spawner,
     ) -> io::Result<Self> {
         let mut net = RealNet::new()?;
         let mut doors = Doors::new(limits);
+        doors.secure(security);
         for Listening { socket, kind } in listening {
             let listener = net.listen(socket)?;
             doors.add_door(listener, kind);
@@ -120,6 +123,11 @@ impl Reactor {
     pub fn attach(&self, mut core: NodeCore, runtime: Arc<Runtime>) {
         self.shared.window.show(View::of(&mut core, Vec::new()));
         self.put(|inbox| inbox.core = Some((core, runtime)));
+    }
+
+    /// Says what is asked of connections from now on.
+    pub fn secure(&self, security: Security) {
+        self.put(|inbox| inbox.security = Some(security));
     }
 
     /// Says what is wanted, in this order.
@@ -230,6 +238,9 @@ impl Thread {
             let inbox = std::mem::take(&mut *self.shared.inbox.lock());
             if let Some(patience) = inbox.stop {
                 return Ok(patience);
+            }
+            if let Some(security) = inbox.security {
+                self.doors.secure(security);
             }
             if let Some((core, runtime)) = inbox.core {
                 let bell = runtime.wakefd().expect("a runtime with threads has a bell");

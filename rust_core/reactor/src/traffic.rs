@@ -33,6 +33,8 @@ pub enum Event {
         conn: ConnId,
         /// Its address, for people.
         from: String,
+        /// The node that its certificate names; none where nothing is encrypted.
+        certified: Option<String>,
         /// Without its length.
         message: Vec<u8>,
     },
@@ -42,6 +44,8 @@ pub enum Event {
         token: u64,
         /// Its connection, which waits for `Adopt` or `Close`.
         conn: ConnId,
+        /// The node that its certificate names; none where nothing is encrypted.
+        certified: Option<String>,
         /// Without its length.
         message: Vec<u8>,
     },

@@ -4,6 +4,7 @@
 from dataclasses import replace
 from typing import Any
 
+import cbor2
 import pytest
 import trio
 from kit.fake_core import CLUSTER, FakeCore
@@ -15,14 +16,14 @@ from phantomdb.base.settings import Limits
 from phantomdb.base.world import Address
 from phantomdb.cluster.dialling import Dialler
 from phantomdb.cluster.greetings import Greetings
-from phantomdb.cluster.links import STREAMS, Links
+from phantomdb.cluster.links import STREAMS, Links, Where
 from phantomdb.core.events import FirstHeard, LinkDown, LinkUp
 from phantomdb.wire import messages
 from phantomdb.wire.messages import Hello, MalformedMessage, Message, Refusal
 
 NAME, OTHER = b"a" * 16, b"b" * 16
 LIFE, TWIN = b"life" * 4, b"twin" * 4
-THERE = Address("127.0.0.1", 7002)
+HERE, THERE = Address("127.0.0.1", 7002), Address("127.0.0.1", 7003)
 
 
 def hello(node: int, stream: int = 0, **fields: Any) -> Hello:
@@ -42,9 +43,22 @@ class Fixture:
         self.node = self.core.node(self.reactor, number)
         network: Any = world.network
         dialler = Dialler(self.reactor, network)
-        self.links = Links(self.node, self.reactor, dialler, world.random, Limits(), "0.1")
+        self.rows: dict[int, Address] = {}
+        self.list = [HERE, THERE]
+        self.peer = THERE
+        self.links = Links(
+            self.node,
+            self.reactor,
+            dialler,
+            world.random,
+            Limits(),
+            "0.1",
+            where=Where(HERE, self.rows.get, self.list),
+        )
         self.greetings = Greetings(self.reactor, self._answer)
         self._connection = 0
+        #: Whose certificate they show who are dialled.
+        self.certified: str | None = None
         self.reactor.on_event = self._take
 
     def _answer(self, message: Message) -> Message:
@@ -59,10 +73,10 @@ class Fixture:
             case _:
                 raise AssertionError(event)
 
-    def greet(self, said: Hello) -> Message | None:
+    def greet(self, said: Hello, certified: str | None = None) -> Message | None:
         """Say hello on a new connection; what it is answered, if it is no link."""
         self._connection += 1
-        self.links.greeted(self._connection, said)
+        self.links.greeted(self._connection, said, certified)
         for connection, answer in self.core.take("say_last"):
             assert connection == self._connection
             return messages.decode(answer)
@@ -80,7 +94,7 @@ class Fixture:
                 await trio.sleep(0.01)
                 dials = self.core.take("dial")
         [(token, to, said)] = dials
-        assert to == str(THERE)
+        assert to == str(self.peer)
         decoded = messages.decode(said)
         assert isinstance(decoded, Hello)
         return token, decoded
@@ -89,7 +103,7 @@ class Fixture:
         """Answer the dial that is under way; what it said."""
         token, said = await self.dialled()
         self._connection += 1
-        self.core.tell("answer", token, self._connection, messages.encode(answer))
+        self.core.tell("answer", token, self._connection, self.certified, messages.encode(answer))
         await wait_all_tasks_blocked()
         return said
 
@@ -165,15 +179,46 @@ def test_an_older_life_and_a_twin_are_told_that_the_identity_is_taken(fixture: F
 
 
 def test_first_messages_that_are_no_hello_go_elsewhere_or_are_closed(fixture: Fixture) -> None:
-    early = FirstHeard(8, "127.0.0.1:9", messages.encode(hello(1)))
+    early = FirstHeard(8, "127.0.0.1:9", None, messages.encode(hello(1)))
     fixture.greetings.heard(early)
     assert fixture.core.take("close") == [(8,)], "it has no links yet"
     fixture.greetings.open_links(fixture.links)
     fixture.greetings.heard(early)
     assert fixture.adopted() == [(8, 1, 0)]
     for message in (b"", b"GET /", messages.encode(Refusal("TAKEN", ""))):
-        fixture.greetings.heard(FirstHeard(9, "127.0.0.1:9", message))
+        fixture.greetings.heard(FirstHeard(9, "127.0.0.1:9", None, message))
         assert fixture.core.take("close") == [(9,)]
+
+
+def test_a_certificate_is_that_of_the_member_who_shows_it(fixture: Fixture) -> None:
+    answer = fixture.greet(hello(1), certified="n3")
+    assert answer == Refusal("NOT_MEMBER", "n3 has shown its certificate, and node 1 is n1")
+    assert fixture.greet(hello(1), certified="n1") is None
+    assert fixture.adopted() == [(2, 1, 0)]
+
+
+def test_a_node_that_has_moved_is_dialled_where_it_says_that_it_is(fixture: Fixture) -> None:
+    first, second, listed = (Address("10.0.0.3", port) for port in (1, 2, 3))
+    assert fixture.links.addresses(3) == [THERE]
+    fixture.list[:] = [Address("127.0.0.1", 7001), HERE, listed]
+    assert fixture.links.addresses(3) == [THERE, listed], "those of others are others'"
+    fixture.rows[3] = first
+    assert fixture.links.addresses(3) == [first, THERE, listed]
+    fixture.greet(hello(3, address=str(second)))
+    assert fixture.links.addresses(3) == [second, first, THERE, listed]
+    assert second not in fixture.links.addresses(1)
+    # A stranger moves nobody.
+    fixture.greet(hello(3, address="6.6.6.6:6", cluster=b"other"))
+    fixture.greet(hello(3, address="6.6.6.6:6"), certified="n1")
+    assert fixture.links.addresses(3) == [second, first, THERE, listed]
+
+
+@pytest.mark.parametrize("address", ["nowhere", "a:b", "1.2.3.4:99999"])
+def test_a_hello_with_an_address_that_is_none_is_no_message(address: str) -> None:
+    said = cbor2.loads(messages.encode(hello(1, address="a:1")))
+    assert messages.decode(cbor2.dumps(said)) == hello(1, address="a:1")
+    with pytest.raises(MalformedMessage):
+        messages.decode(cbor2.dumps([*said[:-1], address]))
 
 
 # Dialling.
@@ -184,7 +229,7 @@ async def dialling(nursery: trio.Nursery) -> Fixture:
     """Give node 2, which keeps a link to node 3."""
     made = Fixture()
     nursery.start_soon(made.reactor.run)
-    nursery.start_soon(made.links.keep, 3, THERE)
+    nursery.start_soon(made.links.keep, 3)
     return made
 
 
@@ -285,7 +330,7 @@ async def test_a_process_that_is_told_of_its_twin_ends(autojump_clock: MockClock
     with pytest.RaisesGroup(IdentityTaken):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(made.reactor.run)
-            nursery.start_soon(made.links.keep, 3, THERE)
+            nursery.start_soon(made.links.keep, 3)
             await made.answer(Refusal("TAKEN", "node 2 was copied"))
 
 
@@ -293,7 +338,7 @@ async def test_the_node_with_the_higher_number_dials_later(autojump_clock: MockC
     made = Fixture(3)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(made.reactor.run)
-        nursery.start_soon(made.links.keep, 2, THERE)
+        nursery.start_soon(made.links.keep, 2)
         await trio.sleep(0.9)
         assert made.core.take("dial") == []
         await trio.sleep(0.2)

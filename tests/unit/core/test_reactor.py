@@ -91,9 +91,9 @@ async def test_who_was_dialled_answers_or_nobody_does(running: Running) -> None:
         running.core.tell(*make(token))
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(answer, lambda token: ("answer", token, 5, b"welcome"))
+        nursery.start_soon(answer, lambda token: ("answer", token, 5, None, b"welcome"))
         answered = await running.reactor.dial(THERE, b"hello")
-    assert answered == Answered(answered.token, 5, b"welcome")
+    assert answered == Answered(answered.token, 5, None, b"welcome")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(answer, lambda token: ("dial_failed", token, "refused"))
         with pytest.raises(NobodyAnswers, match=r"127\.0\.0\.1:7: refused"):
@@ -104,7 +104,7 @@ async def test_a_connection_that_nobody_waits_for_any_more_is_closed(running: Ru
     with trio.move_on_after(0):
         await running.reactor.dial(THERE, b"hello")
     [(token, _, _)] = running.core.take("dial")
-    running.core.tell("answer", token, 5, b"welcome")
+    running.core.tell("answer", token, 5, None, b"welcome")
     await wait_all_tasks_blocked()
     assert running.core.take("close") == [(5,)]
     # It came in the same moment.
@@ -112,7 +112,7 @@ async def test_a_connection_that_nobody_waits_for_any_more_is_closed(running: Ru
         nursery.start_soon(running.reactor.dial, THERE, b"hello")
         await wait_all_tasks_blocked()
         [(token, _, _)] = running.core.take("dial")
-        running.core.tell("answer", token, 6, b"welcome")
+        running.core.tell("answer", token, 6, None, b"welcome")
         nursery.cancel_scope.cancel()
     await wait_all_tasks_blocked()
     assert running.core.take("close") == [(6,)]

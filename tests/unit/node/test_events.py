@@ -50,7 +50,7 @@ def test_each_event_reaches_whom_it_concerns(told: Told, caplog: pytest.LogCaptu
     )
     disk = events.DiskChanged("none", 1, 20, 5)
     wants = events.SessionWants(3, CancelWanted(1, 2))
-    first = events.FirstHeard(7, "1.2.3.4:5", b"m")
+    first = events.FirstHeard(7, "1.2.3.4:5", None, b"m")
     concerned = [
         ("control", events.ControlReceived(2, b"m")),
         ("links", events.LinkUp(2, b"n")),

@@ -5,6 +5,7 @@
 //! puts something in calls `poll` soon after.
 
 use phantom_base::{Error, GroupId, Nanos, NodeId};
+use phantom_wire::pg::Admission;
 
 use super::NodeCore;
 use super::barriers::Purpose;
@@ -187,6 +188,11 @@ impl NodeCore {
     pub fn open_session(&mut self, door: Door) -> Result<SessionId, Error> {
         let secret = (self.random.next_u64() >> 32) as u32;
         self.sessions.open(door, secret)
+    }
+
+    /// Says whom the client may be that begins a session; anyone, if nothing is said.
+    pub fn admit_to_session(&mut self, id: SessionId, admission: Admission) {
+        self.sessions.admit(id, admission);
     }
 
     /// Takes bytes of a client and begins with them; returns how many. What many clients have sent

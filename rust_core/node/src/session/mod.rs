@@ -22,7 +22,7 @@ mod texts;
 use phantom_base::sync::{Arc, Ordering};
 use phantom_base::{Error, Map, Nanos, Set, Severity, sqlstate};
 use phantom_sql::catalog::CatalogSnapshot;
-use phantom_wire::pg::{Identity, Outcome, Progress, Request};
+use phantom_wire::pg::{Admission, Identity, Outcome, Progress, Request};
 
 use crate::catalog::Catalog;
 use crate::gateway::{self, Delivery, Gateway, Leaders, News, Owner};
@@ -150,6 +150,13 @@ impl Sessions {
     fn pid(&self, id: SessionId) -> u32 {
         let slot = (id & ((1 << SLOT_BITS) - 1)) as u32;
         self.node << SLOT_BITS | slot
+    }
+
+    /// Says whom the client may be that begins a session.
+    pub fn admit(&mut self, id: SessionId, admission: Admission) {
+        if let Some(session) = self.live.get_mut(&id) {
+            session.pg.admit(admission);
+        }
     }
 
     /// Takes bytes of a client and works through them.

@@ -66,6 +66,9 @@ impl Client {
             self.phase = Phase::SaidAll;
             core.feed_session(self.session, b"");
         } else {
+            if self.phase == Phase::Starting {
+                core.admit_to_session(self.session, hands.security.admission(socket));
+            }
             let taken = core.feed_session(self.session, bytes);
             self.held.extend_from_slice(bytes.get(taken..).unwrap_or_default());
             if core.session_is_closing(self.session) {
@@ -118,7 +121,7 @@ impl Client {
             if self.phase != Phase::Misspoken || socket.has_ended() {
                 return Ok(Fate::Closes(String::new()));
             }
-            hands.net.finish(socket.id);
+            socket.finish(hands.net)?;
             self.phase = Phase::Lingering;
             socket.deadline = Some(hands.now + hands.limits.linger_ns);
         }
@@ -158,7 +161,7 @@ impl Refused {
         let had_all = socket.has_sent_all();
         socket.flush(hands.net, &mut WRITE_BYTES_A_TURN.clone())?;
         if self.is_told && !had_all && socket.has_sent_all() {
-            hands.net.finish(socket.id);
+            socket.finish(hands.net)?;
             socket.deadline = Some(hands.now + hands.limits.linger_ns);
         }
         Ok(Fate::Stays)

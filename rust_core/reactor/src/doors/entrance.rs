@@ -176,7 +176,9 @@ impl Doors {
                     Ok((id, from)) => {
                         moved = true;
                         self.entrance.room(kind).taken += 1;
-                        self.admit(net, Socket::new(id, Some(listener), from), kind, now);
+                        let filter = self.security.filter(kind);
+                        let socket = Socket::new(id, Some(listener), from, filter);
+                        self.admit(net, socket, kind, now);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         self.entrance.door(listener).is_wanted = false;
@@ -233,7 +235,7 @@ impl Doors {
     ) {
         match net.dial(to) {
             Ok(id) => {
-                let mut socket = Socket::new(id, None, to.to_owned());
+                let mut socket = Socket::new(id, None, to.to_owned(), self.security.dial_filter());
                 socket.deadline = Some(now + self.limits.handshake_ns);
                 socket.push(super::greeting::framed(message));
                 let part = Part::Greeting(Greeting::new(Some(token)));

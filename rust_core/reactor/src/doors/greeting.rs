@@ -7,6 +7,7 @@ use std::io;
 
 use super::socket::Socket;
 use super::{Fate, Hands, WRITE_BYTES_A_TURN};
+use crate::filter::Tls;
 use crate::traffic::Event;
 
 /// A message beyond this is none of ours, in bytes.
@@ -42,7 +43,7 @@ impl Greeting {
 
     /// Reads no further than the message's end: what follows belongs to a link.
     pub fn read(&mut self, socket: &mut Socket, hands: &mut Hands<'_>) -> io::Result<Fate> {
-        while self.wants_bytes() && socket.may_read {
+        while self.wants_bytes() && socket.has_to_read() {
             let wanted = match self.length() {
                 None => LENGTH_BYTES - self.received.len(),
                 Some(length) if (1..=MESSAGE_BYTES_MAX).contains(&length) => {
@@ -75,9 +76,11 @@ impl Greeting {
         let message = self.received.split_off(LENGTH_BYTES);
         self.received = Vec::new();
         let conn = socket.id;
+        let other = socket.filter().encryption().and_then(Tls::other);
+        let certified = other.map(|it| it.name.clone());
         hands.events.push_back(match self.dial {
-            Some(token) => Event::Answer { token, conn, message },
-            None => Event::First { conn, from: socket.address.clone(), message },
+            Some(token) => Event::Answer { token, conn, certified, message },
+            None => Event::First { conn, from: socket.address.clone(), certified, message },
         });
     }
 

@@ -205,7 +205,7 @@ impl Stream {
         }
         if is_finishing && !self.has_finished {
             self.has_finished = true;
-            hands.net.finish(socket.id);
+            socket.finish(hands.net)?;
         }
         Ok(false)
     }

@@ -9,13 +9,15 @@
 //! - A client that closes its half is told what it has asked for until then. One that misspoke is
 //!   read on for a while, or closing would reset the connection and take our last words with it.
 //! - A door has a bound of connections: who comes beyond it waits outside, in the kernel's backlog.
-//! - A turn takes a bounded number of bytes of each socket, and links before clients.
+//! - A turn takes a bounded number of bytes of each socket, and links before clients. It does a
+//!   bounded number of handshakes: a thousand clients that come back at once stop no heartbeat.
 //! - What a connection held (a session, a link, a slot of a door) is let go when it closes.
 //! - A turn that says it sleeps leaves nothing to do: another at once does nothing.
 //!
 //! ```text
 //! socket     what may be done with a socket now, and what waits to be sent
 //! entrance   who is let in
+//! security   what is asked of who comes in
 //! client     a client's connection and its session
 //! greeting   a connection of a peer until it is known what for
 //! link       the streams of a pair of nodes
@@ -26,6 +28,7 @@ mod client;
 mod entrance;
 mod greeting;
 mod link;
+mod security;
 mod socket;
 mod verbs;
 
@@ -44,6 +47,7 @@ use entrance::Entrance;
 pub use entrance::Kind;
 use greeting::Greeting;
 use link::{Links, Stream};
+pub use security::Security;
 use socket::Socket;
 
 /// How much of a socket is read at once, in bytes.
@@ -52,6 +56,8 @@ const READ_BYTES: usize = 64 << 10;
 const WRITE_BYTES_A_TURN: usize = 256 << 10;
 /// How many clients are read in a turn: then links and the core have theirs.
 const CLIENTS_A_TURN: usize = 256;
+/// How many of them are in the middle of a handshake: each takes up to a quarter of a millisecond.
+const HANDSHAKES_A_TURN: usize = 16;
 /// How soon a core that would not take all bytes of a peer is asked again.
 const FULL_NS: Nanos = 5_000_000;
 
@@ -128,6 +134,7 @@ struct Hands<'a> {
     events: &'a mut VecDeque<Event>,
     buffer: &'a mut [u8],
     limits: Limits,
+    security: &'a Security,
     now: Nanos,
     is_draining: bool,
     /// Something went into the core.
@@ -137,6 +144,7 @@ struct Hands<'a> {
 /// All connections of a node.
 pub struct Doors {
     limits: Limits,
+    security: Security,
     entrance: Entrance,
     conns: Slots<Conn>,
     core: Option<NodeCore>,
@@ -164,6 +172,7 @@ impl Doors {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
+            security: Security::default(),
             entrance: Entrance::new(&limits),
             conns: Slots::default(),
             core: None,
@@ -180,6 +189,11 @@ impl Doors {
             has_told_of_the_end: false,
             stirred: false,
         }
+    }
+
+    /// What is asked of connections from now on; those that are there keep what they have.
+    pub fn secure(&mut self, security: Security) {
+        self.security = security;
     }
 
     /// Takes the core: from now on links and sessions can be.
@@ -276,6 +290,7 @@ impl Doors {
             events: &mut self.events,
             buffer: &mut self.buffer,
             limits: self.limits,
+            security: &self.security,
             now,
             is_draining: self.drain_until.is_some(),
             stirred: false,
@@ -317,14 +332,14 @@ impl Doors {
                 stream.wants_bytes()
             }
         };
-        if socket.may_read && wants_bytes && !*is_queued {
+        if socket.has_to_read() && wants_bytes && !*is_queued {
             *is_queued = true;
             let is_clients = matches!(part, Part::Client(_) | Part::Refused(_));
             let queue =
                 if is_clients { &mut self.clients_to_read } else { &mut self.peers_to_read };
             queue.push_back(id);
         }
-        if socket.may_write && !socket.has_sent_all() {
+        if socket.can_send() {
             self.to_write.insert(id);
         }
         if socket.timer != socket.deadline {
@@ -355,12 +370,25 @@ impl Doors {
         }
     }
 
-    /// Each socket that has something is read once: links first, then so many clients.
+    /// Each socket that has something is read once: links first, then so many clients. Handshakes
+    /// beyond their number wait for the next turn.
     fn read(&mut self, net: &mut dyn Net, now: Nanos) -> bool {
-        let peers = self.peers_to_read.len();
-        let clients = self.clients_to_read.len().min(CLIENTS_A_TURN);
-        let mut ids: Vec<ConnId> = self.peers_to_read.drain(..peers).collect();
-        ids.extend(self.clients_to_read.drain(..clients));
+        let (mut ids, mut handshakes) = (Vec::new(), 0);
+        for (queue, most) in
+            [(&mut self.peers_to_read, usize::MAX), (&mut self.clients_to_read, CLIENTS_A_TURN)]
+        {
+            for _ in 0..queue.len().min(most) {
+                let Some(id) = queue.pop_front() else { break };
+                let conn = self.conns.get(id);
+                let is_new = conn.is_some_and(|conn| conn.socket.filter().is_shaking_hands());
+                if is_new && handshakes == HANDSHAKES_A_TURN {
+                    queue.push_back(id);
+                } else {
+                    handshakes += usize::from(is_new);
+                    ids.push(id);
+                }
+            }
+        }
         let moved = !ids.is_empty();
         for id in ids {
             self.step(net, now, id, |Conn { socket, part, is_queued }, hands| {
@@ -483,7 +511,8 @@ impl Doors {
 
     /// Closes a connection, and lets go what it held.
     fn close(&mut self, net: &mut dyn Net, id: ConnId, why: &str, now: Nanos) {
-        let Some(Conn { socket, part, .. }) = self.conns.remove(id) else { return };
+        let Some(Conn { mut socket, part, .. }) = self.conns.remove(id) else { return };
+        socket.say_goodbye(net);
         net.close(id);
         if let Some(at) = socket.timer {
             self.timers.remove(&(at, id));

@@ -1,5 +1,6 @@
 //! A client that says and hears bytes.
 
+use phantom_reactor::filter::Tls;
 use phantom_reactor::net::sim::{SimSockets, address};
 use phantom_reactor::net::{ConnId, Net};
 
@@ -10,11 +11,15 @@ pub struct Client {
     conn: ConnId,
     to_say: Vec<u8>,
     pub heard: Vec<u8>,
+    /// How many bytes the wire has brought.
+    pub arrived: usize,
     /// It hears no more than it has heard.
     pub is_deaf: bool,
     /// The other side has said all, or the connection is gone.
     pub has_ended: bool,
     pub was_reset: bool,
+    /// What it encrypts with.
+    tls: Option<Tls>,
 }
 
 pub fn message(kind: u8, body: &[u8]) -> Vec<u8> {
@@ -41,9 +46,11 @@ impl Client {
             conn,
             to_say: Vec::new(),
             heard: Vec::new(),
+            arrived: 0,
             is_deaf: false,
             has_ended: false,
             was_reset: false,
+            tls: None,
         }
     }
 
@@ -54,8 +61,18 @@ impl Client {
         client
     }
 
+    /// Encrypts from now on.
+    pub fn encrypt(&mut self, mut tls: Tls) {
+        tls.begin(&mut self.to_say);
+        self.tls = Some(tls);
+        self.pump();
+    }
+
     pub fn say(&mut self, bytes: &[u8]) {
-        self.to_say.extend_from_slice(bytes);
+        match &mut self.tls {
+            Some(tls) => tls.say(bytes, &mut self.to_say),
+            None => self.to_say.extend_from_slice(bytes),
+        }
         self.pump();
     }
 
@@ -92,11 +109,24 @@ impl Client {
         while !self.is_deaf && !self.has_ended {
             match self.sockets.recv(self.conn, &mut buffer) {
                 Ok(0) => self.has_ended = true,
-                Ok(count) => self.heard.extend_from_slice(&buffer[..count]),
+                Ok(count) => self.hear(&buffer[..count]),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
                 Err(_) => (self.has_ended, self.was_reset) = (true, true),
             }
         }
+    }
+
+    fn hear(&mut self, wire: &[u8]) {
+        self.arrived += wire.len();
+        let Some(tls) = &mut self.tls else { return self.heard.extend_from_slice(wire) };
+        if tls.receive(wire, &mut self.heard, &mut self.to_say).is_err() {
+            self.was_reset = true;
+        }
+    }
+
+    /// Whether the other side has said inside of its encryption that nothing follows.
+    pub fn was_told_end(&self) -> bool {
+        self.tls.as_ref().is_some_and(Tls::has_ended)
     }
 
     /// Whole messages that it has heard: kind and body.

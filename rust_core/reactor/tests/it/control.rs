@@ -144,7 +144,7 @@ impl Control {
                 }
                 None => Verb::Say(*conn, b"who?".to_vec()),
             }),
-            Event::Answer { token, conn, message } => {
+            Event::Answer { token, conn, message, .. } => {
                 // What is closed is told as a dial that failed.
                 let adopted = self.dials.get(token).and_then(|(peer, said)| {
                     let hello = Hello::decode(message).filter(|hello| hello.node == *peer)?;

@@ -6,6 +6,7 @@
 //! trouble     what goes wrong with machines, drawn by the seed; seeds says which seeds
 //! client      a client of PostgreSQL's protocol that says and hears bytes
 //! doors       what a client may count on, whatever it does to its connection
+//! encrypted   the same with certificates, and who is let in by them
 //! links       what a pair of nodes may
 //! chaos       drawn trouble on every socket
 //! sockets     the thread, on the machine's sockets
@@ -23,6 +24,7 @@ mod clock;
 mod cluster;
 mod control;
 mod doors;
+mod encrypted;
 mod links;
 #[path = "../../../node/tests/kit/seeds.rs"]
 mod seeds;

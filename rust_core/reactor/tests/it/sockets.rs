@@ -15,7 +15,7 @@ use phantom_node::core::NodeCore;
 use phantom_node::replication::{Formation, FormedMember, form};
 use phantom_node::runtime::Runtime;
 use phantom_node::runtime::real::{RealClock, RealSpawner};
-use phantom_reactor::doors::{Kind, Limits};
+use phantom_reactor::doors::{Kind, Limits, Security};
 use phantom_reactor::thread::{Listening, Reactor, World};
 use phantom_reactor::traffic::{Event, Verb};
 use phantom_vfs::{SimFs, Vfs};
@@ -82,7 +82,8 @@ fn serve(name: &str) -> Served {
         random: Box::new(SeededRandom::new(2)),
         end_process: |error| panic!("{error:?}"),
     };
-    let reactor = Reactor::start(doors, Limits::default(), world, &RealSpawner).unwrap();
+    let reactor =
+        Reactor::start(doors, Limits::default(), Security::default(), world, &RealSpawner).unwrap();
     let runtime = Arc::new(Runtime::threads(Arc::new(RealSpawner), 2).unwrap());
     let settings = NodeSettings {
         memory_bytes: 16 << 20,

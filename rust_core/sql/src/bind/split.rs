@@ -42,6 +42,12 @@ impl Splitter {
         let start = std::mem::replace(&mut self.start, end);
         let text = self.text.clone();
         let chunk = text.get(start..end).unwrap_or_default();
+        if start == 0 && end == text.len() && parse::is_alone(chunk) {
+            // Parsed once, when it is bound: it is long.
+            let piece = chunk.trim_end().trim_end_matches(';').to_owned();
+            self.pieces.push(Piece { text: piece, offset: 0, is_write: true });
+            return Ok(false);
+        }
         let before = self.characters_before(start);
         let statements = parse::parse(chunk).map_err(|error| match error.position {
             0 => error,
@@ -94,6 +100,17 @@ pub fn split(text: &str) -> Result<Vec<Piece>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_insert_is_one_statement() {
+        let text = format!("INSERT INTO t VALUES {}", vec!["(1, 'x')"; 1_000].join(","));
+        for behind in ["", ";", " ; "] {
+            let pieces = split(&format!("{text}{behind}")).expect("valid");
+            let text = format!("{text}{}", behind.strip_suffix("; ").unwrap_or_default());
+            assert_eq!(pieces, [Piece { text, offset: 0, is_write: true }]);
+        }
+        assert_eq!(split(&format!("{text}; SELECT 1")).expect("valid").len(), 2);
+    }
 
     #[test]
     fn each_of_many_statements_knows_how_many_characters_stand_before_it() {

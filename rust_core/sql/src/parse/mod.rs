@@ -3,6 +3,7 @@
 //! - `guard` bounds the depth of a statement before the grammar sees it, so that no text can end
 //!   the process by exhausting a stack.
 //! - `chunk` cuts long scripts, which are parsed piece by piece: others want the pool too.
+//! - `values` reads long lists of constant rows without the grammar.
 //! - `ffi` calls the grammar and keeps the position of an error.
 //! - Parsing and everything that walks the tree (binding, dropping it) belong on a thread with
 //!   `STACK_BYTES` of stack: the parse pool. The pool is fixed, for each thread that ever parses
@@ -14,12 +15,14 @@ mod chunk;
 mod ffi;
 mod guard;
 mod tokens;
+mod values;
 
 pub use chunk::{CHUNK_BYTES, chunk_end};
 pub use guard::DEPTH_MAX;
 pub(crate) use guard::too_complex;
 use pg_query::protobuf;
 use phantom_base::{Error, Result, sqlstate};
+pub(crate) use values::is_alone;
 
 /// The stack that `parse` needs at `DEPTH_MAX`, in bytes.
 pub const STACK_BYTES: usize = 64 << 20;
@@ -48,7 +51,7 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
         ));
     }
     guard::check_depth(text)?;
-    let tree = ffi::parse(text)?;
+    let tree = parse_whole(text)?;
     let mut statements = Vec::with_capacity(tree.stmts.len());
     for raw in tree.stmts {
         let start = usize::try_from(raw.stmt_location).unwrap_or(0);
@@ -59,6 +62,16 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
         statements.push(Statement { node, start, length });
     }
     Ok(statements)
+}
+
+fn parse_whole(text: &str) -> Result<protobuf::ParseResult> {
+    if let Some(shortened) = values::shorten(text) {
+        let mut tree = ffi::parse(&shortened.text)?;
+        if values::restore(&mut tree, shortened) {
+            return Ok(tree);
+        }
+    }
+    ffi::parse(text)
 }
 
 /// The 1-based position, in characters, of a byte offset of `text`: field P of an error.

@@ -29,3 +29,4 @@ pub use codec::{MESSAGE_BYTES_MAX, STARTUP_BYTES_MAX};
 pub use message::{Outcome, Piece, Progress, Request};
 pub use refusal::Refusal;
 pub use session::{Identity, PgSession};
+pub use startup::Admission;

@@ -12,6 +12,7 @@ use phantom_types::EvalContext;
 use super::codec::{self, Frontend};
 use super::message::{Outcome, Piece, Progress, Request};
 use super::portal::{Portal, Statement};
+use super::startup::Admission;
 use super::utility::Transaction;
 
 /// Output beyond which a step stops until some is taken, in bytes.
@@ -35,6 +36,7 @@ pub struct Identity {
 /// One client's session.
 pub struct PgSession {
     pub(super) identity: Identity,
+    pub(super) admission: Admission,
     pub(super) phase: Phase,
     pub(super) role: String,
     pub(super) settings: Settings,
@@ -135,6 +137,7 @@ impl PgSession {
     pub fn new(identity: Identity) -> Self {
         Self {
             identity,
+            admission: Admission::Anyone,
             phase: Phase::Startup,
             role: String::new(),
             settings: Settings::new(""),
@@ -160,6 +163,11 @@ impl PgSession {
             transaction_time: None,
             transaction: Transaction::default(),
         }
+    }
+
+    /// Says whom the client may be.
+    pub fn admit(&mut self, admission: Admission) {
+        self.admission = admission;
     }
 
     /// Who it is to a client that wants to cancel it.

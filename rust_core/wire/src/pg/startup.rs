@@ -1,7 +1,7 @@
-//! The beginning of a session: encryption refused, parameters checked, settings told.
+//! The beginning of a session: encryption declined, parameters checked, settings told.
 //!
-//! Connections come from loopback only and are trusted: any role may begin a session. There is one
-//! database.
+//! Whoever owns the connection encrypts it, before a byte comes here, and says whom the client may be
+//! (`Admission`): anyone, where it is trusted, or the role that it has proved to be. There is one database.
 
 use phantom_base::{Error, Result, Severity, sqlstate};
 use phantom_sql::settings::Settings;
@@ -11,6 +11,17 @@ use super::message::Request;
 use super::session::{PgSession, Phase};
 
 const DATABASE: &str = "postgres";
+
+/// Whom a client may be, as far as its connection tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It is trusted.
+    Anyone,
+    /// It has proved to be this role.
+    Role(String),
+    /// It begins no session, and is told why. It may still cancel what it knows the secret of.
+    Nobody(Error),
+}
 
 impl PgSession {
     pub(super) fn startup(&mut self, startup: Startup, plaintext_follows: bool) -> Result<()> {
@@ -42,6 +53,16 @@ impl PgSession {
             let message = "no PostgreSQL user name specified in startup packet";
             fatal(sqlstate::INVALID_AUTHORIZATION_SPECIFICATION, message)
         })?;
+        match &self.admission {
+            Admission::Anyone => {}
+            Admission::Role(proved) if proved == role => {}
+            Admission::Role(proved) => {
+                let message = format!("certificate authentication failed for user \"{role}\"");
+                return Err(fatal(sqlstate::INVALID_AUTHORIZATION_SPECIFICATION, message)
+                    .with_hint(format!("The certificate is for role \"{proved}\".")));
+            }
+            Admission::Nobody(why) => return Err(why.clone()),
+        }
         let database = find("database").filter(|name| !name.is_empty()).unwrap_or(role);
         if database != DATABASE {
             let message = format!("database \"{database}\" does not exist");
@@ -150,4 +171,52 @@ fn fatal(code: phantom_base::SqlState, message: impl Into<String>) -> Error {
 
 fn make_fatal(error: Error) -> Error {
     error.with_severity(Severity::Fatal)
+}
+
+#[cfg(test)]
+mod tests {
+    use phantom_base::sqlstate;
+
+    use super::*;
+    use crate::pg::{Identity, Progress};
+
+    const CANCEL: &[u8] = b"\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\x07\0\0\0\x09";
+
+    fn nobody() -> Admission {
+        let code = sqlstate::INVALID_AUTHORIZATION_SPECIFICATION;
+        Admission::Nobody(fatal(code, "a client from elsewhere must show a certificate"))
+    }
+
+    /// What a client hears that begins as `role`.
+    fn heard(admission: Admission, role: &str) -> String {
+        let mut session = PgSession::new(Identity { pid: 1, secret: 2 });
+        session.admit(admission);
+        let parameters = format!("user\0{role}\0database\0postgres\0\0");
+        let length = u32::try_from(parameters.len() + 8).unwrap();
+        let packet = [&length.to_be_bytes()[..], &[0, 3, 0, 0], parameters.as_bytes()].concat();
+        session.feed(&packet);
+        let progress = session.step(0);
+        assert_eq!(progress == Progress::Closing, session.role().is_empty());
+        String::from_utf8_lossy(&session.take_out(1 << 20).unwrap()).into_owned()
+    }
+
+    #[test]
+    fn a_client_is_whom_its_connection_lets_it_be() {
+        assert!(heard(Admission::Anyone, "alice").starts_with('R'));
+        assert!(heard(Admission::Role("alice".to_owned()), "alice").starts_with('R'));
+        let other = heard(Admission::Role("alice".to_owned()), "bob");
+        assert!(other.contains("C28000\0") && other.contains("for user \"bob\""), "{other}");
+        assert!(heard(nobody(), "alice").contains("must show a certificate"));
+    }
+
+    #[test]
+    fn a_cancellation_proves_itself_whoever_sends_it() {
+        let mut session = PgSession::new(Identity { pid: 1, secret: 2 });
+        session.admit(nobody());
+        session.feed(CANCEL);
+        assert_eq!(session.step(0), Progress::Closing);
+        let asked = session.next_request();
+        assert!(matches!(asked, Some(Request::Cancel { pid: 7, secret: 9 })), "{asked:?}");
+        assert_eq!(session.take_out(1 << 20), None);
+    }
 }

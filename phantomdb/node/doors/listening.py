@@ -1,8 +1,7 @@
 """The addresses that a node listens on, for peers, for SQL clients and for operators.
 
-All are opened before anything is touched, so that a port in use is told first; and checked before
-that: an address that others could reach is refused. Those of peers and clients are the reactor's to
-serve, which numbers them in their order, peers first.
+All are opened before anything is touched, so that a port in use is told first. Those of peers and
+clients are the reactor's to serve, which numbers them in their order, peers first.
 """
 
 import errno
@@ -10,7 +9,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 
@@ -90,22 +88,6 @@ def _refusals(where: Address | Path) -> Iterator[None]:
             hint = "Choose another port." if isinstance(where, Address) else ""
             raise PortInUse(f"{where} is in use", hint=hint) from error
         raise UsageError(f"cannot listen on {where}: {error.strerror or error}") from error
-
-
-def check_loopback(address: Address) -> None:
-    """Refuse an address that others could reach: there is no TLS yet."""
-    if not _is_loopback(address.host):
-        raise UsageError(
-            f"{address} is not a loopback address",
-            hint="Nodes speak without encryption so far; use 127.0.0.1.",
-        )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False  # A name: who it belongs to is for others to say.
 
 
 def check_descriptors(descriptors: int) -> None:
