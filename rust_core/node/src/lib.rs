@@ -8,6 +8,14 @@
 //! - `frame` and `link` are the bytes between nodes; `runtime` is the threads, or, in a simulation,
 //!   the queues of jobs in their place.
 
+/// What this release can read that the first could not, a bit each; part of every handshake. Nothing
+/// of it is proposed before all members have named it.
+///
+/// ```text
+/// 1    promises between nodes, and leases that rest on them
+/// ```
+pub const FEATURES: u64 = 1;
+
 mod catalog;
 pub mod claim;
 pub mod control;

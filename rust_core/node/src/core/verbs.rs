@@ -20,12 +20,17 @@ use crate::session::{Door, SessionEvent, SessionId};
 impl NodeCore {
     // Peers.
 
-    /// A link to a peer is up.
+    /// A link to a peer is up, whose release can read `features`.
     ///
     /// # Errors
     /// For a peer that is no member.
-    pub fn connected(&mut self, peer: NodeId, incarnation: u32) -> Result<(), BadFrame> {
-        self.replication.connected(peer, incarnation)
+    pub fn connected(
+        &mut self,
+        peer: NodeId,
+        incarnation: u32,
+        features: u64,
+    ) -> Result<(), BadFrame> {
+        self.replication.connected(peer, incarnation, features)
     }
 
     /// The link to a peer is down.

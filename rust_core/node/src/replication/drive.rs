@@ -6,11 +6,10 @@ use phantom_lsm::Engine;
 use phantom_raft::{LogRecord, Ready};
 
 use super::apply::{Mark, Report};
-use super::clock::ClockNews;
+use super::clock::{ClockNews, encode_support};
 use super::error::Result;
 use super::formation::{encode_bound, encode_hard_state, group_slot, node_slot};
 use super::log_view::LogView;
-use super::support::encode_support;
 use super::{Effects, Replication};
 use crate::link::{Link, STREAM_BULK, STREAM_CONTROL};
 use crate::runtime::Pool;
@@ -232,8 +231,7 @@ impl Replication {
             // Whatever the machine has waits for the clock.
             return LOOK_AGAIN_NS;
         }
-        let has_ready = self.machine.has_ready() && !mutant!("second_poll_has_work");
-        if self.has_more || has_ready {
+        if self.has_more || self.machine.has_ready() {
             return 0;
         }
         let now = self.clock.monotonic_ns();

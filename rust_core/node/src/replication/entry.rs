@@ -29,6 +29,15 @@ pub enum EntryKind {
     Batch,
 }
 
+impl EntryKind {
+    /// The features that a release must have to read it. The first release could read these.
+    pub fn needs(self) -> u64 {
+        match self {
+            Self::Noop | Self::Batch => 0,
+        }
+    }
+}
+
 /// The id of a transaction; all zero where there is none.
 pub type TxnId = [u8; 16];
 

@@ -68,6 +68,12 @@ pub enum Refused {
     /// The node has started and its clock has not passed what it may have promised before.
     #[error("the node is starting")]
     Starting,
+    /// Some member's release could not read the entry, or has not said that it can.
+    #[error("not all members have said that they can read it (features {missing:#x})")]
+    NotNamed {
+        /// The features that are missing.
+        missing: u64,
+    },
     /// The body of an entry does not read.
     #[error(transparent)]
     Malformed(#[from] MalformedEntry),
@@ -79,6 +85,7 @@ impl Refused {
         match self {
             Self::Raft(refused) => refused.sqlstate(),
             Self::Starting => sqlstate::CANNOT_CONNECT_NOW,
+            Self::NotNamed { .. } => sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::Malformed(_) => sqlstate::INTERNAL_ERROR,
         }
     }

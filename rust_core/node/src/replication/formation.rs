@@ -8,6 +8,7 @@
 //! member     node u32 | name: u16 + UTF-8 | address: u16 + UTF-8
 //! group      count u16 of (node u32 | replica u32)     the stream's configuration slot
 //! charter    bytes of the control plane: what the members agreed on, for a member that missed it
+//! promises   see `clock/promises`
 //! bound      stamp u64 | slack in ms u64           of the clock; one release wrote no slack
 //! state      term u64 | vote u32 | commit u64 | lead u32 | lead_epoch u64      its state slot
 //! ```
@@ -47,7 +48,11 @@ pub mod group_slot {
     pub const CONFIGURATION: u16 = 1;
 }
 
-const VERSION: u16 = 1;
+/// 1 was of a release that knew no promises: it would vote over them, and must not open what this
+/// one has written.
+const VERSION: u16 = 2;
+/// The oldest that is read; whoever opens it writes it again as the newest.
+const VERSION_MIN: u16 = 1;
 /// The groups of a new cluster.
 const FIRST_GROUPS: [GroupId; 2] = [GroupId::SYSTEM, GroupId::ROWS];
 const MEMBERS_MAX: usize = 5;
@@ -120,7 +125,7 @@ impl Formation {
         let cut = |error: Truncated| damaged(&error.to_string());
         let mut r = Reader::new(bytes);
         let version = r.u16().map_err(cut)?;
-        if version != VERSION {
+        if !(VERSION_MIN..=VERSION).contains(&version) {
             return Err(damaged(&format!("version {version}")));
         }
         let cluster = r.u64().map_err(cut)?;
@@ -204,6 +209,16 @@ pub fn form(fs: &Arc<dyn Vfs>, dir: &Path, formation: &Formation, charter: &[u8]
 pub fn read_formation(log: &Log) -> Result<Formation> {
     let bytes = log.node_state(node_slot::FORMATION).ok_or(Error::NotFormed)?;
     Formation::decode(&bytes)
+}
+
+/// Writes a formation of a former release again, so that the release refuses it from now on; durable
+/// with whatever is pushed next.
+pub fn renew_formation(log: &Log, formation: &Formation) -> Result<()> {
+    let newest = formation.encode();
+    if log.node_state(node_slot::FORMATION).is_some_and(|bytes| *bytes != *newest) {
+        log.push(&[Record::Node { slot: node_slot::FORMATION, bytes: &newest }])?;
+    }
+    Ok(())
 }
 
 fn encode_configuration(members: &[Member]) -> Vec<u8> {
@@ -300,6 +315,15 @@ mod tests {
         for cut in 0..bytes.len() {
             let error = Formation::decode(&bytes[..cut]).unwrap_err();
             assert!(matches!(error, Error::Damaged(_)), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_version_before_is_read_and_a_newer_one_is_not() {
+        for (version, is_read) in [(0, false), (1, true), (VERSION, true), (VERSION + 1, false)] {
+            let mut bytes = formation().encode();
+            bytes[..2].copy_from_slice(&version.to_le_bytes());
+            assert_eq!(Formation::decode(&bytes).is_ok(), is_read, "version {version}");
         }
     }
 

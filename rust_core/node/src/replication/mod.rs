@@ -36,7 +36,6 @@ mod formation;
 mod log_view;
 mod peers;
 mod room;
-mod support;
 mod syncs;
 mod verbs;
 mod workers;
@@ -61,12 +60,11 @@ pub use peers::Received;
 pub use room::DiskReport;
 
 use apply::{Applier, Report};
-use clock::Stamps;
+use clock::{Stamps, read_support};
 use entry::{EntryKind, encode_entry};
-use formation::{node_slot, read_bound, read_formation, read_groups};
+use formation::{node_slot, read_bound, read_formation, read_groups, renew_formation};
 use log_view::LogView;
 use room::RoomWatch;
-use support::read_support;
 use syncs::SyncWatch;
 use workers::{EngineWorker, LogWorker};
 
@@ -162,6 +160,8 @@ pub struct Replication {
     machine: Machine,
     stamps: Stamps,
     links: Map<NodeId, Link>,
+    /// What each member's release can read, as it said when it was linked last.
+    features: Map<NodeId, u64>,
     applier: Arc<Applier>,
     engine_worker: Arc<EngineWorker>,
     /// Only a bell: the log is asked itself.
@@ -205,10 +205,7 @@ impl Replication {
         let watch = RoomWatch::open(fs, settings.disk_reserve, &runtime)
             .map_err(|e| phantom_lsm::Error::io("ask for the disk's room", &e))?;
         let log = Arc::clone(engine.log());
-        let formation = read_formation(&log)?;
-        if let Some(expected) = settings.cluster.filter(|cluster| *cluster != formation.cluster) {
-            return Err(Error::ForeignDirectory { expected, found: formation.cluster });
-        }
+        let formation = own_formation(&log, settings.cluster)?;
         let incarnation = count_start(&log)?;
         let bound = read_bound(&log)?;
         let stamps = Stamps::restore(bound, formation.members.len(), &*clock);
@@ -251,6 +248,7 @@ impl Replication {
             machine,
             stamps,
             links,
+            features: Map::new(),
             applier,
             engine_worker,
             log_moved,
@@ -303,6 +301,16 @@ fn open_engine(
         options.writers_work = false;
     }
     Ok(Arc::new(Engine::open(fs, dir, options)?))
+}
+
+/// What the directory was formed as, written as this release writes it.
+fn own_formation(log: &Log, cluster: Option<u64>) -> Result<Formation> {
+    let formation = read_formation(log)?;
+    if let Some(expected) = cluster.filter(|cluster| *cluster != formation.cluster) {
+        return Err(Error::ForeignDirectory { expected, found: formation.cluster });
+    }
+    renew_formation(log, &formation)?;
+    Ok(formation)
 }
 
 /// Counts this start, durably.

@@ -32,10 +32,16 @@ fn check_entries(parcel: &Parcel) -> Result<(), MalformedEntry> {
 }
 
 impl Replication {
-    /// A link to `peer` is up; the handshake said that it is in its `incarnation`-th life. A link
-    /// that was up before is replaced: what waited for it is dropped.
-    pub fn connected(&mut self, peer: NodeId, incarnation: u32) -> Result<(), BadFrame> {
+    /// A link to `peer` is up; the handshake said that it is in its `incarnation`-th life, and what
+    /// its release can read (`FEATURES`). A link that was up before is replaced: what waited for it is dropped.
+    pub fn connected(
+        &mut self,
+        peer: NodeId,
+        incarnation: u32,
+        features: u64,
+    ) -> Result<(), BadFrame> {
         self.links.get_mut(&peer).ok_or(BadFrame::NoLink(peer))?.connect(incarnation);
+        self.features.insert(peer, features);
         self.machine.connected(peer);
         self.stamps.peers().connected(peer, incarnation);
         // At once, and before anything with a stamp.

@@ -10,6 +10,7 @@ use super::entry::{EntryKind, check_batch, encode_entry};
 use super::error::{Refused, Result};
 use super::formation::node_slot;
 use super::{Effects, Formation, Replication, Status};
+use crate::FEATURES;
 
 impl Replication {
     /// Proposes an entry in a group that this node leads; returns its index. The body of a batch
@@ -22,12 +23,21 @@ impl Replication {
         token: Token,
     ) -> std::result::Result<LogIndex, Refused> {
         self.refuse_while_starting()?;
+        refuse_unnamed(kind.needs(), self.named_by_all())?;
         match kind {
             EntryKind::Noop => assert!(body.is_empty(), "a no-op says nothing"),
             EntryKind::Batch => check_batch(body)?,
         }
         let now = self.clock.monotonic_ns();
         Ok(self.machine.propose(now, gid, encode_entry(kind, body), token)?)
+    }
+
+    /// The features that all members name. Whoever was not linked in this life names none.
+    pub fn named_by_all(&self) -> u64 {
+        let of_member = |node| self.features.get(&node).copied().unwrap_or_default();
+        let others = self.formation.members.iter().map(|member| member.node);
+        let others = others.filter(|node| *node != self.formation.node);
+        others.map(of_member).fold(FEATURES, |all, one| all & one)
     }
 
     /// Begins elections; an answer per group.
@@ -145,11 +155,29 @@ impl Replication {
     }
 }
 
+/// Refuses an entry that some member could not read.
+fn refuse_unnamed(needs: u64, named: u64) -> std::result::Result<(), Refused> {
+    let missing = needs & !named;
+    if missing == 0 { Ok(()) } else { Err(Refused::NotNamed { missing }) }
+}
+
 impl Drop for Replication {
     /// Ends the services. What was not synced is the next start's to find.
     fn drop(&mut self) {
         self.applier.close();
         self.engine_worker.close();
         self.log.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_that_needs_what_some_member_does_not_name_is_refused() {
+        assert_eq!(refuse_unnamed(0, 0), Ok(()));
+        assert_eq!(refuse_unnamed(0b10, 0b11), Ok(()));
+        assert_eq!(refuse_unnamed(0b110, 0b11), Err(Refused::NotNamed { missing: 0b100 }));
     }
 }

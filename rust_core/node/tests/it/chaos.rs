@@ -93,8 +93,9 @@ impl Run {
     }
 }
 
-/// Runs one seed; returns its trace and how much happened: writes, barriers, elections.
-pub fn run(seed: u64) -> (u64, [u64; 3]) {
+/// Runs one seed; returns its trace and how much happened: writes, barriers, elections,
+/// reads by lease.
+pub fn run(seed: u64) -> (u64, [u64; 4]) {
     let mut run = Run::new(seed);
     run.world.dial();
     let ticks = 2_000 + run.world.random.below(3_000);
@@ -106,12 +107,12 @@ pub fn run(seed: u64) -> (u64, [u64; 3]) {
     run.world.judge_contents();
     let judge = run.world.common.judge.lock();
     let writes = judge.kept.values().map(|kept| kept.len() as u64).sum();
-    (run.world.trace(), [writes, judge.barriers_opened, judge.elections])
+    (run.world.trace(), [writes, judge.barriers_opened, judge.elections, judge.lease_reads])
 }
 
 #[test]
 fn nothing_acknowledged_is_lost_and_nobody_reads_the_past() {
     let (seeds, total) = seeds::run_all("chaos", 40, |seed| run(seed).1);
-    println!("{seeds} seeds: [writes, barriers, elections] {total:?}");
+    println!("{seeds} seeds: [writes, barriers, elections, reads by lease] {total:?}");
     assert!(total.iter().all(|count| *count >= 2 * seeds), "too little happened: {total:?}");
 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use phantom_base::sync::{AtomicU64, Ordering};
 use phantom_base::{Clock, Error, GroupId, Map, Nanos, NodeId, Random, SeededRandom, sqlstate};
+use phantom_node::FEATURES;
 use phantom_node::frame::BadFrame;
 use phantom_node::link::STREAMS;
 use phantom_node::replication::{Formation, FormedMember, Replication, form};
@@ -250,7 +251,7 @@ impl<L: Life> Machines<L> {
             self.links.mend(a, b);
             for (from, to, of_peer) in [(a, b, of_b), (b, a, of_a)] {
                 let peer = self.nodes[to].id;
-                self.up(from).replication().connected(peer, of_peer).expect("a member");
+                self.up(from).replication().connected(peer, of_peer, FEATURES).expect("a member");
             }
         }
     }

@@ -4,6 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use phantom_base::{GroupId, NodeId, Random, ReplicaId, SeededRandom};
+use phantom_log::{Level, Record};
+use phantom_lsm::{Engine, EngineOptions};
+use phantom_node::FEATURES;
 use phantom_node::frame::{BadFrame, FrameBuilder, Route, Section};
 use phantom_node::replication::entry::EntryKind;
 use phantom_node::replication::{Effects, form};
@@ -58,6 +61,47 @@ fn a_node_accepts_one_formation_in_its_life() {
     form(&fs, dir, &formation(7), b"").unwrap();
     form(&fs, dir, &formation(7), b"").unwrap();
     assert_eq!(form(&fs, dir, &formation(8), b""), Err(Error::AlreadyFormed { cluster: 7 }));
+}
+
+/// The release before would vote over promises.
+#[test]
+fn a_directory_of_the_release_before_opens_and_is_its_own_no_more() {
+    let fs: Arc<dyn Vfs> = Arc::new(SimFs::new(1));
+    let dir = Path::new("data");
+    form(&fs, dir, &formation(7), b"").unwrap();
+    // The formation's slot of the node, whose first field is the version.
+    let version = |fs: &Arc<dyn Vfs>, put: Option<u16>| {
+        let options = EngineOptions::new([0; 16], Arc::new(NodeClock::still()));
+        let engine = Engine::open(Arc::clone(fs), dir, options).unwrap();
+        let mut bytes = engine.log().node_state(1).unwrap().to_vec();
+        if let Some(put) = put {
+            bytes[..2].copy_from_slice(&put.to_le_bytes());
+            let end = engine.log().push(&[Record::Node { slot: 1, bytes: &bytes }]).unwrap();
+            engine.log().commit(end, Level::Durable).unwrap();
+        }
+        u16::from_le_bytes([bytes[0], bytes[1]])
+    };
+    assert_eq!(version(&fs, Some(1)), 1);
+    assert_eq!(open(&fs, "data", Some(7)).unwrap().formation(), &formation(7));
+    assert_eq!(version(&fs, None), 2);
+    version(&fs, Some(3));
+    assert!(matches!(open(&fs, "data", Some(7)).err(), Some(Error::Damaged(_))));
+}
+
+#[test]
+fn what_not_all_members_have_named_is_named_by_none() {
+    let mut world = started(3);
+    let up = &mut world.nodes[0].up.as_mut().unwrap().replication;
+    assert_eq!(up.named_by_all(), FEATURES);
+    up.disconnected(NodeId(2));
+    assert_eq!(up.named_by_all(), FEATURES, "who is away has named them");
+    up.connected(NodeId(2), 2, FEATURES | 1 << 63).unwrap();
+    assert_eq!(up.named_by_all(), FEATURES);
+    up.connected(NodeId(2), 3, 0).unwrap();
+    assert_eq!(up.named_by_all(), 0);
+    let mut alone = World::new(1, 3);
+    alone.start(0);
+    assert_eq!(alone.nodes[0].up.as_ref().unwrap().replication.named_by_all(), 0);
 }
 
 #[test]
@@ -132,7 +176,7 @@ fn an_entry_that_this_release_cannot_read_is_never_logged() {
         frame.add(Section::Raft, &bytes);
 
         let follower = &mut world.nodes[other].up.as_mut().unwrap().replication;
-        follower.connected(from, incarnation).unwrap();
+        follower.connected(from, incarnation, 0).unwrap();
         let refused = follower.feed(from, 0, &frame.finish());
         assert!(matches!(refused, Err(BadFrame::Entry(_))), "{refused:?}");
         assert!(!follower.is_connected(from));

@@ -83,7 +83,10 @@ fn three_threaded_nodes_elect_commit_and_agree() {
     for a in 0..3_u32 {
         for b in (0..3_u32).filter(|b| *b != a) {
             let incarnation = nodes[b as usize].replication.incarnation();
-            nodes[a as usize].replication.connected(NodeId(b + 1), incarnation).unwrap();
+            nodes[a as usize]
+                .replication
+                .connected(NodeId(b + 1), incarnation, phantom_node::FEATURES)
+                .unwrap();
         }
     }
     let (gid, mut leads, mut sent, mut done) = (GroupId::ROWS, false, 0, 0);

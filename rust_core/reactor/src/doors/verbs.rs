@@ -11,6 +11,9 @@ use super::{Conn, Doors, Part};
 use crate::net::{ConnId, Net};
 use crate::traffic::{Event, LinkName, Verb};
 
+/// Greetings do not say what a peer's release can read: none is taken to name anything.
+const NAMED: u64 = 0;
+
 impl Doors {
     /// Does what the control plane wants.
     pub(super) fn obey(&mut self, net: &mut dyn Net, verb: Verb, now: Nanos) {
@@ -123,7 +126,7 @@ impl Doors {
         let Some(streams) = complete else { return self.write_one(net, id, now) };
         self.link_down(net, peer, "a newer link takes its place", now);
         let core = self.core.as_mut().expect("seen above");
-        if let Err(error) = core.connected(peer, incarnation) {
+        if let Err(error) = core.connected(peer, incarnation, NAMED) {
             for stream in streams {
                 self.close(net, stream, &error.to_string(), now);
             }

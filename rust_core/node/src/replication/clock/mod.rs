@@ -17,10 +17,12 @@
 
 mod peers;
 mod physical;
+mod promises;
 
 use phantom_base::{Clock, ClockAhead, Hlc, Lsn, Nanos, NodeId, OFFSET_MAX_MS, Timestamp, mark};
 
 pub use peers::ClockReport;
+pub use promises::{encode_support, read_support};
 
 use peers::PeerClocks;
 use physical::{Physical, Slew};
