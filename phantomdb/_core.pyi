@@ -5,6 +5,9 @@ from typing import final
 #: The version of the wheel.
 VERSION: str
 
+#: What this release can read that the first could not, a bit each.
+FEATURES: int
+
 class CoreError(Exception):
     """An answer of the core: `args` are (SQLSTATE, message)."""
 
@@ -156,13 +159,15 @@ class Reactor:
     def adopt(
         self,
         conn: int,
-        peer: int,
-        incarnation: int,
+        peer: tuple[int, int, int],
         link: bytes,
         stream: int,
         message: bytes | None = None,
     ) -> None:
-        """Make a connection a stream of a link, and say a message first."""
+        """Make a connection a stream of a link, and say a message first.
+
+        `peer` is its number, the count of its starts, and the features of its release.
+        """
 
     def close(self, conn: int) -> None:
         """Close a connection that is no client's."""

@@ -22,7 +22,7 @@ from phantomdb.base.errors import IdentityTaken
 from phantomdb.base.settings import Limits
 from phantomdb.base.world import Address, Random
 from phantomdb.cluster.dialling import Dialler
-from phantomdb.core import Node, Reactor, Stream
+from phantomdb.core import FEATURES, Node, Reactor, Stream
 from phantomdb.core.events import LinkDown, LinkUp
 from phantomdb.wire import messages
 from phantomdb.wire.messages import Hello, MalformedMessage, Message, Refusal
@@ -181,7 +181,9 @@ class Links:
         link.streams.add(hello.stream)
         if len(link.streams) == len(STREAMS):
             self._lives[hello.node] = (link.incarnation, link.life)
-        stream = Stream(connection, hello.node, hello.incarnation, hello.link, hello.stream)
+        stream = Stream(
+            connection, hello.node, hello.incarnation, hello.features, hello.link, hello.stream
+        )
         self._reactor.adopt(stream, messages.encode(answer) if answer else None)
         return True
 
@@ -264,6 +266,7 @@ class Links:
             node.hlc(),
             self._life,
             str(self._where.own),
+            FEATURES,
         )
 
     def _checked(self, answer: Message, peer: int, certified: str | None) -> Hello:

@@ -5,11 +5,12 @@ raised here as a `PhantomError`.
 """
 
 from phantomdb.core.node import Node, claim
-from phantomdb.core.reactor import NobodyAnswers, Reactor, Stream
+from phantomdb.core.reactor import FEATURES, NobodyAnswers, Reactor, Stream
 from phantomdb.core.security import BadCertificates, Certified, Files, Security
 from phantomdb.core.status import GroupStatus, MemberStatus
 
 __all__ = [
+    "FEATURES",
     "BadCertificates",
     "Certified",
     "Files",

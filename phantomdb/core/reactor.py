@@ -29,6 +29,10 @@ from phantomdb.core.replies import Replies
 from phantomdb.core.security import Security
 
 
+#: What this release can read that the first could not, a bit each; part of every handshake.
+FEATURES: int = _core.FEATURES
+
+
 class NobodyAnswers(OSError):
     """A dial came to nothing."""
 
@@ -40,6 +44,7 @@ class Stream:
     connection: int
     peer: int
     incarnation: int
+    features: int
     link: bytes
     number: int
 
@@ -157,7 +162,8 @@ class Reactor:
         The link is up once it has all its streams, and takes the place of an older one.
         """
         s = stream
-        self._core.adopt(s.connection, s.peer, s.incarnation, s.link, s.number, message)
+        peer = (s.peer, s.incarnation, s.features)
+        self._core.adopt(s.connection, peer, s.link, s.number, message)
 
     def close(self, connection: int) -> None:
         """Close a connection that is no client's."""

@@ -12,9 +12,10 @@ import cbor2
 
 from phantomdb.base.world import Address
 
-#: The newest version of the protocol between nodes that this release speaks, and the oldest.
-PROTOCOL_MAX = 2
-PROTOCOL_MIN = 2
+#: The newest version of the protocol between nodes that this release speaks, and the oldest: below
+#: 3 nodes knew no promises, and would vote over them.
+PROTOCOL_MAX = 3
+PROTOCOL_MIN = 3
 #: A control message beyond this is not one of ours, in bytes.
 MESSAGE_BYTES_MAX = 1 << 20
 
@@ -176,7 +177,8 @@ class Hello(Message):
 
     `link` is drawn by the side that dials: the streams of one link carry the same. `life` is drawn
     by each process as it starts: two with one `incarnation` are two processes with one identity.
-    `address` is where the sender's peer door is now, or nothing.
+    `address` is where the sender's peer door is now, or nothing. `features` are what its release
+    can read, a bit each: what not all members name is not proposed.
     """
 
     protocol_min: int
@@ -190,6 +192,7 @@ class Hello(Message):
     hlc: int
     life: bytes = b""
     address: str = ""
+    features: int = 0
 
     def __post_init__(self) -> None:
         """Refuse numbers and addresses that no node has."""

@@ -87,8 +87,8 @@ def strangers(good: Hello) -> dict[str, tuple[Message, str]]:
     return {
         "another cluster": (replace(good, cluster=bytes(8)), "WRONG_CLUSTER"),
         "no cluster": (replace(good, cluster=b""), "WRONG_CLUSTER"),
-        "a newer protocol": (replace(good, protocol_min=3, protocol_max=9), "WRONG_VERSION"),
-        "an older protocol": (replace(good, protocol_min=0, protocol_max=1), "WRONG_VERSION"),
+        "a newer protocol": (replace(good, protocol_min=4, protocol_max=9), "WRONG_VERSION"),
+        "an older protocol": (replace(good, protocol_min=0, protocol_max=2), "WRONG_VERSION"),
         "no member": (replace(good, node=7), "NOT_MEMBER"),
         "itself": (replace(good, node=1), "NOT_MEMBER"),
         "a third stream": (replace(good, stream=2), "WRONG_VERSION"),

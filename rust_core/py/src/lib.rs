@@ -23,6 +23,7 @@ compile_error!("a wheel is never built with mutants");
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
+    module.add("FEATURES", phantom_node::FEATURES)?;
     module.add("CoreError", module.py().get_type::<CoreError>())?;
     module.add_class::<node::NodeCore>()?;
     module.add_class::<security::Security>()?;

@@ -11,7 +11,7 @@ use phantom_node::runtime::real::{RealClock, RealSpawner, end_at_once};
 use phantom_reactor::doors::{Kind, Limits};
 use phantom_reactor::net::ConnId;
 use phantom_reactor::thread::{self, Listening, World};
-use phantom_reactor::traffic::{Event, LinkName, Verb};
+use phantom_reactor::traffic::{Event, LinkName, Peer, Verb};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
@@ -208,18 +208,18 @@ impl Reactor {
         self.say(Verb::Say(ConnId::of(conn), message));
     }
 
-    #[pyo3(signature = (conn, peer, incarnation, link, stream, message = None))]
+    #[pyo3(signature = (conn, peer, link, stream, message = None))]
     fn adopt(
         &self,
         conn: u64,
-        peer: u32,
-        incarnation: u32,
+        peer: (u32, u32, u64),
         link: LinkName,
         stream: u8,
         message: Option<Vec<u8>>,
     ) {
-        let (conn, peer) = (ConnId::of(conn), NodeId(peer));
-        self.say(Verb::Adopt { conn, peer, incarnation, link, stream, message });
+        let (node, incarnation, features) = peer;
+        let peer = Peer { node: NodeId(node), incarnation, features };
+        self.say(Verb::Adopt { conn: ConnId::of(conn), peer, link, stream, message });
     }
 
     fn close(&self, conn: u64) {

@@ -63,6 +63,17 @@ pub enum Event {
     ClientsGone,
 }
 
+/// Another node, as its greeting says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its number.
+    pub node: NodeId,
+    /// The count of its starts.
+    pub incarnation: u32,
+    /// What its release can read (`phantom_node::FEATURES`).
+    pub features: u64,
+}
+
 /// Something that the control plane wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verb {
@@ -104,9 +115,7 @@ pub enum Verb {
         /// Which connection.
         conn: ConnId,
         /// Whose link.
-        peer: NodeId,
-        /// The count of the peer's starts.
-        incarnation: u32,
+        peer: Peer,
         /// Which link of that peer.
         link: LinkName,
         /// Which of its streams.

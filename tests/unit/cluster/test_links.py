@@ -17,6 +17,7 @@ from phantomdb.base.world import Address
 from phantomdb.cluster.dialling import Dialler
 from phantomdb.cluster.greetings import Greetings
 from phantomdb.cluster.links import STREAMS, Links, Where
+from phantomdb.core import FEATURES
 from phantomdb.core.events import FirstHeard, LinkDown, LinkUp
 from phantomdb.wire import messages
 from phantomdb.wire.messages import Hello, MalformedMessage, Message, Refusal
@@ -84,7 +85,7 @@ class Fixture:
 
     def adopted(self) -> list[tuple[Any, ...]]:
         """Return (connection, peer, stream) of what became streams since the last time."""
-        return [(conn, peer, at) for conn, peer, _, _, at, _ in self.core.take("adopt")]
+        return [(conn, peer, at) for conn, (peer, *_), _, at, _ in self.core.take("adopt")]
 
     async def dialled(self) -> tuple[int, Hello]:
         """Return the token and the hello of the next dial."""
@@ -117,15 +118,15 @@ def fixture() -> Fixture:
 
 
 def test_a_link_has_both_streams_of_one_name(fixture: Fixture) -> None:
-    assert fixture.greet(hello(1, 1)) is None
-    assert fixture.greet(hello(1, 0)) is None
+    assert fixture.greet(hello(1, 1, features=5)) is None
+    assert fixture.greet(hello(1, 0, features=5)) is None
     said = fixture.core.said.copy()
     assert fixture.adopted() == [(1, 1, 1), (2, 1, 0)]
-    for verb, _, peer, incarnation, link, stream, answer in said:
-        assert (verb, peer, incarnation, link) == ("adopt", 1, 1, NAME)
+    for verb, _, peer, link, stream, answer in said:
+        assert (verb, peer, link) == ("adopt", (1, 1, 5), NAME)
         own = messages.decode(answer)
         assert isinstance(own, Hello)
-        assert (own.node, own.link, own.stream) == (2, NAME, stream)
+        assert (own.node, own.link, own.stream, own.features) == (2, NAME, stream, FEATURES)
     assert fixture.links.connected == frozenset()
     fixture.links.came(LinkUp(1, NAME))
     assert fixture.links.connected == {1}

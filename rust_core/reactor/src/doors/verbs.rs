@@ -2,17 +2,14 @@
 //!
 //! What a verb names may have gone meanwhile: then it is nothing.
 
-use phantom_base::{Error, Nanos, NodeId};
+use phantom_base::{Error, Nanos};
 use phantom_node::control;
 
 use super::greeting::framed;
 use super::link::Stream;
 use super::{Conn, Doors, Part};
 use crate::net::{ConnId, Net};
-use crate::traffic::{Event, LinkName, Verb};
-
-/// Greetings do not say what a peer's release can read: none is taken to name anything.
-const NAMED: u64 = 0;
+use crate::traffic::{Event, LinkName, Peer, Verb};
 
 impl Doors {
     /// Does what the control plane wants.
@@ -27,8 +24,8 @@ impl Doors {
                     self.write_one(net, id, now);
                 }
             }
-            Verb::Adopt { conn, peer, incarnation, link, stream, message } => {
-                self.adopt(net, (conn, peer, incarnation, link, stream), message, now);
+            Verb::Adopt { conn, peer, link, stream, message } => {
+                self.adopt(net, (conn, peer, link, stream), message, now);
             }
             Verb::Close(id) => {
                 let is_client = matches!(
@@ -103,10 +100,11 @@ impl Doors {
     fn adopt(
         &mut self,
         net: &mut dyn Net,
-        (id, peer, incarnation, link, number): (ConnId, NodeId, u32, LinkName, u8),
+        (id, greeted, link, number): (ConnId, Peer, LinkName, u8),
         message: Option<Vec<u8>>,
         now: Nanos,
     ) {
+        let Peer { node: peer, incarnation, features } = greeted;
         if self.greeting(id).is_none() || self.core.is_none() {
             let why = "a connection of it has gone";
             for stream in self.links.give_up(peer, link).into_iter().flatten().flatten() {
@@ -126,7 +124,7 @@ impl Doors {
         let Some(streams) = complete else { return self.write_one(net, id, now) };
         self.link_down(net, peer, "a newer link takes its place", now);
         let core = self.core.as_mut().expect("seen above");
-        if let Err(error) = core.connected(peer, incarnation, NAMED) {
+        if let Err(error) = core.connected(peer, incarnation, features) {
             for stream in streams {
                 self.close(net, stream, &error.to_string(), now);
             }

@@ -5,10 +5,11 @@
 
 use minicbor::{Decoder, Encoder};
 use phantom_base::{GroupId, Map, Nanos, NodeId, Random, SeededRandom};
+use phantom_node::FEATURES;
 use phantom_node::link::STREAMS;
 use phantom_reactor::net::ConnId;
 use phantom_reactor::net::sim::address;
-use phantom_reactor::traffic::{Event, LinkName, Verb};
+use phantom_reactor::traffic::{Event, LinkName, Peer, Verb};
 
 use crate::cluster::{MS, PEER};
 
@@ -49,8 +50,9 @@ impl Hello {
     /// Takes a connection for a stream of the link with who has said this.
     fn adopt(self, conn: ConnId, message: Option<Vec<u8>>) -> Verb {
         let Self { node, incarnation, link, stream } = self;
-        let peer = NodeId(node as u32 + 1);
-        Verb::Adopt { conn, peer, incarnation, link, stream, message }
+        let node = NodeId(node as u32 + 1);
+        let peer = Peer { node, incarnation, features: FEATURES };
+        Verb::Adopt { conn, peer, link, stream, message }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a pair of nodes may count on.
 
 use phantom_base::NodeId;
-use phantom_reactor::traffic::{Event, Verb};
+use phantom_reactor::traffic::{Event, Peer, Verb};
 use phantom_vfs::Crash;
 
 use crate::client::{Client, query};
@@ -112,8 +112,9 @@ fn half_a_link_is_no_link_and_the_same_stream_twice_is_refused() {
         stranger.pump();
         let Some(conn) = *conn else { continue };
         let message = Some(b"welcome".to_vec());
-        let (peer, link) = (NodeId(2), [9; 16]);
-        cluster.post(0, Verb::Adopt { conn, peer, incarnation: 9, link, stream: 0, message });
+        let peer = Peer { node: NodeId(2), incarnation: 9, features: 0 };
+        let link = [9; 16];
+        cluster.post(0, Verb::Adopt { conn, peer, link, stream: 0, message });
     }
     cluster.steps(6_000);
     for (stranger, _) in &mut wanted {
