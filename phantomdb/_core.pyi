@@ -98,7 +98,7 @@ class Reactor:
         address, certified, message | `answer`, token, connection, certified, message |
         `dial_failed`, token, why |
         `link_up`, peer, link | `link_down`, peer, link, why | `door_full`, door | `accept_failed`,
-        door, why | `clients_gone`. Doors are numbered peers first.
+        door, why | `clients_gone` | `slow_turn`, ms, parts. Doors are numbered peers first.
         """
 
     def check(self) -> None:

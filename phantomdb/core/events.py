@@ -138,6 +138,14 @@ class ClientsGone:
 
 
 @dataclass(frozen=True, slots=True)
+class SlowTurn:
+    """A turn of the reactor took so many milliseconds, and which of its parts."""
+
+    ms: int
+    took: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The end of what was asked for under a token: CBOR."""
 
@@ -185,6 +193,7 @@ Event = (
     | DoorFull
     | AcceptFailed
     | ClientsGone
+    | SlowTurn
 )
 
 
@@ -213,6 +222,7 @@ _PLAIN: dict[str, type[Event | Reply]] = {
     "door_full": DoorFull,
     "accept_failed": AcceptFailed,
     "clients_gone": ClientsGone,
+    "slow_turn": SlowTurn,
     "ended": Ended,
     "answer": Answered,
     "dial_failed": DialFailed,

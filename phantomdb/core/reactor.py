@@ -28,7 +28,6 @@ from phantomdb.core.events import (
 from phantomdb.core.replies import Replies
 from phantomdb.core.security import Security
 
-
 #: What this release can read that the first could not, a bit each; part of every handshake.
 FEATURES: int = _core.FEATURES
 

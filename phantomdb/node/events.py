@@ -27,6 +27,7 @@ from phantomdb.core.events import (
     MemberTooFarBehind,
     SessionGone,
     SessionWants,
+    SlowTurn,
 )
 from phantomdb.node.clocks import ClockLog
 from phantomdb.node.disks import DiskLog
@@ -54,6 +55,8 @@ class DoorEvents:
                 self._doors.tell(event)
             case ClientsGone():
                 self._stopping.clients_gone.set()
+            case SlowTurn(ms, took):
+                logger.warning("a turn of the reactor took %d ms: %s", ms, took)
             case _:
                 raise AssertionError(f"{event} before there is a core")
 

@@ -23,6 +23,8 @@ _GAUGES = {
     "disk_short": "1 while less than the reserve is free, else 0.",
     "sql_memory_bytes": "Bytes that statements hold: rows, batches, values, writes.",
     "sql_memory_limit_bytes": "Bytes that statements may hold (--sql-memory).",
+    "connections": "Connections of clients and other nodes.",
+    "links": "Links to other nodes that are up.",
     "requests": "Requests at groups led here that have not ended.",
     "sessions": "Sessions of clients.",
     "flows": "Statements given to leaders that have not ended.",
@@ -38,7 +40,16 @@ _COUNTERS = {
     "statement_repeats": "Statements begun again because a row had changed.",
     "sql_memory_refused": "Times that statements asked for more than was left.",
     "statements": "Statements run for sessions.",
+    "barriers_by_lease": "Read barriers that a lease opened at once.",
+    "barriers_by_round": "Read barriers that waited for a round or for a leader's word.",
+    "turns": "Turns of the reactor.",
+    "slow_turns": "Turns that took 50 ms or more.",
+    "elections_alone": "Elections held without the control plane, which did not come.",
 }
+
+
+#: How the reactor's counts of connections that have ended begin; the rest is the reason.
+_ENDED = "ended_"
 
 
 class _Collector:
@@ -54,6 +65,9 @@ class _Collector:
             yield GaugeMetricFamily(f"phantomdb_{name}", help_, value=stats[name])
         for name, help_ in _COUNTERS.items():
             yield CounterMetricFamily(f"phantomdb_{name}", help_, value=stats[name])
+        help_ = "Seconds that turns of the reactor took."
+        yield CounterMetricFamily("phantomdb_turn_seconds", help_, value=stats["turn_us"] / 1e6)
+        yield _endings(stats)
         yield self._of_groups("term", "Term of the group.", lambda group: group.term)
         help_ = "Commit index of the group's replica here."
         yield self._of_groups("commit", help_, lambda group: group.commit)
@@ -67,6 +81,15 @@ class _Collector:
         for group in self._groups():
             family.add_metric([str(group.id)], value(group))
         return family
+
+
+def _endings(stats: dict[str, int]) -> CounterMetricFamily:
+    help_ = "Connections that have ended, by reason."
+    family = CounterMetricFamily("phantomdb_connections_ended", help_, labels=["why"])
+    for name, count in stats.items():
+        if name.startswith(_ENDED):
+            family.add_metric([name.removeprefix(_ENDED)], count)
+    return family
 
 
 def exposition(

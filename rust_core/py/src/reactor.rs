@@ -71,6 +71,7 @@ fn tuple_of(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
         Event::DoorFull(door) => ("door_full", door.0).into_pyobject(py),
         Event::AcceptFailed(door, why) => ("accept_failed", door.0, why).into_pyobject(py),
         Event::ClientsGone => ("clients_gone",).into_pyobject(py),
+        Event::SlowTurn(ms, took) => ("slow_turn", ms, took).into_pyobject(py),
     }
 }
 
@@ -149,9 +150,13 @@ impl Reactor {
     }
 
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let view = self.view()?;
         let counters = PyDict::new(py);
-        for (name, number) in &self.view()?.counters {
+        for (name, number) in &view.counters.counted {
             counters.set_item(name, number)?;
+        }
+        for (reason, number) in view.counters.endings.all() {
+            counters.set_item(format!("ended_{reason}"), number)?;
         }
         Ok(counters)
     }

@@ -17,12 +17,14 @@ use phantom_node::control;
 use phantom_node::core::NodeCore;
 use phantom_node::runtime::{Bell, Runtime};
 
-use crate::doors::{Doors, Kind, Limits, Security};
+use crate::doors::{Doors, Endings, Kind, Laps, Limits, Security};
 use crate::net::real::RealNet;
 use crate::traffic::{Event, Verb};
-use crate::view::{Pace, View, Window};
+use crate::view::{Counters, Pace, View, Window};
 use crate::waiting::{Unanswered, Waiting};
 
+/// A turn of so long is told: others wait for it.
+const SLOW_TURN_NS: Nanos = 50_000_000;
 /// How long the control plane may take to hear that the node has ended.
 const HEAR_OF_THE_END: Duration = Duration::from_secs(1);
 
@@ -92,6 +94,7 @@ impl Reactor {
     ) -> io::Result<Self> {
         let mut net = RealNet::new()?;
         let mut doors = Doors::new(limits);
+        doors.timed_by(Arc::clone(&world.clock));
         doors.secure(security);
         for Listening { socket, kind } in listening {
             let listener = net.listen(socket)?;
@@ -114,6 +117,7 @@ impl Reactor {
             world,
             runtime: None,
             pace: Pace::default(),
+            turns: Turns::default(),
         };
         spawner.spawn("reactor", 0, Box::new(move || thread.run()));
         Ok(Self { shared })
@@ -121,7 +125,8 @@ impl Reactor {
 
     /// Gives the reactor the core that `runtime` works for. It can be seen from now on.
     pub fn attach(&self, mut core: NodeCore, runtime: Arc<Runtime>) {
-        self.shared.window.show(View::of(&mut core, Vec::new()));
+        let none = Turns::default().counters(0, 0, Endings::default());
+        self.shared.window.show(View::of(&mut core, none));
         self.put(|inbox| inbox.core = Some((core, runtime)));
     }
 
@@ -199,6 +204,31 @@ struct Thread {
     world: World,
     runtime: Option<Arc<Runtime>>,
     pace: Pace,
+    turns: Turns,
+}
+
+/// What turns have taken so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Turns {
+    count: u64,
+    ns: Nanos,
+    slow: u64,
+    /// Groups that a campaign was begun for without the control plane.
+    elections_alone: u64,
+}
+
+impl Turns {
+    fn counters(self, connections: usize, links: usize, endings: Endings) -> Counters {
+        let counted = [
+            ("turns", self.count),
+            ("turn_us", self.ns / 1_000),
+            ("slow_turns", self.slow),
+            ("elections_alone", self.elections_alone),
+            ("connections", connections as u64),
+            ("links", links as u64),
+        ];
+        Counters { counted: counted.to_vec(), endings }
+    }
 }
 
 impl Thread {
@@ -251,7 +281,8 @@ impl Thread {
             let now = self.world.clock.monotonic_ns();
             self.go_on_alone(now);
             let turn = self.doors.turn(&mut self.net, &ready, inbox.verbs, now)?;
-            let told = self.tell(now, turn.moved);
+            let slow = self.count(turn.laps);
+            let told = self.tell(now, turn.moved, slow);
             let due = self.pace.due_at().min(self.shared.events.lock().wakes_at());
             sleep_ns = if told { 0 } else { turn.sleep_ns.min(due.saturating_sub(now)) };
         }
@@ -259,14 +290,11 @@ impl Thread {
 
     /// Hands over what is for the control plane, which then sees a node at least as new. Whether
     /// sessions were told that it does not answer.
-    fn tell(&mut self, now: Nanos, moved: bool) -> bool {
-        let events = self.doors.take_events();
-        if self.pace.turned(now, moved, !events.is_empty())
-            && let Some(core) = self.doors.look()
-        {
-            let disk_waits = core.disk_waits_ns() > 0;
-            self.shared.window.show(View::of(core, Vec::new()));
-            self.pace.shown(now, disk_waits);
+    fn tell(&mut self, now: Nanos, moved: bool, slow: Option<Event>) -> bool {
+        let mut events = self.doors.take_events();
+        events.extend(slow);
+        if self.pace.turned(now, moved, !events.is_empty()) {
+            self.show(now);
         }
         if events.is_empty() {
             return false;
@@ -283,6 +311,30 @@ impl Thread {
         told
     }
 
+    /// Shows the node as it is now, if there is one.
+    fn show(&mut self, now: Nanos) {
+        let counters = self.counters();
+        let Some(core) = self.doors.look() else { return };
+        let disk_waits = core.disk_waits_ns() > 0;
+        self.shared.window.show(View::of(core, counters));
+        self.pace.shown(now, disk_waits);
+    }
+
+    /// Counts a turn; what is to be told if it was slow.
+    fn count(&mut self, laps: Laps) -> Option<Event> {
+        let ns = laps.total_ns();
+        self.turns.count += 1;
+        self.turns.ns += ns;
+        let is_slow = ns >= SLOW_TURN_NS;
+        self.turns.slow += u64::from(is_slow);
+        is_slow.then(|| Event::SlowTurn(ns / 1_000_000, laps.to_string()))
+    }
+
+    fn counters(&self) -> Counters {
+        let (connections, _, links) = self.doors.counts();
+        self.turns.counters(connections, links, *self.doors.endings())
+    }
+
     /// Does what cannot wait any longer for a control plane that does not come.
     fn go_on_alone(&mut self, now: Nanos) {
         let (overdue, is_gone) = {
@@ -292,6 +344,7 @@ impl Thread {
         if !overdue.campaign.is_empty()
             && let Some(core) = self.doors.core()
         {
+            self.turns.elections_alone += overdue.campaign.len() as u64;
             core.replication().campaign(&overdue.campaign, true);
         }
         if overdue.leaves

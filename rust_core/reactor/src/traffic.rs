@@ -61,6 +61,8 @@ pub enum Event {
     AcceptFailed(ListenerId, String),
     /// Doors of clients are closed and no client is left.
     ClientsGone,
+    /// A turn took long: milliseconds, and which of its parts.
+    SlowTurn(u64, String),
 }
 
 /// Another node, as its greeting says.

@@ -10,10 +10,21 @@ use phantom_base::sync::Mutex;
 use phantom_base::{Nanos, Timestamp};
 use phantom_node::core::NodeCore;
 
+use crate::doors::Endings;
+
 /// How old a picture may be of which something has changed.
 const STALE_NS: Nanos = 5_000_000;
 /// How often a node is looked at whose disk does not answer: how long it has not is part of it.
 const DISK_NS: Nanos = 100_000_000;
+
+/// Counters of the reactor.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Turns, connections, links, by name.
+    pub counted: Vec<(&'static str, u64)>,
+    /// Connections that have ended, by reason.
+    pub endings: Endings,
+}
 
 /// A node at the end of a turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,15 +33,15 @@ pub struct View {
     pub status: Vec<u8>,
     /// Counters and sizes of the core, as CBOR.
     pub stats: Vec<u8>,
-    /// Counters of the reactor.
-    pub counters: Vec<(&'static str, u64)>,
+    /// Of the reactor.
+    pub counters: Counters,
     /// The hybrid clock.
     pub hlc: Timestamp,
 }
 
 impl View {
     /// The node as it is now.
-    pub fn of(core: &mut NodeCore, counters: Vec<(&'static str, u64)>) -> Self {
+    pub fn of(core: &mut NodeCore, counters: Counters) -> Self {
         Self { status: core.status(), stats: core.stats(), counters, hlc: core.replication().hlc() }
     }
 }

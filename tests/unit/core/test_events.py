@@ -40,6 +40,7 @@ def test_each_event_of_the_core_is_read(encoded: list[object], event: events.Eve
         (("door_full", 1), events.DoorFull(1)),
         (("accept_failed", 1, "why"), events.AcceptFailed(1, "why")),
         (("clients_gone",), events.ClientsGone()),
+        (("slow_turn", 60, "reading"), events.SlowTurn(60, "reading")),
         (("ended", 3, b"cbor"), events.Ended(3, b"cbor")),
         (("answer", 3, 7, None, b"m"), events.Answered(3, 7, None, b"m")),
         (("dial_failed", 3, "why"), events.DialFailed(3, "why")),

@@ -129,6 +129,8 @@ impl NodeCore {
             ("sql_memory_bytes", self.memory.held() as u64),
             ("sql_memory_limit_bytes", self.memory.limit() as u64),
             ("sql_memory_refused", self.memory.refused()),
+            ("barriers_by_lease", self.replication.barriers().by_lease),
+            ("barriers_by_round", self.replication.barriers().by_round),
             ("requests", requests as u64),
             ("statement_repeats", repeats),
             ("sessions", sessions as u64),

@@ -162,6 +162,7 @@ pub struct Replication {
     links: Map<NodeId, Link>,
     /// What each member's release can read, as it said when it was linked last.
     features: Map<NodeId, u64>,
+    barriers: Barriers,
     applier: Arc<Applier>,
     engine_worker: Arc<EngineWorker>,
     /// Only a bell: the log is asked itself.
@@ -249,6 +250,7 @@ impl Replication {
             stamps,
             links,
             features: Map::new(),
+            barriers: Barriers::default(),
             applier,
             engine_worker,
             log_moved,
@@ -301,6 +303,15 @@ fn open_engine(
         options.writers_work = false;
     }
     Ok(Arc::new(Engine::open(fs, dir, options)?))
+}
+
+/// How many read barriers were asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Barriers {
+    /// Opened at once, by a lease.
+    pub by_lease: u64,
+    /// Waited for: a round, or word of the leader.
+    pub by_round: u64,
 }
 
 /// What the directory was formed as, written as this release writes it.

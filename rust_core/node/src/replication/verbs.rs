@@ -9,7 +9,7 @@ use phantom_raft::Token;
 use super::entry::{EntryKind, check_batch, encode_entry};
 use super::error::{Refused, Result};
 use super::formation::node_slot;
-use super::{Effects, Formation, Replication, Status};
+use super::{Barriers, Effects, Formation, Replication, Status};
 use crate::FEATURES;
 
 impl Replication {
@@ -119,6 +119,11 @@ impl Replication {
     /// Bytes of entries that this start had to apply, since tables did not hold them.
     pub fn replayed_bytes(&self) -> u64 {
         self.replayed_bytes
+    }
+
+    /// How many barriers were asked for.
+    pub fn barriers(&self) -> Barriers {
+        self.barriers
     }
 
     /// This node.

@@ -5,6 +5,7 @@ use std::io;
 use phantom_node::session::{Door, SessionId};
 use phantom_wire::pg::Refusal;
 
+use super::ending::Ending;
 use super::socket::Socket;
 use super::{Fate, Hands, Part, WRITE_BYTES_A_TURN};
 use crate::traffic::Event;
@@ -30,8 +31,11 @@ enum Phase {
 /// not: who has gone before has taken nobody's place. What it is then, and what becomes of it.
 pub fn greet(socket: &mut Socket, hands: &mut Hands<'_>) -> io::Result<Option<(Part, Fate)>> {
     let Some(count) = socket.recv(hands.net, hands.buffer)? else { return Ok(None) };
-    let Some(core) = hands.core.as_deref_mut().filter(|_| count > 0) else {
-        return Ok(Some((Part::Arrived, Fate::Closes(String::new()))));
+    if count == 0 {
+        return Ok(Some((Part::Arrived, Fate::Closes(Ending::ClientLeft))));
+    }
+    let Some(core) = hands.core.as_deref_mut() else {
+        return Ok(Some((Part::Arrived, Fate::Closes(Ending::NoCore))));
     };
     match core.open_session(Door::Pg) {
         Ok(session) => {
@@ -80,7 +84,7 @@ impl Client {
         }
         let Some(count) = socket.recv(hands.net, hands.buffer)? else { return Ok(Fate::Stays) };
         if self.phase == Phase::Lingering {
-            return Ok(if count == 0 { Fate::Closes(String::new()) } else { Fate::Stays });
+            return Ok(if count == 0 { Fate::Closes(Ending::SessionEnded) } else { Fate::Stays });
         }
         self.feed(count, socket, hands)
     }
@@ -92,7 +96,7 @@ impl Client {
         socket: &mut Socket,
         hands: &mut Hands<'_>,
     ) -> io::Result<Fate> {
-        let Some(core) = hands.core.as_deref_mut() else { return Ok(Fate::Closes(String::new())) };
+        let Some(core) = hands.core.as_deref_mut() else { return Ok(Fate::Closes(Ending::NoCore)) };
         let bytes = hands.buffer.get(..count).unwrap_or_default();
         if bytes.is_empty() {
             self.phase = Phase::SaidAll;
@@ -113,7 +117,7 @@ impl Client {
 
     /// Carries what the session has, and what it would not take before.
     pub fn serve(&mut self, socket: &mut Socket, hands: &mut Hands<'_>) -> io::Result<Fate> {
-        let Some(core) = hands.core.as_deref_mut() else { return Ok(Fate::Closes(String::new())) };
+        let Some(core) = hands.core.as_deref_mut() else { return Ok(Fate::Closes(Ending::NoCore)) };
         if hands.is_draining {
             core.end_idle_session(self.session);
         }
@@ -151,7 +155,9 @@ impl Client {
         let is_over = socket.has_sent_all() && core.session_is_closing(self.session);
         if is_over && self.phase != Phase::Lingering {
             if self.phase != Phase::Misspoken || socket.has_ended() {
-                return Ok(Fate::Closes(String::new()));
+                let has_left = self.phase == Phase::SaidAll;
+                let ending = if has_left { Ending::ClientLeft } else { Ending::SessionEnded };
+                return Ok(Fate::Closes(ending));
             }
             socket.finish(hands.net)?;
             self.phase = Phase::Lingering;
@@ -186,7 +192,7 @@ impl Refused {
         hands: &mut Hands<'_>,
     ) -> io::Result<Fate> {
         if count == 0 {
-            return Ok(Fate::Closes(String::new()));
+            return Ok(Fate::Closes(Ending::Refused));
         }
         if !self.is_told {
             let bytes = hands.buffer.get(..count).unwrap_or_default();

@@ -5,6 +5,7 @@
 
 use std::io;
 
+use super::ending::Ending;
 use super::socket::Socket;
 use super::{Fate, Hands, WRITE_BYTES_A_TURN};
 use crate::filter::Tls;
@@ -49,13 +50,16 @@ impl Greeting {
                 Some(length) if (1..=MESSAGE_BYTES_MAX).contains(&length) => {
                     LENGTH_BYTES + length - self.received.len()
                 }
-                Some(length) => return Ok(Fate::Closes(format!("a message of {length} bytes"))),
+                Some(length) => {
+                    let why = format!("a message of {length} bytes");
+                    return Ok(Fate::Closes(Ending::Malformed(why)));
+                }
             };
             let room = wanted.min(hands.buffer.len());
             let into = hands.buffer.get_mut(..room).unwrap_or_default();
             let Some(count) = socket.recv(hands.net, into)? else { break };
             if count == 0 {
-                return Ok(Fate::Closes("it ended before its handshake".to_owned()));
+                return Ok(Fate::Closes(Ending::Unfinished));
             }
             self.received.extend_from_slice(hands.buffer.get(..count).unwrap_or_default());
             let whole = self.length().map(|length| LENGTH_BYTES + length);
@@ -93,6 +97,6 @@ impl Greeting {
     pub fn write(&mut self, socket: &mut Socket, hands: &mut Hands<'_>) -> io::Result<Fate> {
         socket.flush(hands.net, &mut WRITE_BYTES_A_TURN.clone())?;
         let is_over = self.is_parting && socket.has_sent_all();
-        Ok(if is_over { Fate::Closes(String::new()) } else { Fate::Stays })
+        Ok(if is_over { Fate::Closes(Ending::Answered) } else { Fate::Stays })
     }
 }

@@ -8,8 +8,10 @@
 use std::io;
 
 use phantom_base::{Map, NodeId};
+use phantom_node::frame::BadFrame;
 use phantom_node::link::STREAMS;
 
+use super::ending::Ending;
 use super::socket::Socket;
 use super::{Fate, Hands, WRITE_BYTES_A_TURN};
 use crate::net::ConnId;
@@ -158,15 +160,19 @@ impl Stream {
             return Ok(Fate::Ended);
         }
         let bytes = hands.buffer.get(..count).unwrap_or_default();
-        let Some(core) = hands.core.as_deref_mut() else { return Ok(Fate::Closes(String::new())) };
+        let Some(core) = hands.core.as_deref_mut() else { return Ok(Fate::Closes(Ending::NoCore)) };
         hands.stirred = true;
         match core.feed(self.peer, self.number, bytes) {
             Ok(taken) => {
                 self.held.extend_from_slice(bytes.get(taken..).unwrap_or_default());
                 Ok(Fate::Stays)
             }
-            Err(bad) => Ok(Fate::Closes(format!("stream {}: {bad}", self.number))),
+            Err(bad) => Ok(Fate::Closes(self.misspoken(&bad))),
         }
+    }
+
+    fn misspoken(&self, bad: &BadFrame) -> Ending {
+        Ending::BadFrame(format!("stream {}: {bad}", self.number))
     }
 
     /// Feeds what the core would not take before.
@@ -178,7 +184,7 @@ impl Stream {
                 hands.stirred |= taken > 0;
                 Fate::Stays
             }
-            Err(bad) => Fate::Closes(format!("stream {}: {bad}", self.number)),
+            Err(bad) => Fate::Closes(self.misspoken(&bad)),
         }
     }
 

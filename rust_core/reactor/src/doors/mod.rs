@@ -22,9 +22,11 @@
 //! greeting   a connection of a peer until it is known what for
 //! link       the streams of a pair of nodes
 //! verbs      what the control plane wants
+//! ending     why connections end
 //! ```
 
 mod client;
+mod ending;
 mod entrance;
 mod greeting;
 mod link;
@@ -35,7 +37,8 @@ mod verbs;
 use std::collections::VecDeque;
 use std::io;
 
-use phantom_base::{Error, Map, Nanos, NodeId, Set, sqlstate};
+use phantom_base::sync::Arc;
+use phantom_base::{Clock, Error, Map, Nanos, NodeId, Set, sqlstate};
 use phantom_node::core::{Effects, NodeCore};
 use phantom_node::session::SessionId;
 
@@ -43,6 +46,7 @@ use crate::net::{ConnId, Net, Ready};
 use crate::slots::Slots;
 use crate::traffic::{Event, Verb};
 use client::{Client, Refused};
+pub use ending::{Ending, Endings};
 use entrance::Entrance;
 pub use entrance::Kind;
 use greeting::Greeting;
@@ -116,8 +120,7 @@ enum Fate {
     Stays,
     /// The peer has said all on this stream.
     Ended,
-    /// Why, if somebody wants to know.
-    Closes(String),
+    Closes(Ending),
 }
 
 /// What a turn was like.
@@ -127,6 +130,48 @@ pub struct Turn {
     pub moved: bool,
     /// The next turn comes after so long at the latest; 0 while there is more to do.
     pub sleep_ns: Nanos,
+    /// What it took.
+    pub laps: Laps,
+}
+
+/// How long the parts of a turn took; nothing where nobody times them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Laps {
+    ns: [Nanos; Self::NAMES.len()],
+    at: Nanos,
+    ended: usize,
+}
+
+impl Laps {
+    const NAMES: [&'static str; 4] = ["verbs", "reading", "the core and its answers", "writing"];
+
+    fn begin(clock: Option<&dyn Clock>) -> Self {
+        Self { at: clock.map_or(0, Clock::monotonic_ns), ..Self::default() }
+    }
+
+    fn end(&mut self, clock: Option<&dyn Clock>) {
+        let Some(clock) = clock else { return };
+        let now = clock.monotonic_ns();
+        if let Some(lap) = self.ns.get_mut(self.ended) {
+            *lap = now - self.at;
+        }
+        (self.at, self.ended) = (now, self.ended + 1);
+    }
+
+    /// All of them.
+    pub fn total_ns(&self) -> Nanos {
+        self.ns.iter().sum()
+    }
+}
+
+impl std::fmt::Display for Laps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (at, (name, ns)) in Self::NAMES.iter().zip(self.ns).enumerate() {
+            let comma = if at == 0 { "" } else { ", " };
+            write!(f, "{comma}{name} {} ms", ns / 1_000_000)?;
+        }
+        Ok(())
+    }
 }
 
 /// What a step of one connection works with.
@@ -169,6 +214,9 @@ pub struct Doors {
     has_told_of_the_end: bool,
     /// Something went into the core since it was driven last.
     stirred: bool,
+    endings: Endings,
+    /// What turns are timed by, if somebody wants to know.
+    clock: Option<Arc<dyn Clock>>,
 }
 
 impl Doors {
@@ -192,6 +240,8 @@ impl Doors {
             drain_until: None,
             has_told_of_the_end: false,
             stirred: false,
+            endings: Endings::default(),
+            clock: None,
         }
     }
 
@@ -228,6 +278,16 @@ impl Doors {
         std::mem::take(&mut self.events).into()
     }
 
+    /// Times turns from now on.
+    pub fn timed_by(&mut self, clock: Arc<dyn Clock>) {
+        self.clock = Some(clock);
+    }
+
+    /// How many connections have ended, by reason.
+    pub fn endings(&self) -> &Endings {
+        &self.endings
+    }
+
     /// How many connections there are, how many of them have sessions, and how many links are up.
     pub fn counts(&self) -> (usize, usize, usize) {
         (self.conns.len(), self.sessions.len(), self.links.len())
@@ -249,6 +309,7 @@ impl Doors {
         verbs: Vec<Verb>,
         now: Nanos,
     ) -> Result<Turn, Error> {
+        let mut laps = Laps::begin(self.clock.as_deref());
         let mut moved = !ready.is_empty() || !verbs.is_empty();
         for word in ready {
             self.hear(net, *word, now);
@@ -257,13 +318,17 @@ impl Doors {
             self.obey(net, verb, now);
         }
         moved |= self.ring_timers(net, now);
+        laps.end(self.clock.as_deref());
         moved |= self.let_in(net, now)?;
         moved |= self.read(net, now);
         moved |= self.feed_held(net, now);
+        laps.end(self.clock.as_deref());
         let core_ns = self.drive(net, now, &mut moved)?;
+        laps.end(self.clock.as_deref());
         moved |= self.write(net, now);
         self.tell_of_the_end();
-        Ok(Turn { moved, sleep_ns: self.sleep_ns(now, core_ns) })
+        laps.end(self.clock.as_deref());
+        Ok(Turn { moved, sleep_ns: self.sleep_ns(now, core_ns), laps })
     }
 
     fn sleep_ns(&self, now: Nanos, core_ns: Nanos) -> Nanos {
@@ -313,7 +378,8 @@ impl Doors {
     ) {
         let (conns, mut hands) = self.split(net, now);
         let Some(conn) = conns.get_mut(id) else { return };
-        let fate = step(conn, &mut hands).unwrap_or_else(|gone| Fate::Closes(gone.to_string()));
+        let fate = step(conn, &mut hands)
+            .unwrap_or_else(|gone| Fate::Closes(Ending::Lost(gone.to_string())));
         let (stirred, opened) = (hands.stirred, hands.opened);
         self.stirred |= stirred;
         if let Some(session) = opened {
@@ -451,7 +517,7 @@ impl Doors {
     fn serve(&mut self, net: &mut dyn Net, id: ConnId, now: Nanos) {
         self.step(net, now, id, |Conn { socket, part, .. }, hands| match part {
             Part::Client(client) => client.serve(socket, hands),
-            Part::Arrived if hands.is_draining => Ok(Fate::Closes(String::new())),
+            Part::Arrived if hands.is_draining => Ok(Fate::Closes(Ending::Drained)),
             _ => Ok(Fate::Stays),
         });
     }
@@ -507,7 +573,7 @@ impl Doors {
         if self.drain_until.is_some_and(|at| now >= at) {
             for id in self.clients() {
                 moved = true;
-                self.close(net, id, "the grace is over", now);
+                self.close(net, id, &Ending::GraceOver, now);
             }
         }
         while let Some((at, id)) = self.timers.first().copied()
@@ -517,7 +583,7 @@ impl Doors {
             self.timers.remove(&(at, id));
             let Some(conn) = self.conns.get_mut(id) else { continue };
             conn.socket.timer = None;
-            self.close(net, id, "it took too long", now);
+            self.close(net, id, &Ending::TookTooLong, now);
         }
         moved
     }
@@ -531,10 +597,11 @@ impl Doors {
     }
 
     /// Closes a connection, and lets go what it held.
-    fn close(&mut self, net: &mut dyn Net, id: ConnId, why: &str, now: Nanos) {
+    fn close(&mut self, net: &mut dyn Net, id: ConnId, why: &Ending, now: Nanos) {
         let Some(Conn { mut socket, part, .. }) = self.conns.remove(id) else { return };
         socket.say_goodbye(net);
         net.close(id);
+        self.endings.count(why);
         if let Some(at) = socket.timer {
             self.timers.remove(&(at, id));
         }
@@ -555,7 +622,7 @@ impl Doors {
                 }
             }
             Part::Greeting(Greeting { dial: Some(token), .. }) => {
-                self.events.push_back(Event::DialFailed(token, why.to_owned()));
+                self.events.push_back(Event::DialFailed(token, why.to_string()));
             }
             Part::Stream(stream) if stream.is_up => self.link_down(net, stream.peer, why, now),
             Part::Stream(Stream { peer, link, .. }) => {
@@ -564,7 +631,7 @@ impl Doors {
                     for other in streams.into_iter().flatten() {
                         self.close(net, other, why, now);
                     }
-                    self.events.push_back(Event::LinkDown(peer, link, why.to_owned()));
+                    self.events.push_back(Event::LinkDown(peer, link, why.to_string()));
                 }
             }
             Part::Arrived | Part::Refused(_) | Part::Greeting(_) => {}
@@ -572,7 +639,7 @@ impl Doors {
     }
 
     /// Takes a link down: all its streams close.
-    fn link_down(&mut self, net: &mut dyn Net, peer: NodeId, why: &str, now: Nanos) {
+    fn link_down(&mut self, net: &mut dyn Net, peer: NodeId, why: &Ending, now: Nanos) {
         let Some(link) = self.links.take(peer) else { return };
         for id in link.streams {
             if let Some(Conn { part: Part::Stream(stream), .. }) = self.conns.get_mut(id) {
@@ -584,7 +651,7 @@ impl Doors {
             core.disconnected(peer);
             self.stirred = true;
         }
-        self.events.push_back(Event::LinkDown(peer, link.name, why.to_owned()));
+        self.events.push_back(Event::LinkDown(peer, link.name, why.to_string()));
     }
 
     /// A peer has said all on a stream. Its last words may be on the other one.
@@ -594,7 +661,7 @@ impl Doors {
         let Some(link) = self.links.up(peer) else { return };
         link.ended += 1;
         if link.ended == link.streams.len() {
-            return self.link_down(net, peer, "the peer has hung up", now);
+            return self.link_down(net, peer, &Ending::HungUp, now);
         }
         for other in link.streams {
             if let Some(Conn { socket, part: Part::Stream(stream), .. }) = self.conns.get_mut(other)

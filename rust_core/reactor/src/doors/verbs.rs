@@ -5,6 +5,7 @@
 use phantom_base::{Error, Nanos};
 use phantom_node::control;
 
+use super::ending::Ending;
 use super::greeting::framed;
 use super::link::Stream;
 use super::{Conn, Doors, Part};
@@ -33,10 +34,10 @@ impl Doors {
                     Some(Conn { part: Part::Arrived | Part::Client(_) | Part::Refused(_), .. })
                 );
                 if !is_client {
-                    self.close(net, id, "the control plane does not want it", now);
+                    self.close(net, id, &Ending::Unwanted, now);
                 }
             }
-            Verb::Cut(peer) => self.link_down(net, peer, "the control plane has cut it", now),
+            Verb::Cut(peer) => self.link_down(net, peer, &Ending::Unwanted, now),
             Verb::OpenClients => self.entrance.open_clients(),
             Verb::Drain(grace_ns) => {
                 for listener in self.entrance.close_clients() {
@@ -106,14 +107,14 @@ impl Doors {
     ) {
         let Peer { node: peer, incarnation, features } = greeted;
         if self.greeting(id).is_none() || self.core.is_none() {
-            let why = "a connection of it has gone";
+            let why = &Ending::OtherStream;
             for stream in self.links.give_up(peer, link).into_iter().flatten().flatten() {
                 self.close(net, stream, why, now);
             }
-            return self.events.push_back(Event::LinkDown(peer, link, why.to_owned()));
+            return self.events.push_back(Event::LinkDown(peer, link, why.to_string()));
         }
         let Ok(complete) = self.links.add(peer, incarnation, link, (number, id)) else {
-            return self.close(net, id, "another has that stream of the link", now);
+            return self.close(net, id, &Ending::OtherStream, now);
         };
         if let Some(conn) = self.conns.get_mut(id) {
             conn.part = Part::Stream(Stream::new(peer, link, number));
@@ -122,11 +123,11 @@ impl Doors {
             }
         }
         let Some(streams) = complete else { return self.write_one(net, id, now) };
-        self.link_down(net, peer, "a newer link takes its place", now);
+        self.link_down(net, peer, &Ending::Replaced, now);
         let core = self.core.as_mut().expect("seen above");
         if let Err(error) = core.connected(peer, incarnation, features) {
             for stream in streams {
-                self.close(net, stream, &error.to_string(), now);
+                self.close(net, stream, &Ending::BadFrame(error.to_string()), now);
             }
             self.events.push_back(Event::LinkDown(peer, link, error.to_string()));
             return;

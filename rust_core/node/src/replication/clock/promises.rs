@@ -76,10 +76,12 @@ impl Replication {
         if let Some(stamp) = self.stamps.tick(&*self.clock) {
             self.tell_time();
             if let Some(open) = self.machine.lease(now, gid, stamp) {
+                self.barriers.by_lease += 1;
                 return Ok(Some(open));
             }
         }
         self.machine.barrier(now, gid, token)?;
+        self.barriers.by_round += 1;
         Ok(None)
     }
 
