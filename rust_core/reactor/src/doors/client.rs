@@ -28,26 +28,27 @@ enum Phase {
 }
 
 /// Reads a client that has said nothing yet. With its first bytes it gets a session, or is told why
-/// not: who has gone before has taken nobody's place. What it is then, and what becomes of it.
-pub fn greet(socket: &mut Socket, hands: &mut Hands<'_>) -> io::Result<Option<(Part, Fate)>> {
-    let Some(count) = socket.recv(hands.net, hands.buffer)? else { return Ok(None) };
+/// not: who has gone before has taken nobody's place. `part` is what it is then, also where the network
+/// loses it in the same moment: a session that was opened is to be closed.
+pub fn greet(part: &mut Part, socket: &mut Socket, hands: &mut Hands<'_>) -> io::Result<Fate> {
+    let Some(count) = socket.recv(hands.net, hands.buffer)? else { return Ok(Fate::Stays) };
     if count == 0 {
-        return Ok(Some((Part::Arrived, Fate::Closes(Ending::ClientLeft))));
+        return Ok(Fate::Closes(Ending::ClientLeft));
     }
-    let Some(core) = hands.core.as_deref_mut() else {
-        return Ok(Some((Part::Arrived, Fate::Closes(Ending::NoCore))));
-    };
+    let Some(core) = hands.core.as_deref_mut() else { return Ok(Fate::Closes(Ending::NoCore)) };
     match core.open_session(Door::Pg) {
         Ok(session) => {
             hands.opened = Some(session);
             let mut client = Client::new(session);
-            let fate = client.feed(count, socket, hands)?;
-            Ok(Some((Part::Client(client), fate)))
+            let fate = client.feed(count, socket, hands);
+            *part = Part::Client(client);
+            fate
         }
         Err(error) => {
             let mut refused = Refused::new(Refusal::new(error));
-            let fate = refused.hear(count, socket, hands)?;
-            Ok(Some((Part::Refused(refused), fate)))
+            let fate = refused.hear(count, socket, hands);
+            *part = Part::Refused(refused);
+            fate
         }
     }
 }

@@ -468,13 +468,7 @@ impl Doors {
             self.step(net, now, id, |Conn { socket, part, is_queued }, hands| {
                 *is_queued = false;
                 match part {
-                    Part::Arrived => {
-                        let Some((what, fate)) = client::greet(socket, hands)? else {
-                            return Ok(Fate::Stays);
-                        };
-                        *part = what;
-                        Ok(fate)
-                    }
+                    Part::Arrived => client::greet(part, socket, hands),
                     Part::Client(client) => client.read(socket, hands),
                     Part::Refused(refused) => refused.read(socket, hands),
                     Part::Greeting(greeting) => greeting.read(socket, hands),
