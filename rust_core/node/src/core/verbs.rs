@@ -15,7 +15,7 @@ use crate::gateway::{self, Owner, Start};
 use crate::leader::work::Work;
 use crate::link::STREAM_CONTROL;
 use crate::replication::{Formation, Replication};
-use crate::session::{Door, SessionEvent, SessionId};
+use crate::session::{Door, SessionEvent, SessionId, SessionOut};
 
 impl NodeCore {
     // Peers.
@@ -206,7 +206,7 @@ impl NodeCore {
     }
 
     /// Bytes for a client.
-    pub fn take_session_out(&mut self, id: SessionId, max: usize) -> Option<Vec<u8>> {
+    pub fn take_session_out(&mut self, id: SessionId, max: usize) -> Option<SessionOut> {
         let now = self.clock.monotonic_ns();
         let (sessions, mut below) = self.split(now);
         sessions.take_out(&mut below, id, max)

@@ -49,6 +49,7 @@ pub enum Door {
 
 pub use asked::SessionEvent;
 pub use plans::CatalogWait;
+pub use state::SessionOut;
 
 /// What the sessions stand on.
 pub struct Below<'a> {
@@ -177,13 +178,15 @@ impl Sessions {
         below: &mut Below<'_>,
         id: SessionId,
         max: usize,
-    ) -> Option<Vec<u8>> {
-        let out = self.live.get_mut(&id)?.pg.take_out(max);
-        if out.is_some() {
+    ) -> Option<SessionOut> {
+        let session = self.live.get_mut(&id)?;
+        let bytes = session.pg.take_out(max)?;
+        let goes_on = std::mem::take(&mut session.is_flooded);
+        if goes_on {
             // There is room again for a session that had stopped for it.
             self.advance(below, id);
         }
-        out
+        Some(SessionOut { bytes, goes_on })
     }
 
     /// Whether a connection is to be closed once its output is sent.
@@ -316,6 +319,7 @@ impl Sessions {
                 self.request(below, id, request);
             }
             let Some(session) = self.live.get_mut(&id) else { return };
+            session.is_flooded = progress == Progress::Flooded;
             match progress {
                 Progress::More => {}
                 // An answer may have come at once.

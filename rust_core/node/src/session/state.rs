@@ -28,8 +28,19 @@ pub struct Session {
     /// The event that waits for its answer.
     pub asked: Option<u64>,
     pub closing: bool,
+    /// It has stopped since nobody takes its output.
+    pub is_flooded: bool,
     /// For a large message that has not been read yet.
     pub arriving: Share,
+}
+
+/// What a session has for its client.
+#[derive(Debug)]
+pub struct SessionOut {
+    /// In the order in which they are to be sent.
+    pub bytes: Vec<u8>,
+    /// Whether the session had stopped for room, and has gone on.
+    pub goes_on: bool,
 }
 
 /// A statement that runs.
@@ -72,6 +83,7 @@ impl Session {
             idle_until: None,
             asked: None,
             closing: false,
+            is_flooded: false,
             arriving: Share::default(),
         }
     }

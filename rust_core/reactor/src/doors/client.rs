@@ -144,10 +144,9 @@ impl Client {
             if !socket.has_sent_all() {
                 break;
             }
-            let Some(bytes) = core.take_session_out(self.session, TAKE_BYTES) else { break };
-            // A session that had stopped for room goes on.
-            hands.stirred = true;
-            socket.push(bytes);
+            let Some(out) = core.take_session_out(self.session, TAKE_BYTES) else { break };
+            hands.stirred |= out.goes_on;
+            socket.push(out.bytes);
         }
         if self.phase == Phase::Starting && !core.session_is_starting(self.session) {
             self.phase = Phase::Serving;
