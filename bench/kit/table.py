@@ -37,6 +37,30 @@ def row(what: str, peer: str, doors: Mapping[str, Cell]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def times_row(what: str, peer: str, doors: Mapping[str, Sequence[float]]) -> str:
+    """Return a row of milliseconds: each door's median, its ratio to the peer's, its spread."""
+    cells = [what]
+    beside = statistics.median(doors[peer])
+    for door, times in doors.items():
+        median = statistics.median(times)
+        ratio = "" if door == peer else f" ({median / beside:.2f}x)"
+        cells.append(f"{median:,.2f} ms{ratio}, {min(times):,.2f}..{max(times):,.2f}")
+    return f"| {' | '.join(cells)} |"
+
+
+def times_figures(peer: str, doors: Mapping[str, Sequence[float]]) -> dict[str, object]:
+    """Return the same for the record."""
+    beside = statistics.median(doors[peer])
+    found: dict[str, object] = {}
+    for door, times in doors.items():
+        median = statistics.median(times)
+        found[f"{door} p50 ms"] = round(median, 3)
+        found[f"{door} p50 ms spread"] = f"{min(times):,.2f}..{max(times):,.2f}"
+        if door != peer:
+            found[f"{door} / {peer} p50"] = round(median / beside, 3)
+    return found
+
+
 def figures(peer: str, doors: Mapping[str, Cell]) -> dict[str, object]:
     """Return the same for the record."""
     found: dict[str, object] = {}

@@ -12,23 +12,20 @@ everything on one core.
 
 import os
 import random
-import re
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 import psycopg
 import pytest
 from kit.cluster import ROWS_GROUP, leader_of, running_cluster
 from kit.cpu import one_core, used_s
+from kit.pgbench import pgbench as run_pgbench
 from kit.servers import DURABLE, has_postgres, postgres_server
 from kit.table import Cell, figures, row
 from pytest_benchmark.fixture import BenchmarkFixture
 
-WORKLOADS = Path(__file__).parent.parent / "workloads"
 ROUNDS = 3
 SECONDS = float(os.environ.get("PHANTOMDB_BENCH_S", "5"))
 ACCOUNTS = 10_000
@@ -95,20 +92,9 @@ def fill(port: int) -> None:
 
 def pgbench(door: Door, script: str, clients: int) -> tuple[float, float]:
     """Return statements a second and microseconds of CPU of each."""
-    command = [
-        *("pgbench", "-h", "127.0.0.1", "-p", str(door.port), "-U", "postgres", "-n"),
-        *("-f", WORKLOADS / f"{script}.sql", "-c", str(clients), "-j", "1"),
-        *("-T", f"{SECONDS:.0f}", "-M", "prepared", "postgres"),
-    ]
     before = used_s(door.pids)
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    used = used_s(door.pids) - before
-    assert "number of failed transactions: 0 " in out, out
-    rate = re.search(r"tps = ([0-9.]+)", out)
-    count = re.search(r"transactions actually processed: ([0-9]+)", out)
-    assert rate is not None, out
-    assert count is not None, out
-    return float(rate[1]), used / int(count[1]) * 1e6
+    ran = run_pgbench(door.port, script, clients=clients, seconds=SECONDS)
+    return ran.rate, (used_s(door.pids) - before) / ran.count * 1e6
 
 
 def loop(door: Door, run: Callable[[psycopg.Connection, int], None]) -> tuple[float, float]:
