@@ -247,6 +247,7 @@ class Replicated(Protocol):
     def numbers(self, name: str) -> set[int]: ...
     def stop(self, victim: Victim) -> None: ...
     def back(self, victim: Victim) -> None: ...
+    def log_tails(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -276,6 +277,9 @@ class Ours:
         wait_ready(victim)
         wait_caught_up(self.cluster, victim)
 
+    def log_tails(self) -> str:
+        return "\n".join(f"{node.name}: {node.log_tail()}" for node in self.cluster.nodes)
+
 
 @dataclass(frozen=True)
 class Theirs:
@@ -300,12 +304,16 @@ class Theirs:
     def back(self, victim: Member) -> None:
         """Nothing is left to wait for: a ready member has read through the log."""
 
+    def log_tails(self) -> str:
+        return "\n".join(f"{member.name}: {member.log_tail()}" for member in self.etcd.members)
+
 
 def gap_ms(system: Replicated, go: Callable[[Replicated, Victim], None]) -> float:
     """Let the leader go while writes come; return the longest time without an acknowledgement."""
     name, victim = f"ticks_{next(NUMBERS)}", system.leader()
     with system.ticks(name, victim) as acks:
         acks.wait_for(STEADY)
+        assert system.leader() is victim, "the leader changed by itself: it would not be missed"
         since = time.time()
         go(system, victim)
         acks.wait_for(AFTERWARDS)
@@ -327,7 +335,11 @@ def measure_gaps(
 
     def one_run() -> None:
         for name in random.sample(list(systems), len(systems)):
-            gaps[name].append(gap_ms(systems[name], go))
+            try:
+                gaps[name].append(gap_ms(systems[name], go))
+            except BaseException as error:
+                error.add_note(f"it was {name}, after {gaps[name]}:\n{systems[name].log_tails()}")
+                raise
 
     benchmark.pedantic(one_run, rounds=RUNS, iterations=1)
     benchmark.extra_info.update(times_figures(PEER, gaps))
