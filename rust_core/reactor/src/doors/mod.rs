@@ -23,6 +23,7 @@
 //! link       the streams of a pair of nodes
 //! verbs      what the control plane wants
 //! ending     why connections end
+//! turn       what a turn was like, and what took its time
 //! ```
 
 mod client;
@@ -32,6 +33,7 @@ mod greeting;
 mod link;
 mod security;
 mod socket;
+mod turn;
 mod verbs;
 
 use std::collections::VecDeque;
@@ -53,6 +55,7 @@ use greeting::Greeting;
 use link::{Links, Stream};
 pub use security::Security;
 use socket::Socket;
+pub use turn::{Laps, Turn};
 
 /// How much of a socket is read at once, in bytes.
 const READ_BYTES: usize = 64 << 10;
@@ -121,57 +124,6 @@ enum Fate {
     /// The peer has said all on this stream.
     Ended,
     Closes(Ending),
-}
-
-/// What a turn was like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turn {
-    /// Whether anything was done.
-    pub moved: bool,
-    /// The next turn comes after so long at the latest; 0 while there is more to do.
-    pub sleep_ns: Nanos,
-    /// What it took.
-    pub laps: Laps,
-}
-
-/// How long the parts of a turn took; nothing where nobody times them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Laps {
-    ns: [Nanos; Self::NAMES.len()],
-    at: Nanos,
-    ended: usize,
-}
-
-impl Laps {
-    const NAMES: [&'static str; 4] = ["verbs", "reading", "the core and its answers", "writing"];
-
-    fn begin(clock: Option<&dyn Clock>) -> Self {
-        Self { at: clock.map_or(0, Clock::monotonic_ns), ..Self::default() }
-    }
-
-    fn end(&mut self, clock: Option<&dyn Clock>) {
-        let Some(clock) = clock else { return };
-        let now = clock.monotonic_ns();
-        if let Some(lap) = self.ns.get_mut(self.ended) {
-            *lap = now - self.at;
-        }
-        (self.at, self.ended) = (now, self.ended + 1);
-    }
-
-    /// All of them.
-    pub fn total_ns(&self) -> Nanos {
-        self.ns.iter().sum()
-    }
-}
-
-impl std::fmt::Display for Laps {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (at, (name, ns)) in Self::NAMES.iter().zip(self.ns).enumerate() {
-            let comma = if at == 0 { "" } else { ", " };
-            write!(f, "{comma}{name} {} ms", ns / 1_000_000)?;
-        }
-        Ok(())
-    }
 }
 
 /// What a step of one connection works with.
