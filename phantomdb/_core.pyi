@@ -43,13 +43,13 @@ class NodeCore:
 class Security:
     """What is asked of connections, and what they are encrypted with."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         *,
         files: tuple[bytes, bytes, bytes] | None,
         is_insecure: bool,
         distrusts_loopback: bool,
-    ) -> None:
+    ) -> Security:
         """`files` are node.crt, node.key and ca.crt. Raises `CoreError` if they will not do."""
 
     def own(self) -> tuple[str, str, int] | None:
