@@ -120,6 +120,11 @@ class Door(Protocol):
         """Where it listens; its port is never 0."""
         ...
 
+    @property
+    def name(self) -> str:
+        """Where it listens, for people."""
+        ...
+
     def detach(self) -> int:
         """Give its descriptor away, to whoever serves it."""
         ...

@@ -88,20 +88,27 @@ class RealDoor:
         self._socket = listening
         self._address = address
         self._path = path
+        #: Which file it has made, for another may have its name by the end.
+        self._file = _identity(path) if path is not None else None
 
     @property
     def address(self) -> Address:
-        """Where it listens; of one at a path the path and its port."""
+        """Where it listens; of one at a path the path, and a port that says nothing."""
         return self._address
+
+    @property
+    def name(self) -> str:
+        """Where it listens, for people."""
+        return str(self._path or self._address)
 
     def detach(self) -> int:
         """Give its descriptor away."""
         return self._socket.detach()
 
     def close(self) -> None:
-        """Close it, unless it was given away; what it has in the file system goes."""
+        """Close it, unless it was given away; what it has made in the file system goes."""
         self._socket.close()
-        if self._path is not None:
+        if self._path is not None and _identity(self._path) == self._file:
             self._path.unlink(missing_ok=True)
 
 
@@ -193,6 +200,15 @@ def _listening(address: Address) -> socket.socket:
         listening.close()
         raise
     return listening
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    """Return what tells a file from all others, since numbers are used again; `None` if it is not."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 def _is_answered(path: Path) -> bool:

@@ -67,11 +67,11 @@ class Doors:
 
     def tell(self, event: DoorFull | AcceptFailed) -> None:
         """Say what a door of the reactor's has trouble with."""
-        address = [*self.peers, *self.clients][event.door].address
+        name = [*self.peers, *self.clients][event.door].name
         if isinstance(event, DoorFull):
-            logger.warning("%s has no room for more connections: they wait", address)
+            logger.warning("%s has no room for more connections: they wait", name)
         else:
-            logger.warning("%s: accept: %s", address, event.why)
+            logger.warning("%s: accept: %s", name, event.why)
 
 
 def _socket_path(directory: str, port: int) -> Path:

@@ -56,7 +56,20 @@ def test_a_socket_of_the_file_system_is_for_its_user_and_goes_with_its_door(
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
     with pytest.raises(OSError, match="in use"):
         RealNetwork().bind_path(path)
+    assert door.name == str(path)
     door.close()
+    assert not path.exists()
+
+
+def test_the_socket_of_a_successor_is_not_removed(tmp_path: Path) -> None:
+    path = tmp_path / ".s.PGSQL.5432"
+    former = RealNetwork().bind_path(path)
+    # Its reactor has closed it: it drains, and is not gone yet.
+    socket.socket(fileno=former.detach()).close()
+    successor = RealNetwork().bind_path(path)
+    former.close()
+    assert path.exists()
+    successor.close()
     assert not path.exists()
 
 
