@@ -38,7 +38,7 @@ def count(cluster: Cluster, at: int, key: int) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_statements_by_key_go_on(tmp_path: Path, holds_lock: bool) -> None:  # noqa: FBT001
+def test_statements_by_key_go_on(tmp_path: Path, holds_lock: bool) -> None:  # noqa: FBT001 - pytest gives it by name
     stuck = Stuck(tmp_path, holds_lock=holds_lock)
     with running_cluster(tmp_path, command=stuck.command) as cluster:
         fill(cluster)
@@ -50,7 +50,7 @@ def test_statements_by_key_go_on(tmp_path: Path, holds_lock: bool) -> None:  # n
 
 
 @pytest.mark.timeout(120)
-def test_elections_are_held(tmp_path: Path, holds_lock: bool) -> None:  # noqa: FBT001
+def test_elections_are_held(tmp_path: Path, holds_lock: bool) -> None:  # noqa: FBT001 - pytest gives it by name
     stuck = Stuck(tmp_path, holds_lock=holds_lock)
     with running_cluster(tmp_path, command=stuck.command) as cluster:
         fill(cluster)
@@ -68,7 +68,7 @@ def test_elections_are_held(tmp_path: Path, holds_lock: bool) -> None:  # noqa: 
 @pytest.mark.timeout(120)
 def test_others_lead_and_who_waits_for_a_decision_is_told(
     tmp_path: Path,
-    holds_lock: bool,  # noqa: FBT001
+    holds_lock: bool,  # noqa: FBT001 - pytest gives it by name
 ) -> None:
     stuck = Stuck(tmp_path, holds_lock=holds_lock)
     with running_cluster(tmp_path, command=stuck.command) as cluster:

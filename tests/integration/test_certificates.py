@@ -66,7 +66,7 @@ def psql(node: NodeProcess, host: str = "localhost", **words: str) -> tuple[int,
 def session(node: NodeProcess, **words: str) -> psycopg.Connection[TupleRow]:
     """Connect as psycopg does."""
     given = {"host": "localhost", "port": str(node.pg.port), "dbname": "postgres"} | words
-    return psycopg.connect(**given, connect_timeout=40, autocommit=True)  # type: ignore[arg-type]
+    return psycopg.connect(**given, connect_timeout=40, autocommit=True)  # type: ignore[arg-type]  # All are texts.
 
 
 def refusal(node: NodeProcess, **words: str) -> str:
@@ -259,6 +259,6 @@ def test_a_node_of_another_authority_joins_nobody(tmp_path: Path) -> None:
             wait_until(
                 node,
                 "it waits for who does not answer",
-                lambda node=node: "waiting for" in node.log_tail(),  # type: ignore[misc]
+                lambda node=node: "waiting for" in node.log_tail(),  # type: ignore[misc]  # Bound now.
             )
         assert all("formed cluster" not in node.log_tail() for node in nodes)

@@ -96,7 +96,7 @@ def _run() -> None:
         ignore()
         signal.signal(signal.SIGUSR2, get_stuck)
 
-    setattr(RealWorld, "ignore_stray_signals", staticmethod(ignore_all_but_ours))  # noqa: B010
+    setattr(RealWorld, "ignore_stray_signals", staticmethod(ignore_all_but_ours))  # noqa: B010 - a checker refuses to assign it
     main(["start", *arguments])
 
 
