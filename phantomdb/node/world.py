@@ -203,7 +203,7 @@ def _listening(address: Address) -> socket.socket:
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:
-    """Return what tells a file from all others, since numbers are used again; `None` if it is not."""
+    """Return what tells a file from all others, as numbers are used again; `None` if none is."""
     try:
         found = path.lstat()
     except FileNotFoundError:
